@@ -1,0 +1,1 @@
+//! Keys and their few verbs: blind, evaluate, finalize; seal, open. Knows no storage and no network.

@@ -1,0 +1,7 @@
+//! The outside world as arguments: time and randomness.
+
+mod clock;
+mod entropy;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::{Entropy, EntropyUnavailable, OsEntropy, SeededEntropy};

@@ -1,0 +1,1 @@
+//! The effects in their order: import, publish, assess, mirror, epochs.

@@ -1,0 +1,1 @@
+//! Records as CSV and JSON Lines, and back.

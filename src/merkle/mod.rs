@@ -1,0 +1,1 @@
+//! An append-only log (RFC 6962 hashing): leaves, proofs and signed checkpoints. Feed and audit share it.

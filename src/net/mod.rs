@@ -1,0 +1,1 @@
+//! Streams with a proven peer at the other end.

@@ -1,0 +1,1 @@
+//! Wires the rooms together; owns tasks, key unlock, health, shutdown.

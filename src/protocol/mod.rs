@@ -1,0 +1,1 @@
+//! What a node decides, without input or output: ask, answer, quota, feed, mirror.

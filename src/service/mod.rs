@@ -1,0 +1,1 @@
+//! Thin handlers for peers and for operators.

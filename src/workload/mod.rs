@@ -1,0 +1,1 @@
+//! The simulated network of the demo and of the tests.
