@@ -1,8 +1,8 @@
-//! creditmesh: a node that every lending platform and credit bureau runs itself, so that together they
-//! see over-borrowing and default without showing each other their customers.
+//! creditmesh: a node that every lending platform and credit bureau runs itself, so that together
+//! they see over-borrowing and default without showing each other their customers.
 //!
-//! The rooms below are listed in the order in which they may use each other: each room uses only rooms
-//! above it. `tests/tidy.rs` holds the order; `ARCHITECTURE.md` explains it.
+//! The rooms below are listed in the order in which they may use each other: each room uses only
+//! rooms above it. `tests/tidy.rs` holds the order; `ARCHITECTURE.md` explains it.
 
 pub mod limits;
 

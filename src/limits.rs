@@ -1,6 +1,6 @@
-//! Every bound of the product in one place, with the relations between them checked at compile time.
+//! Every bound of the product in one place, the relations between them checked at compile time.
 
-/// Bytes of one feed leaf: tag, nonce, sealed summary, authentication tag (invariant of the feed format).
+/// Bytes of one feed leaf: tag, nonce, sealed summary, authentication tag (invariant).
 pub const LEAF_BYTES: usize = 160;
 
 /// Bytes of a leaf's tag.
