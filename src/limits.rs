@@ -30,6 +30,69 @@ pub const EVALUATE_ELEMENTS_MAX: usize = 1_024;
 /// Most rows in one store batch (sled's memory grows with the batch).
 pub const STORE_BATCH_ROWS_MAX: usize = 500;
 
+/// Largest amount of money, in minor units, that a record may carry (10 trillion units of two decimals);
+/// thousands of them add up without overflow.
+pub const MONEY_MINOR_MAX: i64 = 1_000_000_000_000_000;
+
+/// Characters of an identifier as typed, separators included, before it is looked at.
+pub const IDENTIFIER_INPUT_CHARS_MAX: usize = 64;
+
+/// Characters of a borrower's name, as typed and as normalised.
+pub const NAME_CHARS_MAX: usize = 200;
+
+/// Characters of a free reference in a record: account reference, who filed, who reviewed.
+pub const REFERENCE_CHARS_MAX: usize = 64;
+
+/// Age in years from which a person may borrow.
+pub const BORROWER_AGE_YEARS_MIN: i32 = 18;
+
+/// Fees and interest that may be owed on top of a closed-end loan's principal, as a share of it.
+pub const LOAN_FEES_CAP_PERCENT: u32 = 100;
+
+/// Longest agreed term of a loan, in days (50 years).
+pub const TERM_DAYS_MAX: u16 = 18_300;
+
+/// Highest annual percentage rate, in hundredths of a percent (10,000 %).
+pub const APR_BPS_MAX: u32 = 1_000_000;
+
+/// Life of a hold that names none, in hours.
+pub const HOLD_LIFE_DEFAULT_H: u32 = 72;
+
+/// Longest life of a hold, in hours.
+pub const HOLD_LIFE_MAX_H: u32 = 7 * 24;
+
+/// Months for which a default or charge-off stands unless cured.
+pub const SIGNAL_DEFAULT_MONTHS: u32 = 60;
+
+/// Months for which a confirmed fraud stands unless renewed.
+pub const SIGNAL_FRAUD_MONTHS: u32 = 24;
+
+/// Months after its event at which even a renewed confirmed fraud ends.
+pub const SIGNAL_FRAUD_MONTHS_MAX: u32 = 72;
+
+/// Months for which a victim of fraud is marked.
+pub const SIGNAL_VICTIM_MONTHS: u32 = 13;
+
+/// Months for which a protective registration stands.
+pub const SIGNAL_PROTECTIVE_MONTHS: u32 = 24;
+
+/// Months for which a cure is shown.
+pub const SIGNAL_CURED_MONTHS: u32 = 24;
+
+/// Days for which a lost contact stands unless the borrower is reached.
+pub const SIGNAL_LOST_CONTACT_DAYS: i64 = 180;
+
+/// Fewest attempts before a contact counts as lost.
+pub const LOST_CONTACT_ATTEMPTS_MIN: u16 = 3;
+
+/// Fewest days over which these attempts are spread.
+pub const LOST_CONTACT_DAYS_MIN: u16 = 30;
+
+/// Bytes of one row of an import file, line end excluded.
+pub const ROW_BYTES_MAX: usize = 16 * 1024;
+
+const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
+const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);
 const _: () = assert!(FEED_DAY_LEAVES.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(TAIL_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));

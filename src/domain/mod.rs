@@ -1,10 +1,31 @@
 //! What credit sharing is: identifiers, money, time, records, summaries, answers. Pure.
 
+mod application;
+mod borrower;
+mod hold;
+mod identifier;
 mod ids;
+mod loan;
+mod money;
+mod record;
+mod signal;
 mod time;
 
+pub use application::{Application, ApplicationKind, ApplicationOutcome, Channel};
+pub use borrower::Borrower;
+pub use hold::{Hold, HoldState};
+pub use identifier::{
+    Identifier, IdentifierClass, IdentifierError, IdentifierKind, NameDob, NameError,
+};
 pub use ids::{
     Epoch, InvalidName, LenderGroup, Level, MemberId, NetworkId, Purpose, QueryId, RecordId, Role,
     Version,
 };
+pub use loan::{
+    Dispute, DpdBucket, HISTORY_MONTHS, History, Loan, LoanRole, LoanState, MonthStatus, Product,
+    Treatment,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
+pub use signal::{Attempts, FraudType, Signal, SignalKind};
 pub use time::{Day, Hour, InvalidDay, Timestamp};

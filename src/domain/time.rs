@@ -151,6 +151,23 @@ impl Day {
         self.0.year()
     }
 
+    /// The same date `months` later; where that month is too short, the first day after it.
+    #[must_use]
+    pub fn plus_months(self, months: u32) -> Self {
+        let (year, month, day) = self.0.to_calendar_date();
+        let months = i64::from(year) * 12 + i64::from(u8::from(month)) - 1 + i64::from(months);
+        let year = i32::try_from(months.div_euclid(12)).unwrap_or(i32::MAX);
+        let month = u8::try_from(months.rem_euclid(12) + 1).unwrap_or(1);
+        let first = Self::from_calendar(year, month, 1);
+        let last_of_range = Self(Date::MAX);
+        Self::from_calendar(year, month, day).unwrap_or_else(|| {
+            first.map_or(last_of_range, |first| {
+                let next_month = first.plus_days(31);
+                next_month.plus_days(1 - i64::from(next_month.0.day()))
+            })
+        })
+    }
+
     /// The first moment of the day.
     #[must_use]
     pub fn start(self) -> Timestamp {
@@ -193,6 +210,20 @@ mod tests {
         let moment = Timestamp::parse_rfc3339("2026-01-31T08:30:00.250Z").unwrap();
         assert_eq!(Timestamp::parse_rfc3339(&moment.to_rfc3339()), Ok(moment));
         assert!(moment.hour().start() <= moment && moment < moment.hour().end());
+    }
+
+    #[test]
+    fn months_later_is_the_same_date_or_the_first_day_after_a_short_month() {
+        for (from, months, to) in [
+            ("2024-01-15", 1, "2024-02-15"),
+            ("2024-12-31", 2, "2025-03-01"),
+            ("2024-02-29", 216, "2042-03-01"),
+            ("2024-02-29", 48, "2028-02-29"),
+            ("2024-10-31", 1, "2024-12-01"),
+        ] {
+            let day: Day = from.parse().unwrap();
+            assert_eq!(day.plus_months(months).to_string(), to, "{from} + {months}");
+        }
     }
 
     #[test]
