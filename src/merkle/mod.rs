@@ -1,1 +1,20 @@
-//! An append-only log (RFC 6962 hashing): leaves, proofs and signed checkpoints. Feed and audit share it.
+//! An append-only log: leaves, roots, checkpoints, inclusion and consistency proofs (RFC 6962).
+//!
+//! Feeds and the audit log share it. Nothing here does I/O: [`Frontier`] is what the writer of a log
+//! and a mirror keep durably, [`Tree`] is what whoever makes proofs keeps in memory, and the
+//! `verify_*` functions are for whoever receives proofs.
+
+mod fault;
+mod frontier;
+mod hash;
+mod proof;
+mod tree;
+
+#[cfg(test)]
+mod reference;
+
+pub use fault::LogFault;
+pub use frontier::Frontier;
+pub use hash::{Hash, empty_root, leaf_hash, node_hash};
+pub use proof::{verify_consistency, verify_inclusion};
+pub use tree::Tree;
