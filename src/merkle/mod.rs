@@ -1,7 +1,7 @@
 //! An append-only log: leaves, roots, checkpoints, inclusion and consistency proofs (RFC 6962).
 //!
-//! Feeds and the audit log share it. Nothing here does I/O: [`Frontier`] is what the writer of a log
-//! and a mirror keep durably, [`Tree`] is what whoever makes proofs keeps in memory, and the
+//! Feeds and the audit log share it. Nothing here does I/O: [`Frontier`] is what the writer of a
+//! log and a mirror keep durably, [`Tree`] is what whoever makes proofs keeps in memory, and the
 //! `verify_*` functions are for whoever receives proofs.
 
 mod fault;

@@ -1,5 +1,5 @@
-//! The definitions of RFC 6962 §2.1 and RFC 9162 §2.1 as they stand: slow, and obviously right. Tests
-//! compare everything else with them, and with published vectors.
+//! The definitions of RFC 6962 §2.1 and RFC 9162 §2.1 as they stand: slow, and obviously right.
+//! Tests compare everything else with them, and with published vectors.
 
 use super::*;
 
