@@ -1,1 +1,28 @@
 //! Keys and their few verbs: blind, evaluate, finalize; seal, open. Knows no storage and no network.
+
+pub mod aead;
+
+mod hkdf;
+
+mod ident;
+
+mod keyring;
+
+mod ring_file;
+
+pub mod labels;
+
+mod secret;
+
+mod seal;
+
+mod token;
+
+mod unlock;
+
+pub use ident::{IdentityKey, SignatureRefused, verify};
+pub use keyring::{Keyring, KeyringError};
+pub use seal::{OpenError, SealContext, SealError, Sealed};
+pub use secret::{Secret, SecretBytes};
+pub use token::Token;
+pub use unlock::{KdfCost, Unlock};
