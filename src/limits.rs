@@ -91,6 +91,15 @@ pub const LOST_CONTACT_DAYS_MIN: u16 = 30;
 /// Bytes of one row of an import file, line end excluded.
 pub const ROW_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of a signed note, signatures included.
+pub const NOTE_BYTES_MAX: usize = 16 * 1024;
+
+/// Signature lines of a signed note; C2SP signed-note asks for at least 16.
+pub const NOTE_SIGNATURES_MAX: usize = 16;
+
+/// Extension lines of a checkpoint.
+pub const CHECKPOINT_EXTENSIONS_MAX: usize = 16;
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);

@@ -4,17 +4,21 @@
 //! log and a mirror keep durably, [`Tree`] is what whoever makes proofs keeps in memory, and the
 //! `verify_*` functions are for whoever receives proofs.
 
+mod checkpoint;
 mod fault;
 mod frontier;
 mod hash;
+mod note;
 mod proof;
 mod tree;
 
 #[cfg(test)]
 mod reference;
 
+pub use checkpoint::Checkpoint;
 pub use fault::LogFault;
 pub use frontier::Frontier;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
+pub use note::SignedNote;
 pub use proof::{verify_consistency, verify_inclusion};
 pub use tree::Tree;
