@@ -1,5 +1,7 @@
 //! Every bound of the product in one place, the relations between them checked at compile time.
 
+use std::time::Duration;
+
 /// Bytes of one feed leaf: tag, nonce, sealed summary, authentication tag (invariant).
 pub const LEAF_BYTES: usize = 160;
 
@@ -100,8 +102,56 @@ pub const NOTE_SIGNATURES_MAX: usize = 16;
 /// Extension lines of a checkpoint.
 pub const CHECKPOINT_EXTENSIONS_MAX: usize = 16;
 
+/// Bytes of a network's root document with its signatures.
+pub const ROOT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a member list with its signatures.
+pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Signatures beside one trust document, those of strangers included.
+pub const DOCUMENT_SIGNATURES_MAX: usize = 2 * ADMINISTRATORS_MAX;
+
+/// Administrators of a network.
+pub const ADMINISTRATORS_MAX: usize = 16;
+
+/// X.509 roots of a network: two in use while one replaces the other, twice over.
+pub const AUTHORITIES_MAX: usize = 4;
+
+/// Longest key epoch, in days.
+pub const EPOCH_DAYS_MAX: u32 = 366;
+
+/// Edges of a network's exposure bands; the bands, one more, fit four bits.
+pub const EXPOSURE_BANDS_MAX: usize = 15;
+
+/// Members on one list, removed ones included.
+pub const MEMBERS_MAX: usize = 2_048;
+
+/// Endpoints of one member.
+pub const ENDPOINTS_MAX: usize = 8;
+
+/// Bytes of one endpoint: a DNS name, a colon, a port.
+pub const ENDPOINT_BYTES_MAX: usize = 253 + 1 + 5;
+
+/// Largest weight of a member.
+pub const MEMBER_WEIGHT_MAX: u32 = 1 << 20;
+
+/// Bytes of a member's contact for disputes.
+pub const MEMBER_CONTACT_BYTES_MAX: usize = 200;
+
+/// Longest time from a member list's issue to its end.
+pub const LIST_LIFE_MAX: Duration = Duration::from_secs(400 * 86_400);
+
+/// How far another party's clock may run ahead of ours before what it dates is refused.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Bytes of one member's certificate in DER.
+pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);
 const _: () = assert!(FEED_DAY_LEAVES.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(TAIL_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
+const _: () = assert!(AUTHORITIES_MAX * CERTIFICATE_BYTES_MAX < ROOT_BYTES_MAX);
+const _: () = assert!(MEMBERS_MAX * ENDPOINTS_MAX * ENDPOINT_BYTES_MAX / 2 < LIST_BYTES_MAX);
+const _: () = assert!(MEMBER_WEIGHT_MAX.is_power_of_two());

@@ -56,6 +56,13 @@ labels! {
     DIGESTS = b"creditmesh/v1/index/digests";
     /// Keys that other rooms derive from the key ring.
     DERIVED = b"creditmesh/v1/derived";
+
+    /// Trust documents (network root, member list, invitation, join request), before format and document.
+    SIGNED_DOCUMENT = b"creditmesh/v1/signed/document/";
+    /// A member's statement about the key of its certificate.
+    CERTIFICATE_KEY = b"creditmesh/v1/signed/certificate-key/";
+    /// A member's statement about its OPRF key for one level and epoch.
+    OPRF_KEY_STATEMENT = b"creditmesh/v1/signed/oprf-key/";
 }
 
 #[cfg(test)]

@@ -1,1 +1,34 @@
 //! Who belongs to the network: trust documents, certificates, and the one way to a verified peer.
+//!
+//! A [`NetworkRoot`] names the administrators and the X.509 roots, and is known by its fingerprint. The
+//! administrators sign [`MemberList`]s; a verified one is a [`Roster`], and [`Roster::admit`] is the only
+//! source of a [`VerifiedPeer`]. Each member signs, under the identity key that the list pins, which TLS
+//! and OPRF keys are its own.
+
+mod calendar;
+
+mod certificate;
+
+mod document;
+
+mod list;
+
+mod network;
+
+mod refusal;
+
+mod roster;
+
+mod statement;
+
+mod text;
+
+pub use calendar::Calendar;
+pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use document::{Document, DocumentError, DocumentSignature, Signed};
+pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
+pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
+pub use refusal::Refusal;
+pub use roster::{Roster, Supersession, VerifiedPeer};
+pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
+pub use text::hex_groups;

@@ -1,0 +1,339 @@
+//! The network's root document: who administers it, what certificates hang from, and its fixed terms.
+
+use std::collections::BTreeSet;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::{Deserialize, Serialize};
+
+use super::calendar::Calendar;
+use super::document::{Document, DocumentError, Signed};
+use super::text::{hex, hex_groups, moment, name, word, words};
+use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
+use crate::limits::{
+    ADMINISTRATORS_MAX, AUTHORITIES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX, EXPOSURE_BANDS_MAX,
+    ROOT_BYTES_MAX,
+};
+
+/// An administrator: a name for people, and the key that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Administrator {
+    /// A word for the person or office, unique in the document.
+    pub name: String,
+    /// Ed25519 public key.
+    #[serde(with = "hex")]
+    pub key: [u8; 32],
+}
+
+/// The root document as it stands in its file. It proves nothing until [`NetworkRoot::verify`] took it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootDocument {
+    /// Always [`RootDocument::FORMAT`].
+    pub format: String,
+    /// The network's id.
+    #[serde(with = "name")]
+    pub network: NetworkId,
+    /// From 1 upwards.
+    pub version: u32,
+    /// When it was written.
+    #[serde(with = "moment")]
+    pub issued_at: Timestamp,
+    /// From when it counts no more.
+    #[serde(with = "moment")]
+    pub expires_at: Timestamp,
+    /// Who may sign, at most [`ADMINISTRATORS_MAX`].
+    pub administrators: Vec<Administrator>,
+    /// How many administrators must sign a member list or the next root.
+    pub threshold: u32,
+    /// X.509 root certificates in PEM, at most [`AUTHORITIES_MAX`].
+    pub authorities: Vec<String>,
+    /// Start of key epoch 0.
+    #[serde(with = "moment")]
+    pub genesis_at: Timestamp,
+    /// Days of a key epoch.
+    pub epoch_days: u32,
+    /// Days for which an epoch is still served after the next one began.
+    pub overlap_days: u32,
+    /// Days before an epoch begins on which its public keys are announced.
+    pub announce_days: u32,
+    /// Which identifiers every borrower costs at each peer, in order.
+    #[serde(with = "words")]
+    pub identifier_classes: Vec<IdentifierClass>,
+    /// ISO 4217 code of the exposure bands.
+    #[serde(with = "word")]
+    pub currency: Currency,
+    /// Upper edges of the exposure bands in minor units, growing; the last band is open.
+    pub exposure_band_edges_minor: Vec<i64>,
+    /// How many people the network's identifiers may belong to; caps the prefix of light mode.
+    pub population: u64,
+}
+
+impl Document for RootDocument {
+    const FORMAT: &'static str = "creditmesh/network-root/1";
+    const BYTES_MAX: usize = ROOT_BYTES_MAX;
+
+    fn format(&self) -> &str {
+        &self.format
+    }
+}
+
+/// Why a root document is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RootError {
+    /// It cannot be read, or is not signed as it says itself it must be.
+    #[error("network root: {0}")]
+    Document(#[from] DocumentError),
+    /// A field breaks a rule.
+    #[error("network root: {rule}; ask the administrators for a correct one")]
+    Invalid {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// An authority's certificate cannot be read.
+    #[error(
+        "network root: a root certificate is not PEM; ask the administrators for a correct one"
+    )]
+    Authority,
+    /// It says it was written in the future.
+    #[error("network root: issued at {issued_at}, after this machine's time; check the clock")]
+    IssuedInFuture {
+        /// When it says it was written.
+        issued_at: Timestamp,
+    },
+    /// It no longer counts.
+    #[error("network root: expired at {since}; ask the administrators for the next version")]
+    Expired {
+        /// When it expired.
+        since: Timestamp,
+    },
+    /// It is not the root whose fingerprint was told.
+    #[error(
+        "network root: its fingerprint is {found}, not the one you were told; do not join, and ask \
+         the administrators on another way"
+    )]
+    OtherFingerprint {
+        /// Fingerprint of the document at hand.
+        found: String,
+    },
+}
+
+/// A root document that is sound and carries the signatures that it asks for itself.
+///
+/// Whether it is the *right* network is decided by its fingerprint, which people compare: see
+/// [`Self::pinned`].
+#[derive(Debug, Clone)]
+pub struct NetworkRoot {
+    signed: Signed<RootDocument>,
+    fingerprint: [u8; 32],
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl NetworkRoot {
+    /// Reads and checks a root document.
+    ///
+    /// # Errors
+    /// [`RootError`], whose variant names the one thing that is wrong.
+    pub fn verify(text: &str, now: Timestamp) -> Result<Self, RootError> {
+        Self::from_signed(Signed::parse(text)?, now)
+    }
+
+    /// Checks a root document that was read already.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn from_signed(signed: Signed<RootDocument>, now: Timestamp) -> Result<Self, RootError> {
+        let signed = signed.checked_shape()?;
+        let document = signed.document();
+        check(document)?;
+        let authorities = document
+            .authorities
+            .iter()
+            .map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| RootError::Authority)?;
+        signed.require(&keys(document), threshold(document))?;
+        if document.issued_at > now.plus(CLOCK_SKEW_MAX) {
+            return Err(RootError::IssuedInFuture {
+                issued_at: document.issued_at,
+            });
+        }
+        if document.expires_at <= now {
+            return Err(RootError::Expired {
+                since: document.expires_at,
+            });
+        }
+        let fingerprint = signed.digest()?;
+        Ok(Self {
+            signed,
+            fingerprint,
+            authorities,
+        })
+    }
+
+    /// Goes on only if this is the root with `fingerprint`.
+    ///
+    /// # Errors
+    /// [`RootError::OtherFingerprint`].
+    pub fn pinned(self, fingerprint: &[u8; 32]) -> Result<Self, RootError> {
+        if self.fingerprint == *fingerprint {
+            Ok(self)
+        } else {
+            Err(RootError::OtherFingerprint {
+                found: self.fingerprint_text(),
+            })
+        }
+    }
+
+    /// The document.
+    #[must_use]
+    pub const fn document(&self) -> &RootDocument {
+        self.signed.document()
+    }
+
+    /// The document with its signatures.
+    #[must_use]
+    pub const fn signed(&self) -> &Signed<RootDocument> {
+        &self.signed
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkId {
+        &self.signed.document().network
+    }
+
+    /// SHA-256 of the document's canonical form.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// The fingerprint in groups of four hexadecimal characters, for people to compare.
+    #[must_use]
+    pub fn fingerprint_text(&self) -> String {
+        hex_groups(&self.fingerprint)
+    }
+
+    /// The X.509 root certificates.
+    #[must_use]
+    pub fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
+    /// The administrators' public keys.
+    #[must_use]
+    pub fn administrator_keys(&self) -> Vec<[u8; 32]> {
+        keys(self.document())
+    }
+
+    /// How many administrators must sign.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        threshold(self.document())
+    }
+
+    /// When key epochs begin and end.
+    #[must_use]
+    pub const fn calendar(&self) -> Calendar {
+        let document = self.signed.document();
+        Calendar {
+            genesis_at: document.genesis_at,
+            epoch_days: document.epoch_days,
+            overlap_days: document.overlap_days,
+            announce_days: document.announce_days,
+        }
+    }
+}
+
+fn keys(document: &RootDocument) -> Vec<[u8; 32]> {
+    document.administrators.iter().map(|one| one.key).collect()
+}
+
+fn threshold(document: &RootDocument) -> usize {
+    usize::try_from(document.threshold).unwrap_or(usize::MAX)
+}
+
+/// Rules and whether they hold, in the order in which a broken one is told.
+type Rules = Vec<(bool, &'static str)>;
+
+fn check(document: &RootDocument) -> Result<(), RootError> {
+    let mut rules = rules_of_government(document);
+    rules.extend(rules_of_terms(document));
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => Err(RootError::Invalid { rule }),
+        None => Ok(()),
+    }
+}
+
+fn rules_of_government(document: &RootDocument) -> Rules {
+    let administrators = &document.administrators;
+    let names: BTreeSet<_> = administrators.iter().map(|one| &one.name).collect();
+    let admin_keys: BTreeSet<_> = administrators.iter().map(|one| one.key).collect();
+    let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
+    vec![
+        (document.version >= 1, "its version must be 1 or more"),
+        (
+            has_letter(document.network.as_str()),
+            "the network's id must contain a letter, because it ends DNS names",
+        ),
+        (
+            document.issued_at < document.expires_at,
+            "it must expire after it was issued",
+        ),
+        (
+            (1..=ADMINISTRATORS_MAX).contains(&administrators.len()),
+            "it must name 1 to 16 administrators",
+        ),
+        (
+            administrators
+                .iter()
+                .all(|one| (1..=63).contains(&one.name.len())),
+            "each administrator needs a name of 1 to 63 bytes",
+        ),
+        (
+            names.len() == administrators.len(),
+            "two administrators have one name",
+        ),
+        (
+            admin_keys.len() == administrators.len(),
+            "two administrators have one key",
+        ),
+        (
+            (1..=administrators.len()).contains(&threshold(document)),
+            "its threshold must be from 1 to the number of administrators",
+        ),
+        (
+            (1..=AUTHORITIES_MAX).contains(&document.authorities.len()),
+            "it must carry 1 to 4 root certificates",
+        ),
+    ]
+}
+
+fn rules_of_terms(document: &RootDocument) -> Rules {
+    let classes: BTreeSet<_> = document.identifier_classes.iter().collect();
+    let edges = &document.exposure_band_edges_minor;
+    vec![
+        (
+            (1..=EPOCH_DAYS_MAX).contains(&document.epoch_days),
+            "a key epoch must last 1 to 366 days",
+        ),
+        (
+            document.overlap_days < document.epoch_days
+                && document.announce_days < document.epoch_days,
+            "overlap and announcement must be shorter than a key epoch",
+        ),
+        (
+            !classes.is_empty() && classes.len() == document.identifier_classes.len(),
+            "it must list each class of identifiers once, and at least one",
+        ),
+        (
+            (1..=EXPOSURE_BANDS_MAX).contains(&edges.len())
+                && edges.first().is_some_and(|edge| *edge > 0)
+                && edges.is_sorted_by(|one, next| one < next),
+            "its exposure bands must be 1 to 15 growing amounts",
+        ),
+        (document.population > 0, "its population must not be zero"),
+    ]
+}

@@ -1,0 +1,185 @@
+//! How names, words, moments and bytes stand in trust documents: as text, by `#[serde(with = …)]`.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Deserializer, Serializer};
+
+use crate::domain::{Currency, IdentifierClass, Level, Purpose, Role, Timestamp};
+
+/// Lower-case hexadecimal in groups of four characters, for people who compare fingerprints.
+#[must_use]
+pub fn hex_groups(bytes: &[u8]) -> String {
+    let groups: Vec<String> = bytes.chunks(2).map(|pair| HEXLOWER.encode(pair)).collect();
+    groups.join(" ")
+}
+
+/// The first eight hexadecimal characters: enough to tell keys apart in a message.
+#[must_use]
+pub(crate) fn hex_short(bytes: &[u8]) -> String {
+    let mut text = HEXLOWER.encode(bytes);
+    text.truncate(8);
+    text
+}
+
+fn bytes_of<const N: usize>(text: &str) -> Result<[u8; N], String> {
+    HEXLOWER
+        .decode(text.as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| format!("expected {} lower-case hexadecimal characters", N * 2))
+}
+
+/// Bytes as lower-case hexadecimal.
+pub(crate) mod hex {
+    use super::{Deserialize, Deserializer, Serializer, bytes_of};
+    use data_encoding::HEXLOWER;
+    use serde::de::Error as _;
+
+    pub(crate) fn serialize<const N: usize, S: Serializer>(
+        bytes: &[u8; N],
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&HEXLOWER.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<[u8; N], D::Error> {
+        let text = String::deserialize(from)?;
+        bytes_of(&text).map_err(D::Error::custom)
+    }
+}
+
+/// Bytes as lower-case hexadecimal, where they may be absent.
+pub(crate) mod hex_option {
+    use super::{Deserialize, Deserializer, Serializer, bytes_of};
+    use data_encoding::HEXLOWER;
+    use serde::de::Error as _;
+
+    #[expect(clippy::ref_option, reason = "the signature that serde's `with` calls")]
+    pub(crate) fn serialize<const N: usize, S: Serializer>(
+        bytes: &Option<[u8; N]>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => out.serialize_str(&HEXLOWER.encode(bytes)),
+            None => out.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<[u8; N]>, D::Error> {
+        let text = String::deserialize(from)?;
+        bytes_of(&text).map(Some).map_err(D::Error::custom)
+    }
+}
+
+/// Names that parse from and print as text.
+pub(crate) mod name {
+    use super::{Deserialize, Deserializer, Display, FromStr, Serializer};
+    use serde::de::Error as _;
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        name: &T,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.collect_str(name)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Moments as RFC 3339 in UTC.
+pub(crate) mod moment {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp};
+    use serde::de::Error as _;
+
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
+        out.collect_str(at)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(from)?;
+        Timestamp::parse_rfc3339(&text).map_err(D::Error::custom)
+    }
+}
+
+/// A value of the domain that has one word.
+pub(crate) trait Word: Copy + 'static {
+    /// The word.
+    fn spelled(self) -> &'static str;
+    /// The value with this word.
+    fn read(word: &str) -> Option<Self>;
+}
+
+macro_rules! word {
+    ($($name:ident),+) => {
+        $(impl Word for $name {
+            fn spelled(self) -> &'static str {
+                self.word()
+            }
+
+            fn read(word: &str) -> Option<Self> {
+                Self::from_word(word)
+            }
+        })+
+    };
+}
+word!(IdentifierClass, Level, Purpose, Role);
+
+impl Word for Currency {
+    fn spelled(self) -> &'static str {
+        self.code()
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        Self::from_code(word)
+    }
+}
+
+fn read_word<T: Word, E: serde::de::Error>(text: &str) -> Result<T, E> {
+    T::read(text).ok_or_else(|| E::custom("this word is not known here"))
+}
+
+/// One word.
+pub(crate) mod word {
+    use super::{Deserialize, Deserializer, Serializer, Word, read_word};
+
+    pub(crate) fn serialize<T: Word, S: Serializer>(value: &T, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(value.spelled())
+    }
+
+    pub(crate) fn deserialize<'de, T: Word, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        read_word(&String::deserialize(from)?)
+    }
+}
+
+/// A list of words.
+pub(crate) mod words {
+    use super::{Deserialize, Deserializer, Serializer, Word, read_word};
+
+    pub(crate) fn serialize<T: Word, S: Serializer>(
+        values: &[T],
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.collect_seq(values.iter().map(|value| value.spelled()))
+    }
+
+    pub(crate) fn deserialize<'de, T: Word, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<T>, D::Error> {
+        Vec::<String>::deserialize(from)?
+            .iter()
+            .map(|text| read_word(text))
+            .collect()
+    }
+}
