@@ -32,6 +32,16 @@ pub const EVALUATE_ELEMENTS_MAX: usize = 1_024;
 /// Most rows in one store batch (sled's memory grows with the batch).
 pub const STORE_BATCH_ROWS_MAX: usize = 500;
 
+/// Most rows that one page of a store scan returns.
+pub const STORE_SCAN_ROWS_MAX: usize = 500;
+
+/// Bytes of the longest key of a stored row.
+pub const STORE_KEY_BYTES_MAX: usize = 128;
+
+/// Bytes of the longest sealed value of a stored row; a longer value is split over rows. sled keeps
+/// a page of 20 such rows within its log (`store/sled/creation.rs`).
+pub const STORE_VALUE_BYTES_MAX: usize = 16 << 10;
+
 /// Largest amount of money, in minor units, that a record may carry (10 trillion units of two decimals);
 /// thousands of them add up without overflow.
 pub const MONEY_MINOR_MAX: i64 = 1_000_000_000_000_000;

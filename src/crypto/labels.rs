@@ -54,6 +54,14 @@ labels! {
     ROW_KEYS = b"creditmesh/v1/index/row-keys";
     /// Key of the digests that `node verify` recomputes.
     DIGESTS = b"creditmesh/v1/index/digests";
+    /// Keyed hash of a stored row at its place, within a bucket's digest.
+    STORE_ROW = b"creditmesh/v1/store/row";
+    /// Tag of a stored bucket digest.
+    STORE_BUCKET = b"creditmesh/v1/store/bucket";
+    /// Tag of a store's layout row.
+    STORE_LAYOUT = b"creditmesh/v1/store/layout";
+    /// Tag of a block of a backup.
+    BACKUP_BLOCK = b"creditmesh/v1/backup/block";
     /// Keys that other rooms derive from the key ring.
     DERIVED = b"creditmesh/v1/derived";
 

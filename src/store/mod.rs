@@ -1,1 +1,83 @@
 //! Keeping and finding sealed rows: one trait, the engines behind it, one conformance suite.
+//!
+//! [`Store`] holds rows of ciphertext by table and key and changes them by compare-and-set. The
+//! engines are [`MemoryStore`] and [`SledStore`]. Flows use none of them directly but [`Vault`],
+//! which seals and opens with the node's key ring. `docs/storage.md` describes the layout.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+mod batch;
+
+mod digest;
+
+mod error;
+
+mod layout;
+
+mod memory;
+
+mod sled;
+
+mod stage;
+
+mod table;
+
+mod vault;
+
+pub use self::sled::{OpenMode, SledOptions, SledStore, Space, SpaceSource, Watermark};
+pub use batch::{Batch, Change, Row, RowChange, Scan};
+pub use digest::{BUCKETS, BucketDigest, Digester};
+pub use error::StoreError;
+pub use layout::LAYOUT_VERSION;
+pub use memory::MemoryStore;
+pub use table::Table;
+pub use vault::{Plain, Vault, VaultBatch};
+
+/// An ordered store of sealed rows.
+///
+/// Every engine keeps the same promises, held by `tests/conformance.rs`:
+///
+/// - a commit is applied whole or not at all, and is durable when it returns;
+/// - every change names the revision that it expects; a commit that lost a race changes nothing;
+/// - a read sees whole commits only, and only durable ones, so that nothing which a power cut could
+///   take back is ever shown to a peer; a commit's own effects are seen once it has returned;
+/// - the bucket digests change in the same atomic step as the rows they cover.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The row of `table` with this key.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot read; never for an absent row.
+    async fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError>;
+
+    /// Rows of `table` in the order of their keys, as of one moment. A page shorter than its limit
+    /// (at most `limits::STORE_SCAN_ROWS_MAX`) is the last.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot read.
+    async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError>;
+
+    /// Applies a batch. A caller that stops waiting does not take the batch back.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a row is at another revision than expected, the bounds of
+    /// [`Batch::check_bounds`], and what the engine refuses; in all cases but
+    /// [`StoreError::Stopped`] nothing was applied.
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+
+    /// The digests of a table's [`BUCKETS`] buckets, in order; `None` where one is missing or is
+    /// not what the engine wrote.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot read.
+    async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError>;
+
+    /// Waits for commits under way and gives the store back; later calls get
+    /// [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine could not finish.
+    async fn close(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,160 @@
+//! The store in memory, for tests and simulations: nothing survives the process.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::crypto::Secret;
+use crate::limits::STORE_SCAN_ROWS_MAX;
+
+use super::digest::{BUCKETS, Digester};
+use super::stage::{Base, Stage, Staged};
+use super::{Batch, BucketDigest, Row, Scan, Store, StoreError, Table};
+
+/// A store in memory. Clones share the rows; [`MemoryStore::reopened`] survives a crash of the node.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    disk: Arc<Disk>,
+    closed: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Disk {
+    state: Mutex<State>,
+    digester: Digester,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tables: BTreeMap<Table, BTreeMap<Vec<u8>, Row>>,
+    digests: BTreeMap<(Table, u8), BucketDigest>,
+}
+
+impl MemoryStore {
+    /// An empty store with digests under `digest_key`.
+    #[must_use]
+    pub fn new(digest_key: &Secret<32>) -> Self {
+        let disk = Disk {
+            state: Mutex::default(),
+            digester: Digester::new(digest_key),
+        };
+        Self {
+            disk: Arc::new(disk),
+            closed: Arc::default(),
+        }
+    }
+
+    /// The same rows as a restarted node finds them: open, whatever became of this handle.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self {
+            disk: Arc::clone(&self.disk),
+            closed: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        Ok(self.disk.state())
+    }
+
+    /// Replaces or removes a row without telling the digests, as damage would.
+    #[cfg(test)]
+    pub(super) fn damage(&self, table: Table, key: &[u8], row: Option<Row>) {
+        let mut state = self.disk.state();
+        let rows = state.tables.entry(table).or_default();
+        match row {
+            Some(row) => rows.insert(key.to_vec(), row),
+            None => rows.remove(key),
+        };
+    }
+}
+
+impl Disk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Base for State {
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        Ok(self
+            .tables
+            .get(&table)
+            .and_then(|rows| rows.get(key))
+            .cloned())
+    }
+
+    fn digest(&self, table: Table, bucket: u8) -> Result<BucketDigest, StoreError> {
+        let digest = self.digests.get(&(table, bucket)).copied();
+        Ok(digest.unwrap_or_default())
+    }
+}
+
+impl State {
+    fn apply(&mut self, staged: Staged) {
+        for ((table, key), row) in staged.rows {
+            let rows = self.tables.entry(table).or_default();
+            match row.after {
+                Some(after) => rows.insert(key, after),
+                None => rows.remove(&key),
+            };
+        }
+        for (place, digest) in staged.digests {
+            self.digests.insert(place, digest.after);
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.state()?.row(table, key)
+    }
+
+    async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        let state = self.state()?;
+        let Some(rows) = state.tables.get(&table) else {
+            return Ok(Vec::new());
+        };
+        let from = match &scan.after {
+            Some(after) if *after >= scan.prefix => Bound::Excluded(after.as_slice()),
+            Some(_) | None => Bound::Included(scan.prefix.as_slice()),
+        };
+        let page = rows
+            .range::<[u8], _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&scan.prefix))
+            .take(scan.limit.min(STORE_SCAN_ROWS_MAX))
+            .map(|(key, row)| (key.clone(), row.clone()))
+            .collect();
+        Ok(page)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        batch.check_bounds()?;
+        let mut state = self.state()?;
+        let mut stage = Stage::over(&*state, &self.disk.digester);
+        stage.add(batch)?;
+        let staged = stage.finish();
+        state.apply(staged);
+        Ok(())
+    }
+
+    async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        let state = self.state()?;
+        let buckets = (0..=u8::MAX).take(BUCKETS);
+        buckets
+            .map(|bucket| state.digest(table, bucket).map(Some))
+            .collect()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+}

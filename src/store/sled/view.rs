@@ -1,0 +1,203 @@
+//! What a sled store shows: the last durable state, also while a group is being written.
+//!
+//! sled shows a write as soon as it is in memory. A node that signed or sent what it read then
+//! could be made a liar by a power cut. So the committer first notes, for every key that a group
+//! changes, what stood there before; readers see that note until the group is on disk.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::limits::STORE_SCAN_ROWS_MAX;
+use crate::store::digest::{BUCKETS, Digester};
+use crate::store::layout::{decode_row, digest_key, row_key};
+use crate::store::stage::Base;
+use crate::store::{BucketDigest, Row, Scan, StoreError, Table};
+
+/// Engine keys of a group under way, each with the value before the group.
+pub(super) type Before = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The durable state.
+#[derive(Debug)]
+pub(super) struct View {
+    db: sled::Db,
+    before: Before,
+}
+
+impl View {
+    /// The state of a store in which nothing is under way.
+    pub(super) fn new(db: sled::Db) -> Self {
+        Self {
+            db,
+            before: Before::new(),
+        }
+    }
+
+    /// Hides the group that is about to be written.
+    pub(super) fn hide(&mut self, before: Before) {
+        self.before = before;
+    }
+
+    /// Shows the group that is now on disk.
+    pub(super) fn show(&mut self) {
+        self.before.clear();
+    }
+
+    /// The durable row.
+    pub(super) fn row(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let value = self.value(&row_key(table, key))?;
+        value.map(|value| decode_row(table, &value)).transpose()
+    }
+
+    /// A page of durable rows.
+    pub(super) fn page(&self, table: Table, scan: &Scan) -> Result<Page, StoreError> {
+        let pairs = guarded(|| self.pairs(table, scan))??;
+        let rows = pairs.into_iter().map(|(mut key, value)| {
+            let row = decode_row(table, &value)?;
+            key.remove(0);
+            Ok((key, row))
+        });
+        rows.collect()
+    }
+
+    /// The durable digests of a table.
+    pub(super) fn digests(
+        &self,
+        table: Table,
+        digester: &Digester,
+    ) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        let buckets = (0..=u8::MAX).take(BUCKETS);
+        let digests = buckets.map(|bucket| {
+            let stored = self.value(&digest_key(table, bucket))?;
+            Ok(stored.and_then(|stored| digester.decode(table, bucket, &stored)))
+        });
+        digests.collect()
+    }
+
+    fn value(&self, full_key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.before.get(full_key) {
+            Some(before) => Ok(before.clone()),
+            None => stored(&self.db, full_key),
+        }
+    }
+
+    /// Merges what is stored with what stood before the group, which wins.
+    fn pairs(&self, table: Table, scan: &Scan) -> Result<Vec<Pair>, StoreError> {
+        let prefix = row_key(table, &scan.prefix);
+        let from = match &scan.after {
+            Some(after) if *after >= scan.prefix => Bound::Excluded(row_key(table, after)),
+            Some(_) | None => Bound::Included(prefix.clone()),
+        };
+        let from_slice = match &from {
+            Bound::Excluded(key) => Bound::Excluded(key.as_slice()),
+            Bound::Included(key) => Bound::Included(key.as_slice()),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        let mut before = self
+            .before
+            .range::<[u8], _>((from_slice, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .peekable();
+        let limit = scan.limit.min(STORE_SCAN_ROWS_MAX);
+        let mut pairs = Vec::new();
+        let mut stored = self.db.range((from.clone(), Bound::Unbounded));
+        let mut next_stored = following(&mut stored, &prefix)?;
+        while pairs.len() < limit {
+            match (next_stored.take(), before.peek()) {
+                (None, None) => break,
+                (Some(pair), Some((key, _))) if pair.0 < **key => {
+                    pairs.push(pair);
+                    next_stored = following(&mut stored, &prefix)?;
+                }
+                (Some(pair), None) => {
+                    pairs.push(pair);
+                    next_stored = following(&mut stored, &prefix)?;
+                }
+                (pair, Some((key, value))) => {
+                    if let Some(value) = value {
+                        pairs.push(((*key).clone(), value.clone()));
+                    }
+                    next_stored = match pair {
+                        Some(same) if same.0 == **key => following(&mut stored, &prefix)?,
+                        other => other,
+                    };
+                    before.next();
+                }
+            }
+        }
+        Ok(pairs)
+    }
+}
+
+/// A page of rows by key.
+pub(super) type Page = Vec<(Vec<u8>, Row)>;
+
+type Pair = (Vec<u8>, Vec<u8>);
+
+fn following(stored: &mut sled::Iter, prefix: &[u8]) -> Result<Option<Pair>, StoreError> {
+    let pair = stored
+        .next()
+        .transpose()
+        .map_err(|error| read_failed(&error))?;
+    Ok(pair
+        .filter(|(key, _)| key.starts_with(prefix))
+        .map(|(key, value)| (key.to_vec(), value.to_vec())))
+}
+
+fn stored(db: &sled::Db, full_key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let value = guarded(|| db.get(full_key))?.map_err(|error| read_failed(&error))?;
+    Ok(value.map(|value| value.to_vec()))
+}
+
+/// Runs a reading step of sled, which answers some kinds of damage with a panic.
+fn guarded<T>(step: impl FnOnce() -> T) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|_| StoreError::Damaged {
+        what: "sled gave up while reading".to_owned(),
+    })
+}
+
+/// What sled says about a failed read or write, without keys or values.
+pub(super) fn engine_reason(error: &sled::Error) -> String {
+    match error {
+        sled::Error::Io(error) => error.kind().to_string(),
+        sled::Error::Corruption { .. } => "its log is corrupt".to_owned(),
+        sled::Error::CollectionNotFound(_) => "its tree is missing".to_owned(),
+        sled::Error::Unsupported(reason) | sled::Error::ReportableBug(reason) => reason.clone(),
+    }
+}
+
+fn read_failed(error: &sled::Error) -> StoreError {
+    match error {
+        sled::Error::Corruption { .. } => StoreError::Damaged {
+            what: "sled found its log corrupt".to_owned(),
+        },
+        sled::Error::Io(_)
+        | sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_) => StoreError::ReadFailed {
+            reason: engine_reason(error),
+        },
+    }
+}
+
+/// What is in sled now, durable or not: what the committer decides on.
+#[derive(Debug)]
+pub(super) struct Written<'a> {
+    pub(super) db: &'a sled::Db,
+    pub(super) digester: &'a Digester,
+}
+
+impl Base for Written<'_> {
+    fn row(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let value = stored(self.db, &row_key(table, key))?;
+        value.map(|value| decode_row(table, &value)).transpose()
+    }
+
+    fn digest(&self, table: Table, bucket: u8) -> Result<BucketDigest, StoreError> {
+        let value = stored(self.db, &digest_key(table, bucket))?;
+        let digest = value.and_then(|value| self.digester.decode(table, bucket, &value));
+        digest.ok_or_else(|| StoreError::Damaged {
+            what: format!("the digest of bucket {bucket} of table {table} is missing or altered"),
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! The tables of a store: stable codes for the disk, stable names for seals and messages.
+
+use std::fmt;
+
+macro_rules! tables {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $text:literal;)+) => {
+        /// A kind of row. `docs/storage.md` describes the key, value and life of each.
+        ///
+        /// Codes and names are part of the format: a code is never used again for something else.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum Table {
+            $($(#[doc = $doc])+ $name = $code,)+
+        }
+
+        impl Table {
+            /// Every table, in the order of the codes.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The byte that the table has on disk, 1 to 254.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+
+            /// The name that the table has in seals and in messages.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+
+            /// The table with this code.
+            #[must_use]
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+tables! {
+    /// Facts about the node itself: its name, its network, what it settled once.
+    Meta = 1, "meta";
+    /// Keys of the node: identity, TLS, OPRF seeds.
+    Key = 2, "key";
+    /// Records, newest version each.
+    Record = 3, "record";
+    /// Index from a borrower to its records.
+    Borrower = 4, "borrower";
+    /// Links from an identifier to the borrower that it names.
+    Identity = 5, "identity";
+    /// What is durable but not yet in the node's own feeds.
+    Unpublished = 6, "unpublished";
+    /// Head of each of the node's own feeds.
+    FeedHead = 7, "feed-head";
+    /// Groups of leaves of the node's own feeds.
+    FeedGroup = 8, "feed-group";
+    /// Signed checkpoints, the node's own and those seen of peers.
+    Checkpoint = 9, "checkpoint";
+    /// Leaves per borrower and epoch: the number that the next leaf's tag takes.
+    LeafCount = 10, "leaf-count";
+    /// Head of each mirror of a peer's feed.
+    MirrorHead = 11, "mirror-head";
+    /// Groups of leaves of a mirror.
+    MirrorGroup = 12, "mirror-group";
+    /// Index from a mirror's tag to its leaf.
+    MirrorLeaf = 13, "mirror-leaf";
+    /// Statements of peers' keys.
+    PeerKey = 14, "peer-key";
+    /// What each peer has spent.
+    Quota = 15, "quota";
+    /// Head of the audit log.
+    AuditHead = 16, "audit-head";
+    /// Entries of the audit log.
+    AuditEntry = 17, "audit-entry";
+    /// Queries that this node asked, with their batch seeds.
+    Query = 18, "query";
+    /// Answers by query id.
+    Answer = 19, "answer";
+    /// Outcomes by idempotency key.
+    Idempotency = 20, "idempotency";
+    /// How far an import came.
+    ImportProgress = 21, "import-progress";
+    /// What has to happen at a certain hour.
+    Due = 22, "due";
+    /// Versions of the member list that the node accepted.
+    MemberList = 23, "member-list";
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Table;
+
+    #[test]
+    fn codes_and_names_are_distinct_and_lead_back() {
+        let codes: BTreeSet<u8> = Table::ALL.iter().map(|table| table.code()).collect();
+        let names: BTreeSet<&str> = Table::ALL.iter().map(|table| table.name()).collect();
+        assert_eq!(codes.len(), Table::ALL.len());
+        assert_eq!(names.len(), Table::ALL.len());
+        assert!(!codes.contains(&0) && !codes.contains(&255));
+        for table in Table::ALL {
+            assert_eq!(Table::from_code(table.code()), Some(*table));
+        }
+    }
+}
