@@ -21,6 +21,8 @@ labels! {
     OPRF_DERIVE_KEY_PAIR = b"DeriveKeyPairOPRFV1-\x01-ristretto255-SHA512";
     /// RFC 9497 §2.2.1: the seed of a proof's composites, verifiable mode.
     OPRF_SEED = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
+    /// The nonce of a proof, hedged with key and batch.
+    OPRF_PROOF_NONCE = b"creditmesh/v1/proof-nonce";
     /// The blinding factors that derive from a batch seed.
     BLINDING_FACTOR = b"creditmesh/v1/blinding-factor";
 

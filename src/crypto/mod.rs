@@ -12,6 +12,8 @@ mod ring_file;
 
 pub mod labels;
 
+pub mod oprf;
+
 mod secret;
 
 mod seal;

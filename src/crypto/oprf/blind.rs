@@ -1,0 +1,236 @@
+//! The asker's first step: identifiers hashed to the group once, blinded afresh for every peer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::IsIdentity;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::super::hkdf::Prk;
+use super::super::labels;
+use super::super::secret::Secret;
+use super::ELEMENT_BYTES;
+use super::error::{OprfError, checked_batch};
+use super::group::{Suite, VOPRF, encode_doubled, hash_to_group};
+use crate::env::{Entropy, EntropyUnavailable};
+
+/// One element of a batch before blinding.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The canonical bytes of an identifier, at most 65,535 of them.
+    Present(&'a [u8]),
+    /// The borrower has no identifier of this kind. The element sent is a random one, distributed exactly as
+    /// that of a present identifier: the factor times the group's generator.
+    Missing,
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Present(_) => "Present(..)",
+            Self::Missing => "Missing",
+        })
+    }
+}
+
+/// The seed that all blinding factors of one batch for one peer derive from. The asker keeps it sealed, so
+/// that it can open single evaluations to an auditor later.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BatchSeed(Secret<32>);
+
+impl BatchSeed {
+    /// A seed that was kept (sealed) earlier.
+    #[must_use]
+    pub fn from_secret(secret: Secret<32>) -> Self {
+        Self(secret)
+    }
+
+    /// A fresh seed: every batch and every peer gets its own.
+    ///
+    /// # Errors
+    /// [`EntropyUnavailable`] where the source fails.
+    pub fn random(entropy: &dyn Entropy) -> Result<Self, EntropyUnavailable> {
+        Secret::random(entropy).map(Self)
+    }
+
+    /// The seed itself, to be sealed.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    /// The factor that blinded element `index`, to be opened to an auditor.
+    #[must_use]
+    pub fn blinding(&self, index: u32) -> Blinding {
+        Blinding(Zeroizing::new(factor(&Prk::from_uniform(&self.0), index)))
+    }
+}
+
+/// A uniform scalar other than zero: 64 bytes of HKDF, reduced (RFC 9497 §4.7.2).
+fn factor(seed: &Prk, index: u32) -> Scalar {
+    for attempt in 0..=u8::MAX {
+        let info = [labels::BLINDING_FACTOR, &index.to_be_bytes(), &[attempt]];
+        let factor = Scalar::from_bytes_mod_order_wide(seed.expand(&info).expose());
+        if factor != Scalar::ZERO {
+            return factor;
+        }
+    }
+    // 256 digests of zero in a row happen with a probability of 2^-64,512.
+    Scalar::ONE
+}
+
+/// One opened blinding factor: with it and the identifier anybody can recompute the blinded element.
+pub struct Blinding(Zeroizing<Scalar>);
+
+impl Blinding {
+    /// A factor that an asker opened.
+    ///
+    /// # Errors
+    /// [`OprfError::BlindingRefused`] where it is zero or not canonical.
+    pub fn from_secret(secret: &Secret<32>) -> Result<Self, OprfError> {
+        Option::<Scalar>::from(Scalar::from_canonical_bytes(*secret.expose()))
+            .filter(|scalar| *scalar != Scalar::ZERO)
+            .map(|scalar| Self(Zeroizing::new(scalar)))
+            .ok_or(OprfError::BlindingRefused)
+    }
+
+    /// The factor as 32 bytes, little endian.
+    #[must_use]
+    pub fn to_secret(&self) -> Secret<32> {
+        Secret::from_bytes(self.0.to_bytes())
+    }
+
+    /// Whether `element` is `input` blinded with this factor.
+    #[must_use]
+    pub fn blinds(&self, input: Input<'_>, element: &[u8; ELEMENT_BYTES]) -> bool {
+        let blinded = (point_of(&VOPRF, input) * *self.0).compress();
+        blinded.as_bytes().ct_eq(element).into()
+    }
+}
+
+impl fmt::Debug for Blinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Blinding(..)")
+    }
+}
+
+/// What is blinded for an input.
+fn point_of(suite: &Suite, input: Input<'_>) -> RistrettoPoint {
+    match input {
+        Input::Present(bytes) => hash_to_group(bytes, suite.hash_to_group),
+        Input::Missing => RISTRETTO_BASEPOINT_POINT,
+    }
+}
+
+/// Inputs hashed to the group: computed once, blinded for each peer. Clones share the content.
+#[derive(Clone)]
+pub struct HashedInputs(Arc<[Hashed]>);
+
+pub(super) struct Hashed {
+    pub(super) point: Zeroizing<RistrettoPoint>,
+    /// `None` for [`Input::Missing`].
+    pub(super) bytes: Option<Zeroizing<Box<[u8]>>>,
+}
+
+impl HashedInputs {
+    /// Hashes a batch of at most [`EVALUATE_ELEMENTS_MAX`](crate::limits::EVALUATE_ELEMENTS_MAX) inputs.
+    ///
+    /// # Errors
+    /// [`OprfError::BatchEmpty`], [`OprfError::BatchTooLarge`], [`OprfError::InputRefused`].
+    pub fn hash(inputs: &[Input<'_>]) -> Result<Self, OprfError> {
+        Self::hash_in(&VOPRF, inputs)
+    }
+
+    pub(super) fn hash_in(suite: &Suite, inputs: &[Input<'_>]) -> Result<Self, OprfError> {
+        checked_batch(inputs.len())?;
+        let mut hashed = Vec::with_capacity(inputs.len());
+        for (index, input) in inputs.iter().enumerate() {
+            let bytes = match input {
+                Input::Present(bytes) if bytes.len() > usize::from(u16::MAX) => {
+                    return Err(OprfError::InputRefused(index));
+                }
+                Input::Present(bytes) => Some(Zeroizing::new(Box::from(*bytes))),
+                Input::Missing => None,
+            };
+            let point = Zeroizing::new(point_of(suite, *input));
+            if point.is_identity() {
+                return Err(OprfError::InputRefused(index));
+            }
+            hashed.push(Hashed { point, bytes });
+        }
+        Ok(Self(hashed.into()))
+    }
+
+    /// Blinds the inputs for one peer, with the factors of `seed`.
+    #[must_use]
+    pub fn blind(&self, seed: &BatchSeed) -> PendingBatch {
+        let prk = Prk::from_uniform(&seed.0);
+        let factors = (0..=u32::MAX)
+            .zip(self.0.iter())
+            .map(|(index, _)| factor(&prk, index));
+        let mut drawn = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        drawn.extend(factors);
+        self.blind_with(drawn)
+    }
+
+    /// Blinds with explicit factors, one for each input and none of them zero.
+    pub(super) fn blind_with(&self, factors: Zeroizing<Vec<Scalar>>) -> PendingBatch {
+        let halves: Vec<RistrettoPoint> = self
+            .0
+            .iter()
+            .zip(factors.iter())
+            .map(|(hashed, factor)| *hashed.point * *Zeroizing::new(factor.div_by_2()))
+            .collect();
+        PendingBatch {
+            inputs: self.clone(),
+            elements: encode_doubled(&halves),
+            factors,
+            halves,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Hashed> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Debug for HashedInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashedInputs({} inputs)", self.0.len())
+    }
+}
+
+/// A batch that was blinded and waits for its evaluation. It can be finished once.
+pub struct PendingBatch {
+    pub(super) inputs: HashedInputs,
+    pub(super) factors: Zeroizing<Vec<Scalar>>,
+    /// Half of each blinded element; as public as the elements.
+    pub(super) halves: Vec<RistrettoPoint>,
+    pub(super) elements: Vec<u8>,
+}
+
+impl PendingBatch {
+    /// Hashes and blinds a batch for one peer.
+    ///
+    /// # Errors
+    /// As [`HashedInputs::hash`].
+    pub fn blind(inputs: &[Input<'_>], seed: &BatchSeed) -> Result<Self, OprfError> {
+        Ok(HashedInputs::hash(inputs)?.blind(seed))
+    }
+
+    /// The blinded elements to send, flat: 32 bytes each, in the order of the inputs.
+    #[must_use]
+    pub fn elements(&self) -> &[u8] {
+        &self.elements
+    }
+}
+
+impl fmt::Debug for PendingBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PendingBatch({} elements)", self.halves.len())
+    }
+}
