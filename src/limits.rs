@@ -157,6 +157,27 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Bytes of one member's certificate in DER.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 
+/// Leaves of a snapshot before its padding.
+pub const SNAPSHOT_LEAVES_MAX: u64 = 1 << 32;
+
+/// Longest age of the newest checkpoint of a feed, in milliseconds: one is signed at least that often.
+pub const CHECKPOINT_INTERVAL_MS: i64 = 10 * 60 * 1_000;
+
+/// How long before that age a new checkpoint becomes due, in milliseconds.
+pub const CHECKPOINT_MARGIN_MS: i64 = 60 * 1_000;
+
+/// Leaves of padding published at once for a day that is over.
+pub const TOP_UP_LEAVES_MAX: usize = 512;
+
+/// Newest checkpoints beyond the end of a mirror that its head keeps.
+pub const MIRROR_AHEAD_MAX: usize = 16;
+
+/// Leaves that one borrower identifier may have in one feed; a look-up gives up beyond them.
+pub const LEAVES_PER_BORROWER_MAX: u32 = 65_536;
+
+/// Positions of one tag that a mirror's index keeps: the newest ones. Honest publishers use a tag once.
+pub const TAG_POSITIONS_MAX: usize = 4;
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);
@@ -165,3 +186,5 @@ const _: () = assert!(TAIL_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(AUTHORITIES_MAX * CERTIFICATE_BYTES_MAX < ROOT_BYTES_MAX);
 const _: () = assert!(MEMBERS_MAX * ENDPOINTS_MAX * ENDPOINT_BYTES_MAX / 2 < LIST_BYTES_MAX);
 const _: () = assert!(MEMBER_WEIGHT_MAX.is_power_of_two());
+const _: () = assert!(TOP_UP_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
+const _: () = assert!(CHECKPOINT_MARGIN_MS < CHECKPOINT_INTERVAL_MS);

@@ -1,1 +1,14 @@
-//! What a node decides, without input or output: ask, answer, quota, feed, mirror.
+//! What a node decides, without I/O: feeds and mirrors, epochs, quota.
+//!
+//! Every step takes values and returns values: the flows write what a step returned, and only then
+//! call the next one.
+
+pub mod epochs;
+
+pub mod feed;
+
+pub mod leaf;
+
+pub mod quota;
+
+mod fields;
