@@ -118,6 +118,15 @@ pub const ROOT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a member list with its signatures.
 pub const LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes of an invitation, which carries a root document.
+pub const INVITATION_BYTES_MAX: usize = ROOT_BYTES_MAX + 8 * 1024;
+
+/// Bytes of a request to join, which carries an invitation and a certificate request.
+pub const REQUEST_BYTES_MAX: usize = INVITATION_BYTES_MAX + 32 * 1024;
+
+/// Bytes of a welcome, which carries a member list and a certificate chain; indented once more than alone.
+pub const WELCOME_BYTES_MAX: usize = 2 * LIST_BYTES_MAX;
+
 /// Signatures beside one trust document, those of strangers included.
 pub const DOCUMENT_SIGNATURES_MAX: usize = 2 * ADMINISTRATORS_MAX;
 
@@ -153,6 +162,18 @@ pub const LIST_LIFE_MAX: Duration = Duration::from_secs(400 * 86_400);
 
 /// How far another party's clock may run ahead of ours before what it dates is refused.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Longest life of any certificate, in days (the root's).
+pub const CERTIFICATE_LIFE_DAYS_MAX: u32 = 20 * 366;
+
+/// Most minutes by which a certificate's beginning is dated back.
+pub const CERTIFICATE_BACKDATE_MINUTES_MAX: u32 = 24 * 60;
+
+/// Bytes of a certificate request in PEM.
+pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 8 * 1024;
+
+/// Certificates of one chain: a member's, an issuing authority's, and one more during a rollover.
+pub const CERTIFICATE_CHAIN_MAX: usize = 3;
 
 /// Bytes of one member's certificate in DER.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;

@@ -122,20 +122,20 @@ impl<T: Document> Signed<T> {
             });
         }
         let signed: Self = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
-        signed.checked_shape()
+        signed.check_shape()?;
+        Ok(signed)
     }
 
-    /// The same checks for a document that arrived inside another one.
-    pub(crate) fn checked_shape(self) -> Result<Self, DocumentError> {
+    /// The rules that hold for a document on its own and for one that arrived inside another.
+    fn check_shape(&self) -> Result<(), DocumentError> {
         if self.document.format() != T::FORMAT {
             return Err(DocumentError::WrongFormat { wanted: T::FORMAT });
         }
-        if self.signatures.len() > DOCUMENT_SIGNATURES_MAX {
-            return Err(DocumentError::TooManySignatures {
-                count: self.signatures.len(),
-            });
+        let count = self.signatures.len();
+        if count > DOCUMENT_SIGNATURES_MAX {
+            return Err(DocumentError::TooManySignatures { count });
         }
-        Ok(self)
+        Ok(())
     }
 
     /// The document as text for a file: indented JSON with a final line break.
@@ -190,6 +190,7 @@ impl<T: Document> Signed<T> {
     /// # Errors
     /// [`DocumentError::ForgedSignature`] or [`DocumentError::SignedTwice`] for a bad one by a signer.
     pub fn valid_signatures(&self, signers: &[[u8; 32]]) -> Result<usize, DocumentError> {
+        self.check_shape()?;
         let message = self.signed_bytes()?;
         let mut seen = BTreeSet::new();
         for DocumentSignature { key, signature } in &self.signatures {

@@ -5,15 +5,27 @@
 //! source of a [`VerifiedPeer`]. Each member signs, under the identity key that the list pins, which TLS
 //! and OPRF keys are its own.
 
+mod authority;
+
 mod calendar;
 
 mod certificate;
 
 mod document;
 
+mod draft;
+
+mod join;
+
+mod key;
+
 mod list;
 
+mod mint;
+
 mod network;
+
+mod profile;
 
 mod refusal;
 
@@ -23,12 +35,24 @@ mod statement;
 
 mod text;
 
+mod trust;
+
+pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
+pub use draft::Founding;
+pub use join::{
+    Applicant, Invitation, JoinError, JoinRequest, Joiner, Terms, Welcome, accept_welcome,
+    check_invitation, check_request, request_to_join,
+};
+pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
+pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
+pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
+pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, server_name};

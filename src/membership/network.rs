@@ -144,7 +144,6 @@ impl NetworkRoot {
     /// # Errors
     /// As [`Self::verify`].
     pub fn from_signed(signed: Signed<RootDocument>, now: Timestamp) -> Result<Self, RootError> {
-        let signed = signed.checked_shape()?;
         let document = signed.document();
         check(document)?;
         let authorities = document

@@ -1,0 +1,308 @@
+//! TLS configurations with every option written out, and the certificate that a node shows.
+//!
+//! A configuration is immutable: where the certificate or the roots change, a new pair is built and
+//! connections made from then on use it.
+
+use std::sync::Arc;
+
+use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, NoKeyLog, RootCertStore};
+
+use super::certificate::{self, PeerCertificate};
+use super::key::CertificateKey;
+use super::network::NetworkRoot;
+use crate::domain::Timestamp;
+use crate::env::Clock;
+use crate::limits::CERTIFICATE_CHAIN_MAX;
+
+/// The one application protocol that nodes speak over TLS.
+pub const ALPN: &[u8] = b"h2";
+
+/// Why a certificate cannot be shown to peers, or TLS cannot be set up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    /// The chain is not one or a few certificates in PEM.
+    #[error(
+        "the certificate file is not a chain of certificates in PEM; give the one that you received"
+    )]
+    Chain,
+    /// The first certificate is not a member's.
+    #[error(transparent)]
+    Certificate(#[from] certificate::CertificateError),
+    /// The key is another one than the certificate's.
+    #[error(
+        "the certificate was issued for another key; give the key that made the request, or enrol again"
+    )]
+    OtherKey,
+    /// The certificate is past its end.
+    #[error("the certificate expired at {since}; renew it (and check this machine's clock)")]
+    Expired {
+        /// Its end.
+        since: Timestamp,
+    },
+    /// The certificate has not begun.
+    #[error(
+        "the certificate is valid from {from}, and this machine's time is {now}; check the clock"
+    )]
+    NotYetValid {
+        /// Its beginning.
+        from: Timestamp,
+        /// This machine's time.
+        now: Timestamp,
+    },
+    /// It does not lead to the network's roots.
+    #[error(
+        "the certificate does not lead to a root certificate of this network: {reason}; enrol again"
+    )]
+    OtherRoot {
+        /// What the check said.
+        reason: String,
+    },
+    /// The network root carries a certificate that cannot be a trust anchor.
+    #[error("a root certificate of the network cannot be used: {reason}; ask the administrators")]
+    Root {
+        /// What the library said.
+        reason: String,
+    },
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {reason}; report this")]
+    Tls {
+        /// What the library said.
+        reason: String,
+    },
+}
+
+/// The certificate chain and key that a node shows, checked to belong together.
+#[derive(Debug)]
+pub struct OwnCertificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: CertificateKey,
+    leaf: Arc<PeerCertificate>,
+}
+
+impl OwnCertificate {
+    /// Reads a chain in PEM, the node's certificate first, and checks that it is for `key`.
+    ///
+    /// # Errors
+    /// [`TrustError::Chain`], [`TrustError::Certificate`] or [`TrustError::OtherKey`].
+    pub fn new(chain_pem: &str, key: CertificateKey) -> Result<Self, TrustError> {
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+            .take(CERTIFICATE_CHAIN_MAX + 1)
+            .collect::<Result<_, _>>()
+            .map_err(|_| TrustError::Chain)?;
+        let first = chain.first().ok_or(TrustError::Chain)?;
+        if chain.len() > CERTIFICATE_CHAIN_MAX {
+            return Err(TrustError::Chain);
+        }
+        let leaf = PeerCertificate::parse(first)?;
+        if *leaf.spki_sha256() != key.spki_sha256() {
+            return Err(TrustError::OtherKey);
+        }
+        Ok(Self {
+            chain,
+            key,
+            leaf: Arc::new(leaf),
+        })
+    }
+
+    /// What the certificate says.
+    #[must_use]
+    pub const fn leaf(&self) -> &Arc<PeerCertificate> {
+        &self.leaf
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> &CertificateKey {
+        &self.key
+    }
+
+    /// Checks the chain as a peer will: up to the network's roots, at `now`.
+    ///
+    /// # Errors
+    /// [`TrustError::Expired`], [`TrustError::NotYetValid`], [`TrustError::OtherRoot`] or
+    /// [`TrustError::Root`].
+    pub fn check(&self, root: &NetworkRoot, now: Timestamp) -> Result<(), TrustError> {
+        if self.leaf.not_after() <= now {
+            return Err(TrustError::Expired {
+                since: self.leaf.not_after(),
+            });
+        }
+        if self.leaf.not_before() > now {
+            return Err(TrustError::NotYetValid {
+                from: self.leaf.not_before(),
+                now,
+            });
+        }
+        let (first, intermediates) = self.chain.split_first().ok_or(TrustError::Chain)?;
+        client_verifier(root, &provider())?
+            .verify_client_cert(first, intermediates, unix_time(now))
+            .map(|_| ())
+            .map_err(|error| TrustError::OtherRoot {
+                reason: reason_of(&error),
+            })
+    }
+}
+
+fn reason_of(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its issuer is unknown".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The configurations of both ends of a connection, made from one certificate and one root.
+#[derive(Debug, Clone)]
+pub struct TlsConfigs {
+    /// For connections that peers open.
+    pub server: Arc<ServerConfig>,
+    /// For connections that this node opens.
+    pub client: Arc<ClientConfig>,
+}
+
+impl TlsConfigs {
+    /// Builds both configurations. The chain is not checked here: a node whose certificate is expired
+    /// still starts, and its peers say so.
+    ///
+    /// # Errors
+    /// [`TrustError::Root`] or [`TrustError::Tls`].
+    pub fn build(
+        root: &NetworkRoot,
+        own: &OwnCertificate,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, TrustError> {
+        let provider = Arc::new(provider());
+        let time: Arc<dyn TimeProvider> = Arc::new(ClockTime(Arc::clone(clock)));
+        Ok(Self {
+            server: Arc::new(server_config(root, own, &provider, &time)?),
+            client: Arc::new(client_config(root, own, &provider, &time)?),
+        })
+    }
+}
+
+/// The name that a client checks in the certificate of `member`.
+///
+/// # Errors
+/// [`TrustError::Tls`] where the ids do not make a DNS name.
+pub fn server_name(peer: &str) -> Result<ServerName<'static>, TrustError> {
+    ServerName::try_from(peer.to_owned()).map_err(|error| tls(&error))
+}
+
+fn server_config(
+    root: &NetworkRoot,
+    own: &OwnCertificate,
+    provider: &Arc<CryptoProvider>,
+    time: &Arc<dyn TimeProvider>,
+) -> Result<ServerConfig, TrustError> {
+    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| tls(&error))?
+        .with_client_cert_verifier(client_verifier(root, provider)?)
+        .with_single_cert(own.chain.clone(), private_key(own))
+        .map_err(|error| tls(&error))?;
+    config.ignore_client_order = false;
+    config.max_fragment_size = None;
+    // No resumption: a resumed session restores the certificate of its first handshake unchecked.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_tls13_tickets = 0;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.key_log = Arc::new(NoKeyLog {});
+    config.enable_secret_extraction = false;
+    // No early data: it can be replayed.
+    config.max_early_data_size = 0;
+    config.send_half_rtt_data = false;
+    config.cert_compressors = Vec::new();
+    config.cert_compression_cache = Arc::new(rustls::compress::CompressionCache::Disabled);
+    config.cert_decompressors = Vec::new();
+    Ok(config)
+}
+
+fn client_config(
+    root: &NetworkRoot,
+    own: &OwnCertificate,
+    provider: &Arc<CryptoProvider>,
+    time: &Arc<dyn TimeProvider>,
+) -> Result<ClientConfig, TrustError> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(root)?, Arc::clone(provider))
+        .build()
+        .map_err(|error| tls(&error))?;
+    let mut config = ClientConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| tls(&error))?
+        .with_webpki_verifier(verifier)
+        .with_client_auth_cert(own.chain.clone(), private_key(own))
+        .map_err(|error| tls(&error))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.check_selected_alpn = true;
+    config.resumption = Resumption::disabled();
+    config.max_fragment_size = None;
+    config.enable_sni = true;
+    config.key_log = Arc::new(NoKeyLog {});
+    config.enable_secret_extraction = false;
+    config.enable_early_data = false;
+    config.send_ticket_request = None;
+    config.cert_compressors = Vec::new();
+    config.cert_compression_cache = Arc::new(rustls::compress::CompressionCache::Disabled);
+    config.cert_decompressors = Vec::new();
+    Ok(config)
+}
+
+fn provider() -> CryptoProvider {
+    rustls::crypto::ring::default_provider()
+}
+
+fn client_verifier(
+    root: &NetworkRoot,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
+    // Revocation is the roster's, on every call; certificate revocation lists would only delay it here.
+    WebPkiClientVerifier::builder_with_provider(roots(root)?, Arc::new(provider.clone()))
+        .clear_root_hint_subjects()
+        .build()
+        .map_err(|error| tls(&error))
+}
+
+fn roots(root: &NetworkRoot) -> Result<Arc<RootCertStore>, TrustError> {
+    let mut store = RootCertStore::empty();
+    for authority in root.authorities() {
+        store
+            .add(authority.clone())
+            .map_err(|error| TrustError::Root {
+                reason: error.to_string(),
+            })?;
+    }
+    Ok(Arc::new(store))
+}
+
+fn private_key(own: &OwnCertificate) -> rustls::pki_types::PrivateKeyDer<'static> {
+    PrivatePkcs8KeyDer::from(own.key.pkcs8().expose().to_vec()).into()
+}
+
+fn tls(error: &dyn std::error::Error) -> TrustError {
+    TrustError::Tls {
+        reason: error.to_string(),
+    }
+}
+
+fn unix_time(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(at.since(Timestamp::from_unix_ms(0)))
+}
+
+/// The node's clock, as rustls asks for it.
+#[derive(Debug)]
+struct ClockTime(Arc<dyn Clock>);
+
+impl TimeProvider for ClockTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(unix_time(self.0.now()))
+    }
+}
