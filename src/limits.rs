@@ -199,6 +199,9 @@ pub const LEAVES_PER_BORROWER_MAX: u32 = 65_536;
 /// Positions of one tag that a mirror's index keeps: the newest ones. Honest publishers use a tag once.
 pub const TAG_POSITIONS_MAX: usize = 4;
 
+/// Upper edges that one kind of bands may have: with "nothing" and the open one they fit 4 bits.
+pub const BAND_EDGES_MAX: usize = 14;
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);

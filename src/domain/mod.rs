@@ -1,6 +1,8 @@
 //! What credit sharing is: identifiers, money, time, records, summaries, answers. Pure.
 
+mod answer;
 mod application;
+mod bands;
 mod borrower;
 mod hold;
 mod identifier;
@@ -11,7 +13,12 @@ mod record;
 mod signal;
 mod time;
 
+pub use answer::{
+    Answer, AnswerBands, Arrears, ArrearsSpan, CountName, Coverage, Flag, FlagCode, FlagState,
+    Interval, Outcome, Reason, Severity, Silent, SilentReason,
+};
 pub use application::{Application, ApplicationKind, ApplicationOutcome, Channel};
+pub use bands::{AmountSpan, Band, BandEdges, Bands, InvalidBands};
 pub use borrower::Borrower;
 pub use hold::{Hold, HoldState};
 pub use identifier::{
