@@ -6,6 +6,7 @@
 //! digest key. What it cannot show is a whole store, or a whole bucket with its digest, put back to
 //! an earlier state.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use ring::digest::{SHA256, digest};
@@ -138,6 +139,36 @@ impl Digester {
         }
         let tag = context.sign();
         tag.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+}
+
+/// Digests of a table, counted from its rows.
+#[derive(Debug)]
+pub(super) struct Tally<'a> {
+    digester: &'a Digester,
+    table: Table,
+    buckets: BTreeMap<u8, BucketDigest>,
+}
+
+impl<'a> Tally<'a> {
+    /// The digests of a table without rows.
+    pub(super) fn of(table: Table, digester: &'a Digester) -> Self {
+        Self {
+            digester,
+            table,
+            buckets: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a row.
+    pub(super) fn add(&mut self, key: &[u8], row: &Row) {
+        let hash = self.digester.row(self.table, key, row);
+        self.buckets.entry(bucket_of(key)).or_default().add(&hash);
+    }
+
+    /// The digest of a bucket.
+    pub(super) fn bucket(&self, bucket: u8) -> BucketDigest {
+        self.buckets.get(&bucket).copied().unwrap_or_default()
     }
 }
 

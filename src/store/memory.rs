@@ -62,17 +62,6 @@ impl MemoryStore {
         }
         Ok(self.disk.state())
     }
-
-    /// Replaces or removes a row without telling the digests, as damage would.
-    #[cfg(test)]
-    pub(super) fn damage(&self, table: Table, key: &[u8], row: Option<Row>) {
-        let mut state = self.disk.state();
-        let rows = state.tables.entry(table).or_default();
-        match row {
-            Some(row) => rows.insert(key.to_vec(), row),
-            None => rows.remove(key),
-        };
-    }
 }
 
 impl Disk {

@@ -8,6 +8,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+mod backup;
+
 mod batch;
 
 mod digest;
@@ -18,6 +20,8 @@ mod layout;
 
 mod memory;
 
+mod restore;
+
 mod sled;
 
 mod stage;
@@ -26,14 +30,19 @@ mod table;
 
 mod vault;
 
+mod verify;
+
 pub use self::sled::{OpenMode, SledOptions, SledStore, Space, SpaceSource, Watermark};
+pub use backup::{BACKUP_FORMAT_VERSION, BackedUp, BackupError, back_up};
 pub use batch::{Batch, Change, Row, RowChange, Scan};
 pub use digest::{BUCKETS, BucketDigest, Digester};
 pub use error::StoreError;
 pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
+pub use restore::{BackupHeader, read_backup_header, restore, restore_rows};
 pub use table::Table;
 pub use vault::{Plain, Vault, VaultBatch};
+pub use verify::{Finding, IndexCheck, RowName, TableRows, VerifyProgress, VerifyReport, verify};
 
 /// An ordered store of sealed rows.
 ///

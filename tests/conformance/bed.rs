@@ -1,0 +1,103 @@
+//! What the suite runs on: a store that can be opened again, and rows to put into it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use creditmesh::crypto::{Sealed, Secret};
+use creditmesh::store::{
+    Batch, Change, MemoryStore, OpenMode, Row, SledOptions, SledStore, Store, StoreError, Table,
+};
+
+/// An engine under test.
+#[async_trait]
+pub(crate) trait Bed: Send + Sync {
+    /// The store; a second call gives the same rows after the first handle is gone.
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// The key of the digests of all stores under test.
+pub(crate) fn digest_key() -> Secret<32> {
+    Secret::from_bytes([42; 32])
+}
+
+/// A bed on the memory engine.
+pub(crate) struct MemoryBed(MemoryStore);
+
+impl Default for MemoryBed {
+    fn default() -> Self {
+        Self(MemoryStore::new(&digest_key()))
+    }
+}
+
+#[async_trait]
+impl Bed for MemoryBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.reopened())
+    }
+}
+
+/// A bed on sled in a temporary folder.
+pub(crate) struct SledBed(tempfile::TempDir);
+
+impl Default for SledBed {
+    fn default() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+}
+
+impl SledBed {
+    /// Options for the bed's folder with a small cache and without a watermark.
+    pub(crate) fn options(&self) -> SledOptions {
+        sled_options(self.0.path().join("store"))
+    }
+}
+
+/// Options with a small cache and without a watermark.
+pub(crate) fn sled_options(folder: std::path::PathBuf) -> SledOptions {
+    let mut options = SledOptions::new(folder, OpenMode::ExistingOrNew);
+    options.cache_bytes = 16 << 20;
+    options.watermark.free_bytes_min = 0;
+    options.watermark.free_percent_min = 0;
+    options
+}
+
+#[async_trait]
+impl Bed for SledBed {
+    async fn open(&self) -> Arc<dyn Store> {
+        let store = SledStore::open(self.options(), &digest_key()).await;
+        Arc::new(store.expect("the store opens"))
+    }
+}
+
+/// Content that stands in for a sealed row.
+pub(crate) fn sealed(text: &str) -> Sealed {
+    Sealed::from_stored(text.as_bytes().to_vec())
+}
+
+/// A batch of one change.
+pub(crate) fn one(table: Table, key: &[u8], change: Change) -> Batch {
+    let mut batch = Batch::new();
+    batch.push(table, key, change);
+    batch
+}
+
+/// A put.
+pub(crate) fn put(revision: u64, text: &str) -> Change {
+    Change::Put {
+        revision,
+        sealed: sealed(text),
+    }
+}
+
+/// A row as it reads back.
+pub(crate) fn row(revision: u64, text: &str) -> Option<Row> {
+    Some(Row {
+        revision,
+        sealed: sealed(text),
+    })
+}
+
+/// The outcome of a lost race.
+pub(crate) fn conflict(table: Table) -> Result<(), StoreError> {
+    Err(StoreError::Conflict { table })
+}
