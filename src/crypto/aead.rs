@@ -1,4 +1,4 @@
-//! AES-256-GCM under a key that the caller derived: for feed leaves and other formats with their own nonces.
+//! AES-256-GCM under a derived key, for feed leaves and other formats with their own nonces.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
@@ -11,8 +11,8 @@ use crate::limits::{NONCE_BYTES, SEAL_TAG_BYTES};
 #[error("the sealed bytes do not open: they were altered, or belong to another key or context")]
 pub struct AeadRefused;
 
-/// Seals `plain` (at most 64 GiB) and returns ciphertext and 16-byte tag. One key and nonce pair must never
-/// seal two different plaintexts.
+/// Seals `plain` (at most 64 GiB) and returns ciphertext and 16-byte tag. One key and nonce pair
+/// must never seal two different plaintexts.
 #[must_use]
 pub fn seal_with_key(
     key: &Secret<32>,

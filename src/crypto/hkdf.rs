@@ -1,4 +1,4 @@
-//! HKDF-SHA-256 (RFC 5869) written out over ring's HMAC, so that it cannot fail and writes in place.
+//! HKDF-SHA-256 (RFC 5869) over ring's HMAC, such that it cannot fail and writes in place.
 
 use ring::hmac;
 use zeroize::Zeroize;

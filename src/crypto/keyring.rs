@@ -1,4 +1,4 @@
-//! The key ring of a node: one root key, data keys under it, and everything that is sealed or hashed with them.
+//! The key ring of a node: its data keys, and everything that is sealed or hashed with them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,8 @@ pub enum KeyringError {
     NotAKeyRing,
     /// Another version of the format.
     #[error(
-        "the key ring has format version {0}, this release reads version 1; use the release that wrote it"
+        "the key ring has format version {0}, and this release reads version 1; \
+         use the release that wrote it"
     )]
     FormatVersion(u64),
     /// Altered on disk or by hand.
@@ -48,8 +49,8 @@ pub enum KeyringError {
     PassphraseEmpty,
     /// A cost that is too weak, or too much for a machine.
     #[error(
-        "argon2id with {} KiB and {} passes is outside the allowed {} to {} KiB and {} to {} passes; \
-         choose a cost within, or restore the key ring",
+        "argon2id with {} KiB and {} passes is outside the allowed {} to {} KiB \
+         and {} to {} passes; choose a cost within, or restore the key ring",
         .0.memory_kib, .0.passes,
         KdfCost::FLOOR.memory_kib, KdfCost::CEILING.memory_kib,
         KdfCost::FLOOR.passes, KdfCost::CEILING.passes
@@ -63,7 +64,8 @@ pub enum KeyringError {
     Entropy(#[from] EntropyUnavailable),
 }
 
-/// The opened keys of a node. Dropping it wipes what is ours to wipe; ring keeps expanded keys unwiped.
+/// The opened keys of a node. Dropping it wipes what is ours to wipe; ring keeps expanded keys
+/// unwiped.
 pub struct Keyring {
     node: String,
     rows: hmac::Key,
@@ -74,12 +76,12 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Makes the keys of a new node and returns them with the wrapped key ring, which is JSON text that holds
-    /// no secret in the clear. `cost` counts for passphrases only.
+    /// Makes the keys of a new node and returns them with the wrapped key ring, which is JSON
+    /// text that holds no secret in the clear. `cost` counts for passphrases only.
     ///
     /// # Errors
-    /// [`KeyringError::PassphraseEmpty`], [`KeyringError::KdfCost`], [`KeyringError::OutOfMemory`],
-    /// [`KeyringError::Entropy`].
+    /// [`KeyringError::PassphraseEmpty`], [`KeyringError::KdfCost`],
+    /// [`KeyringError::OutOfMemory`], [`KeyringError::Entropy`].
     pub fn create(
         unlock: &Unlock,
         node_name: &str,
@@ -124,7 +126,8 @@ impl Keyring {
         ring_file::write(&ring_file::open(text, present)?, next, cost, entropy)
     }
 
-    /// Adds a data key. A ring opened from the result seals with it, and still opens what older keys sealed.
+    /// Adds a data key. A ring opened from the result seals with it, and still opens what older
+    /// keys sealed.
     ///
     /// # Errors
     /// As [`Self::unlock`] and [`Self::create`].
@@ -146,9 +149,9 @@ impl Keyring {
 
     /// A key ring that seals nothing and hashes row names without a key.
     ///
-    /// The byte scanner's test needs it: with sealing switched off the scanner must find every planted
-    /// identifier, otherwise "found nothing" would prove nothing. No configuration reaches this function, and
-    /// an ordinary key ring refuses to open what this one wrote.
+    /// The byte scanner's test needs it: with sealing switched off the scanner must find every
+    /// planted identifier, otherwise "found nothing" would prove nothing. No configuration
+    /// reaches this function, and an ordinary key ring refuses to open what this one wrote.
     #[doc(hidden)]
     #[must_use]
     pub fn without_sealing_for_scanner_tests() -> Self {
@@ -176,7 +179,8 @@ impl Keyring {
     /// Opens what [`Self::seal`] sealed for the same place. The plaintext is wiped on drop.
     ///
     /// # Errors
-    /// One variant of [`OpenError`] per reason; [`OpenError::Refused`] where any byte or the place differs.
+    /// One variant of [`OpenError`] per reason; [`OpenError::Refused`] where any byte or the
+    /// place differs.
     pub fn open(
         &self,
         context: &SealContext<'_>,
@@ -188,8 +192,8 @@ impl Keyring {
         }
     }
 
-    /// The key under which `table` stores the row called `name`: HMAC-SHA-256 under a key of this node, so
-    /// that a stolen store cannot be joined with a list of names.
+    /// The key under which `table` stores the row called `name`: HMAC-SHA-256 under a key of this
+    /// node, so that a stolen store cannot be joined with a list of names.
     #[must_use]
     pub fn row_key(&self, table: &str, name: &[u8]) -> [u8; 32] {
         let mut key = [0; 32];
@@ -211,7 +215,8 @@ impl Keyring {
         Secret::from_bytes(*self.digests.expose())
     }
 
-    /// A key for another room: the same `label` (from [`labels`]) and `context` always give the same key.
+    /// A key for another room: the same `label` (from [`labels`]) and `context` always give the
+    /// same key.
     #[must_use]
     pub fn derive(&self, label: &[u8], context: &[u8]) -> Secret<32> {
         let label_bytes = u64::try_from(label.len()).unwrap_or(u64::MAX).to_be_bytes();

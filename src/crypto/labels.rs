@@ -1,10 +1,11 @@
 //! Every domain-separation label of the product in one list, tested to be distinct.
 //!
-//! A label says what a derived key, a keyed hash or a signature is for, so that a value made for one
-//! purpose is worthless for every other. Labels are part of the formats: they are never changed.
+//! A label says what a derived key, a keyed hash or a signature is for, so that a value made for
+//! one purpose is worthless for every other. Labels are part of the formats: they are never
+//! changed.
 
 macro_rules! labels {
-    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ pub const $name:ident: &[u8] = $text:literal;)+) => {
         $($(#[doc = $doc])+ pub const $name: &[u8] = $text;)+
 
         /// Every label, for the test that no two are equal.
@@ -14,65 +15,66 @@ macro_rules! labels {
 
 labels! {
     /// RFC 9497 §4.1: hashing an input to the group, verifiable mode.
-    OPRF_HASH_TO_GROUP = b"HashToGroup-OPRFV1-\x01-ristretto255-SHA512";
+    pub const OPRF_HASH_TO_GROUP: &[u8] = b"HashToGroup-OPRFV1-\x01-ristretto255-SHA512";
     /// RFC 9497 §4.1: hashing to a scalar, verifiable mode.
-    OPRF_HASH_TO_SCALAR = b"HashToScalar-OPRFV1-\x01-ristretto255-SHA512";
+    pub const OPRF_HASH_TO_SCALAR: &[u8] = b"HashToScalar-OPRFV1-\x01-ristretto255-SHA512";
     /// RFC 9497 §3.2.1: deriving a key pair from a seed, verifiable mode.
-    OPRF_DERIVE_KEY_PAIR = b"DeriveKeyPairOPRFV1-\x01-ristretto255-SHA512";
+    pub const OPRF_DERIVE_KEY_PAIR: &[u8] = b"DeriveKeyPairOPRFV1-\x01-ristretto255-SHA512";
     /// RFC 9497 §2.2.1: the seed of a proof's composites, verifiable mode.
-    OPRF_SEED = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
+    pub const OPRF_SEED: &[u8] = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
     /// The nonce of a proof, hedged with key and batch.
-    OPRF_PROOF_NONCE = b"creditmesh/v1/proof-nonce";
+    pub const OPRF_PROOF_NONCE: &[u8] = b"creditmesh/v1/proof-nonce";
     /// The blinding factors that derive from a batch seed.
-    BLINDING_FACTOR = b"creditmesh/v1/blinding-factor";
+    pub const BLINDING_FACTOR: &[u8] = b"creditmesh/v1/blinding-factor";
 
     /// Tag of leaf number `n` of a borrower in a feed, from the token.
-    FEED_TAG = b"creditmesh/v1/feed/tag";
+    pub const FEED_TAG: &[u8] = b"creditmesh/v1/feed/tag";
     /// Key that seals the summary of leaf number `n`, from the token.
-    FEED_CONTENT = b"creditmesh/v1/feed/content";
+    pub const FEED_CONTENT: &[u8] = b"creditmesh/v1/feed/content";
     /// Key of revision notices, from the token.
-    NOTICE = b"creditmesh/v1/notice";
+    pub const NOTICE: &[u8] = b"creditmesh/v1/notice";
 
     /// The key that wraps the root key, from a passphrase.
-    KEY_FROM_PASSPHRASE = b"creditmesh/v1/keyring/from-passphrase";
+    pub const KEY_FROM_PASSPHRASE: &[u8] = b"creditmesh/v1/keyring/from-passphrase";
     /// The key that wraps the root key, from a key file.
-    KEY_FROM_FILE = b"creditmesh/v1/keyring/from-key-file";
+    pub const KEY_FROM_FILE: &[u8] = b"creditmesh/v1/keyring/from-key-file";
     /// What a key in a key ring commits to.
-    KEY_COMMITMENT = b"creditmesh/v1/keyring/commitment";
+    pub const KEY_COMMITMENT: &[u8] = b"creditmesh/v1/keyring/commitment";
     /// Associated data of the wrapped root key.
-    ROOT_WRAP = b"creditmesh/v1/keyring/root";
+    pub const ROOT_WRAP: &[u8] = b"creditmesh/v1/keyring/root";
     /// Associated data of a wrapped data key.
-    DATA_KEY_WRAP = b"creditmesh/v1/keyring/data-key";
+    pub const DATA_KEY_WRAP: &[u8] = b"creditmesh/v1/keyring/data-key";
     /// Authentication of a whole key ring file under its root key.
-    KEYRING_FILE = b"creditmesh/v1/keyring/file";
+    pub const KEYRING_FILE: &[u8] = b"creditmesh/v1/keyring/file";
 
     /// Subkey that seals one table during one writer epoch.
-    SEAL_SUBKEY = b"creditmesh/v1/seal/subkey";
+    pub const SEAL_SUBKEY: &[u8] = b"creditmesh/v1/seal/subkey";
     /// Associated data of a sealed row.
-    SEAL_ROW = b"creditmesh/v1/seal/row";
+    pub const SEAL_ROW: &[u8] = b"creditmesh/v1/seal/row";
     /// The writer epochs of one process.
-    WRITER_EPOCH = b"creditmesh/v1/seal/writer-epoch";
+    pub const WRITER_EPOCH: &[u8] = b"creditmesh/v1/seal/writer-epoch";
     /// Key of the keyed hashes that rows are stored under.
-    ROW_KEYS = b"creditmesh/v1/index/row-keys";
+    pub const ROW_KEYS: &[u8] = b"creditmesh/v1/index/row-keys";
     /// Key of the digests that `node verify` recomputes.
-    DIGESTS = b"creditmesh/v1/index/digests";
+    pub const DIGESTS: &[u8] = b"creditmesh/v1/index/digests";
     /// Keyed hash of a stored row at its place, within a bucket's digest.
-    STORE_ROW = b"creditmesh/v1/store/row";
+    pub const STORE_ROW: &[u8] = b"creditmesh/v1/store/row";
     /// Tag of a stored bucket digest.
-    STORE_BUCKET = b"creditmesh/v1/store/bucket";
+    pub const STORE_BUCKET: &[u8] = b"creditmesh/v1/store/bucket";
     /// Tag of a store's layout row.
-    STORE_LAYOUT = b"creditmesh/v1/store/layout";
+    pub const STORE_LAYOUT: &[u8] = b"creditmesh/v1/store/layout";
     /// Tag of a block of a backup.
-    BACKUP_BLOCK = b"creditmesh/v1/backup/block";
+    pub const BACKUP_BLOCK: &[u8] = b"creditmesh/v1/backup/block";
     /// Keys that other rooms derive from the key ring.
-    DERIVED = b"creditmesh/v1/derived";
+    pub const DERIVED: &[u8] = b"creditmesh/v1/derived";
 
-    /// Trust documents (network root, member list, invitation, join request), before format and document.
-    SIGNED_DOCUMENT = b"creditmesh/v1/signed/document/";
+    /// Trust documents (network root, member list, invitation, join request), before format and
+    /// document.
+    pub const SIGNED_DOCUMENT: &[u8] = b"creditmesh/v1/signed/document/";
     /// A member's statement about the key of its certificate.
-    CERTIFICATE_KEY = b"creditmesh/v1/signed/certificate-key/";
+    pub const CERTIFICATE_KEY: &[u8] = b"creditmesh/v1/signed/certificate-key/";
     /// A member's statement about its OPRF key for one level and epoch.
-    OPRF_KEY_STATEMENT = b"creditmesh/v1/signed/oprf-key/";
+    pub const OPRF_KEY_STATEMENT: &[u8] = b"creditmesh/v1/signed/oprf-key/";
 }
 
 #[cfg(test)]

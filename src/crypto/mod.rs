@@ -1,6 +1,8 @@
-//! Keys and their few verbs: blind, evaluate, finalize; seal, open. Knows no storage and no network.
+//! Keys and their few verbs: blind, evaluate, finalize; seal, open. No storage, no network.
 
 pub mod aead;
+
+mod backend;
 
 mod hkdf;
 
@@ -22,6 +24,7 @@ mod token;
 
 mod unlock;
 
+pub use backend::{avx512_present, vector_backend};
 pub use ident::{IdentityKey, SignatureRefused, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{OpenError, SealContext, SealError, Sealed};

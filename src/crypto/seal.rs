@@ -28,7 +28,8 @@ const SEALS_PER_EPOCH: u64 = 1 << 30;
 /// Subkeys kept at hand, about 600 bytes each.
 const SUBKEYS_MAX: usize = 256;
 
-/// What a sealed row is bound to: elsewhere, under another key or at another revision it does not open.
+/// What a sealed row is bound to: elsewhere, under another key or at another revision it does not
+/// open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealContext<'a> {
     /// The table that the row stands in.
@@ -97,13 +98,16 @@ pub enum OpenError {
     Refused,
 }
 
+/// Subkeys by key id and writer epoch, then by table.
+type Subkeys = BTreeMap<(u32, u64), BTreeMap<String, Arc<LessSafeKey>>>;
+
 /// Seals and opens rows under the data keys of a ring.
 pub(super) struct Sealer {
     node: String,
     data_keys: BTreeMap<u32, Prk>,
     sealing_key: u32,
     writer: Writer,
-    subkeys: RwLock<BTreeMap<(u32, u64), BTreeMap<String, Arc<LessSafeKey>>>>,
+    subkeys: RwLock<Subkeys>,
 }
 
 impl Sealer {
@@ -280,8 +284,8 @@ impl Header {
 
 /// The writer epochs of one process, and the counter within the present one.
 ///
-/// An epoch is 64 pseudo-random bits from a secret drawn when the ring was opened, so neither a crash nor a
-/// restore nor a second replica repeats one, and nothing about it has to be stored.
+/// An epoch is 64 pseudo-random bits from a secret drawn when the ring was opened, so neither a
+/// crash nor a restore nor a second replica repeats one, and nothing about it has to be stored.
 struct Writer {
     epochs: Prk,
     seals_per_epoch: u64,

@@ -7,8 +7,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::env::{Entropy, EntropyUnavailable};
 
-/// `N` secret bytes on the heap, so that moving the value leaves no copy behind. Wiped on drop; there is
-/// deliberately no `Clone`: who needs a second copy writes `Secret::from_bytes(*secret.expose())`.
+/// `N` secret bytes on the heap, so that moving the value leaves no copy behind. Wiped on drop;
+/// there is deliberately no `Clone`: who needs a second copy writes
+/// `Secret::from_bytes(*secret.expose())`.
 pub struct Secret<const N: usize>(Box<Zeroizing<[u8; N]>>);
 
 impl<const N: usize> Secret<N> {

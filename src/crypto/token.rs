@@ -8,8 +8,8 @@ use super::secret::Secret;
 /// Bytes of a token: one SHA-512 digest (RFC 9497 §4.1).
 pub(crate) const TOKEN_BYTES: usize = 64;
 
-/// `F(key of a member, identifier)`: what opens that member's leaves about one borrower. Secret: whoever
-/// holds it can read what that member published about the borrower.
+/// `F(key of a member, identifier)`: what opens that member's leaves about one borrower. Secret:
+/// whoever holds it can read what that member published about the borrower.
 #[derive(PartialEq, Eq)]
 pub struct Token(Secret<TOKEN_BYTES>);
 
@@ -26,8 +26,8 @@ impl Token {
         self.0.expose()
     }
 
-    /// `N` bytes of HKDF-SHA-256 with the token as key material, no salt, and `label ‖ n` (four bytes, big
-    /// endian) as info. `N` is at most 8,160. Labels come from [`super::labels`].
+    /// `N` bytes of HKDF-SHA-256 with the token as key material, no salt, and `label ‖ n` (four
+    /// bytes, big endian) as info. `N` is at most 8,160. Labels come from [`super::labels`].
     #[must_use]
     pub fn derive<const N: usize>(&self, label: &[u8], n: u32) -> Secret<N> {
         Prk::extract(&[], self.0.expose()).expand(&[label, &n.to_be_bytes()])

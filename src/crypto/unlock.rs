@@ -1,4 +1,4 @@
-//! What opens a key ring: a passphrase (argon2id) or a key file, turned into the key that wraps the root.
+//! What opens a key ring: a passphrase (argon2id) or a key file, made into a wrapping key.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroize;

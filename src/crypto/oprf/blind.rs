@@ -23,8 +23,8 @@ use crate::env::{Entropy, EntropyUnavailable};
 pub enum Input<'a> {
     /// The canonical bytes of an identifier, at most 65,535 of them.
     Present(&'a [u8]),
-    /// The borrower has no identifier of this kind. The element sent is a random one, distributed exactly as
-    /// that of a present identifier: the factor times the group's generator.
+    /// The borrower has no identifier of this kind. The element sent is a random one, distributed
+    /// exactly as that of a present identifier: the factor times the group's generator.
     Missing,
 }
 
@@ -37,8 +37,8 @@ impl fmt::Debug for Input<'_> {
     }
 }
 
-/// The seed that all blinding factors of one batch for one peer derive from. The asker keeps it sealed, so
-/// that it can open single evaluations to an auditor later.
+/// The seed that all blinding factors of one batch for one peer derive from. The asker keeps it
+/// sealed, so that it can open single evaluations to an auditor later.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BatchSeed(Secret<32>);
 
@@ -83,7 +83,8 @@ fn factor(seed: &Prk, index: u32) -> Scalar {
     Scalar::ONE
 }
 
-/// One opened blinding factor: with it and the identifier anybody can recompute the blinded element.
+/// One opened blinding factor: with it and the identifier anybody can recompute the blinded
+/// element.
 pub struct Blinding(Zeroizing<Scalar>);
 
 impl Blinding {
@@ -137,7 +138,8 @@ pub(super) struct Hashed {
 }
 
 impl HashedInputs {
-    /// Hashes a batch of at most [`EVALUATE_ELEMENTS_MAX`](crate::limits::EVALUATE_ELEMENTS_MAX) inputs.
+    /// Hashes a batch of at most [`EVALUATE_ELEMENTS_MAX`](crate::limits::EVALUATE_ELEMENTS_MAX)
+    /// inputs.
     ///
     /// # Errors
     /// [`OprfError::BatchEmpty`], [`OprfError::BatchTooLarge`], [`OprfError::InputRefused`].

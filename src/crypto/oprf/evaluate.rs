@@ -47,8 +47,9 @@ impl SecretKey {
         encode_doubled(&halves)
     }
 
-    /// The token of an own record (`Evaluate`, RFC 9497 §3.3.2): what an asker with the same identifier
-    /// finalizes to. `canonical` has at most 65,535 bytes; more cannot be asked for by anybody.
+    /// The token of an own record (`Evaluate`, RFC 9497 §3.3.2): what an asker with the same
+    /// identifier finalizes to. `canonical` has at most 65,535 bytes; more cannot be asked for by
+    /// anybody.
     #[must_use]
     pub fn token_of(&self, canonical: &[u8]) -> Token {
         let point = Zeroizing::new(hash_to_group(canonical, VOPRF.hash_to_group));

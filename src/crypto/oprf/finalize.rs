@@ -15,8 +15,8 @@ use super::proof::{Proof, verify, weights};
 use super::{ELEMENT_BYTES, PROOF_BYTES};
 
 impl PendingBatch {
-    /// Checks that `public` evaluated exactly this batch, and finalizes it (`Finalize`, RFC 9497 §3.3.2): one
-    /// token for each present input, `None` for each missing one.
+    /// Checks that `public` evaluated exactly this batch, and finalizes it (`Finalize`, RFC 9497
+    /// §3.3.2): one token for each present input, `None` for each missing one.
     ///
     /// # Errors
     /// [`OprfError::LengthRefused`], [`OprfError::CountMismatch`], [`OprfError::ElementRefused`],
@@ -46,7 +46,8 @@ impl PendingBatch {
 
     /// Takes the blinding off elements that are already trusted.
     pub(super) fn unblinded(mut self, evaluated: &[RistrettoPoint]) -> Vec<Option<Token>> {
-        // The factors are not zero, so the batch can be inverted; 1/(2r) gives the halves to be encoded.
+        // The factors are not zero, so the batch can be inverted; 1/(2r) gives the halves to be
+        // encoded.
         for factor in self.factors.iter_mut() {
             *factor = *factor + *factor;
         }
@@ -77,6 +78,6 @@ pub(super) fn token(input: &[u8], element: &[u8; ELEMENT_BYTES]) -> Token {
     context.update(element);
     context.update(b"Finalize");
     Token::from_secret(Secret::written(|out| {
-        out.copy_from_slice(context.finish().as_ref())
+        out.copy_from_slice(context.finish().as_ref());
     }))
 }

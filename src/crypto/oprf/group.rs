@@ -1,4 +1,4 @@
-//! Hashing to the group and to scalars (RFC 9380, RFC 9497 §4.1), strict decoding, batched encoding.
+//! Hashing to group and scalars (RFC 9380, RFC 9497 §4.1), strict decoding, batched encoding.
 
 use std::sync::LazyLock;
 
@@ -40,8 +40,8 @@ static PADDED: LazyLock<Context> = LazyLock::new(|| {
     context
 });
 
-/// `expand_message_xmd` with SHA-512 and one block of output (RFC 9380 §5.3.1). The message comes in pieces;
-/// `dst` is shorter than 256 bytes.
+/// `expand_message_xmd` with SHA-512 and one block of output (RFC 9380 §5.3.1). The message comes
+/// in pieces; `dst` is shorter than 256 bytes.
 pub(super) fn expand_message(message: &[&[u8]], dst: &[u8]) -> [u8; HASH_BYTES] {
     debug_assert!(dst.len() < 256);
     let dst_bytes = [u8::try_from(dst.len()).unwrap_or(u8::MAX)];

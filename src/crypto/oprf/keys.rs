@@ -18,8 +18,8 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    /// `DeriveKeyPair` (RFC 9497 §3.2.1) in verifiable mode. `info` is public, at most 65,535 bytes, and says
-    /// what the key is for: network, member, level and epoch.
+    /// `DeriveKeyPair` (RFC 9497 §3.2.1) in verifiable mode. `info` is public, at most 65,535
+    /// bytes, and says what the key is for: network, member, level and epoch.
     #[must_use]
     pub fn derive(seed: &Secret<32>, info: &[u8]) -> Self {
         Self::derive_in(&VOPRF, seed, info)

@@ -1,14 +1,15 @@
-//! The verifiable oblivious pseudo-random function of RFC 9497: ristretto255-SHA512, mode VOPRF (0x01).
+//! The oblivious pseudo-random function of RFC 9497: ristretto255-SHA512, mode VOPRF (0x01).
 //!
-//! An asker *blinds* its identifiers with factors that derive from a sealed batch seed, an answerer
-//! *evaluates* them under its key without seeing them and proves which key it used, and the asker
-//! *finalizes* to one [`Token`](super::Token) each. A furnisher computes the tokens of its own records with
-//! [`SecretKey::token_of`].
+//! An asker *blinds* its identifiers with factors that derive from a sealed batch seed, an
+//! answerer *evaluates* them under its key without seeing them and proves which key it used, and
+//! the asker *finalizes* to one [`Token`](super::Token) each. A furnisher computes the tokens of
+//! its own records with [`SecretKey::token_of`].
 //!
-//! Everything is a composition of calls into curve25519-dalek and ring. Halved scalars let a whole batch be
-//! encoded with one field inversion (`double_and_compress_batch`), all blinding factors are inverted at
-//! once, and the composites of a proof are one multiscalar multiplication. Secret scalars meet constant-time
-//! code only; variable time is for public values (RFC 9497 §7.4).
+//! Everything is a composition of calls into curve25519-dalek and ring. Halved scalars let a
+//! whole batch be encoded with one field inversion (`double_and_compress_batch`), all blinding
+//! factors are inverted at once, and the composites of a proof are one multiscalar
+//! multiplication. Secret scalars meet constant-time code only; variable time is for public
+//! values (RFC 9497 §7.4).
 
 mod blind;
 

@@ -1,7 +1,7 @@
 //! The proof that one key evaluated a whole batch: batched DLEQ (RFC 9497 §2.2).
 //!
-//! Weighted sums are computed as halves, so that the four elements of a transcript share one field inversion
-//! when they are encoded.
+//! Weighted sums are computed as halves, so that the four elements of a transcript share one
+//! field inversion when they are encoded.
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
@@ -50,7 +50,8 @@ impl Proof {
     }
 }
 
-/// The weights `d_i` of `ComputeComposites` (RFC 9497 §2.2.1), from the encoded elements as they travel.
+/// The weights `d_i` of `ComputeComposites` (RFC 9497 §2.2.1), from the encoded elements as they
+/// travel.
 ///
 /// Elements are decoded strictly, so their bytes are the only encoding of their points.
 pub(super) fn weights(public: &PublicKey, blinded: &[u8], evaluated: &[u8]) -> Vec<Scalar> {
@@ -109,8 +110,8 @@ fn challenge(suite: &Suite, public: &PublicKey, halves: &[RistrettoPoint; 4]) ->
 }
 
 impl SecretKey {
-    /// `GenerateProof` over decoded blinded elements and the weights of the batch. The nonce is public to
-    /// nobody and used once; half of it is what the transcript needs.
+    /// `GenerateProof` over decoded blinded elements and the weights of the batch. The nonce is
+    /// public to nobody and used once; half of it is what the transcript needs.
     pub(super) fn prove(
         &self,
         blinded: &[RistrettoPoint],
@@ -131,8 +132,8 @@ impl SecretKey {
         }
     }
 
-    /// A fresh nonce. Key and batch are mixed in, so that a source of randomness that repeats itself (a
-    /// machine restored from a snapshot) still does not give the key away.
+    /// A fresh nonce. Key and batch are mixed in, so that a source of randomness that repeats
+    /// itself (a machine restored from a snapshot) still does not give the key away.
     pub(super) fn proof_nonce(
         &self,
         batch: &[u8],
@@ -153,8 +154,8 @@ impl SecretKey {
     }
 }
 
-/// `VerifyProof` (RFC 9497 §2.2.2). `blinded_halves` are half of the elements that were sent. All values are
-/// public, so all of it runs in variable time.
+/// `VerifyProof` (RFC 9497 §2.2.2). `blinded_halves` are half of the elements that were sent. All
+/// values are public, so all of it runs in variable time.
 pub(super) fn verify(
     public: &PublicKey,
     blinded_halves: &[RistrettoPoint],

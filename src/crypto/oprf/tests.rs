@@ -1,4 +1,4 @@
-//! The vectors of RFC 9497, which fix the scalars that are random in use, and the steps between them.
+//! The vectors of RFC 9497, which fix scalars that are random in use, and the steps between.
 
 use curve25519_dalek::scalar::Scalar;
 use data_encoding::HEXLOWER;
