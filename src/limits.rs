@@ -56,7 +56,10 @@ pub const NAME_CHARS_MAX: usize = 200;
 pub const REFERENCE_CHARS_MAX: usize = 64;
 
 /// Age in years from which a person may borrow.
-pub const BORROWER_AGE_YEARS_MIN: i32 = 18;
+pub const BORROWER_AGE_YEARS_MIN: u32 = 18;
+
+/// Age in years that nobody alive has passed: an identity number of an older person is doubted.
+pub const BORROWER_AGE_YEARS_MAX: u32 = 125;
 
 /// Fees and interest that may be owed on top of a closed-end loan's principal, as a share of it.
 pub const LOAN_FEES_CAP_PERCENT: u32 = 100;

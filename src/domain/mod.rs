@@ -2,6 +2,8 @@
 
 mod answer;
 mod application;
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod bands;
 mod borrower;
 mod hold;
@@ -10,6 +12,7 @@ mod ids;
 mod loan;
 mod money;
 mod record;
+mod rules;
 mod signal;
 mod time;
 
@@ -22,7 +25,8 @@ pub use bands::{AmountSpan, Band, BandEdges, Bands, InvalidBands};
 pub use borrower::Borrower;
 pub use hold::{Hold, HoldState};
 pub use identifier::{
-    Identifier, IdentifierClass, IdentifierError, IdentifierKind, NameDob, NameError,
+    Doubt, Identifier, IdentifierClass, IdentifierError, IdentifierKind, NameDob, NameError,
+    check_character,
 };
 pub use ids::{
     Epoch, InvalidName, LenderGroup, Level, MemberId, NetworkId, Purpose, QueryId, RecordId, Role,
@@ -34,5 +38,6 @@ pub use loan::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
+pub use rules::{RecordError, Rule, Verdict, merge};
 pub use signal::{Attempts, FraudType, Signal, SignalKind};
 pub use time::{Day, Hour, InvalidDay, Timestamp};

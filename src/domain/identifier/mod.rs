@@ -1,16 +1,24 @@
 //! Identifiers of people: normalised, checked, and never shown in full.
 
+mod cn_rid;
 mod error;
+mod in_aadhaar;
+mod in_pan;
 mod name_dob;
+mod phone;
+mod us_ssn;
 
 use std::fmt;
 
-use zeroize::Zeroize;
+use unicode_normalization::UnicodeNormalization;
+use zeroize::{Zeroize, Zeroizing};
 
 pub use error::IdentifierError;
 pub use name_dob::{NameDob, NameError};
 
+use super::Day;
 use super::ids::word_enum;
+use crate::limits::{BORROWER_AGE_YEARS_MAX, IDENTIFIER_INPUT_CHARS_MAX};
 
 word_enum!(
     /// What an identifier is.
@@ -60,6 +68,20 @@ impl IdentifierKind {
     }
 }
 
+word_enum!(
+    /// What is odd about an identifier that breaks no rule.
+    Doubt {
+        /// It starts with no province that is or was in use.
+        UnknownRegion = "unknown-region",
+        /// Its date of birth is in the future.
+        NotBornYet = "not-born-yet",
+        /// Its holder would be older than anybody alive.
+        TooOld = "too-old",
+        /// It belongs to a company or another body, not to a person.
+        NotAPerson = "not-a-person",
+    }
+);
+
 /// A checked identifier. It cannot be printed, is not serialisable, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identifier {
@@ -68,6 +90,66 @@ pub struct Identifier {
 }
 
 impl Identifier {
+    /// Reads `kind:value`, such as `cn-rid:11010519491231002X`, as [`Identifier::of`] does.
+    ///
+    /// # Errors
+    /// The [`IdentifierError`] that names the broken rule.
+    pub fn parse(text: &str, default_region: Option<&str>) -> Result<Self, IdentifierError> {
+        let (kind, value) = text.split_once(':').ok_or(IdentifierError::NoKind)?;
+        let kind = IdentifierKind::from_word(kind.trim()).ok_or(IdentifierError::UnknownKind)?;
+        Self::of(kind, value, default_region)
+    }
+
+    /// Normalises and checks `text` by the rules of `kind`: Unicode compatibility form (NFKC),
+    /// spaces and hyphens dropped, letters in upper case, then the kind's own rules.
+    ///
+    /// `default_region` (ISO 3166-1 alpha-2) is where a telephone number without country code is
+    /// read; other kinds ignore it.
+    ///
+    /// # Errors
+    /// The [`IdentifierError`] that names the broken rule.
+    pub fn of(
+        kind: IdentifierKind,
+        text: &str,
+        default_region: Option<&str>,
+    ) -> Result<Self, IdentifierError> {
+        if text.chars().nth(IDENTIFIER_INPUT_CHARS_MAX).is_some() {
+            return Err(IdentifierError::TooLong);
+        }
+        let text: Zeroizing<String> = Zeroizing::new(text.nfkc().collect());
+        let bare: Zeroizing<String> =
+            Zeroizing::new(text.chars().filter(|&c| !is_separator(c)).collect());
+        if bare.is_empty() {
+            return Err(IdentifierError::Empty);
+        }
+        let value = match kind {
+            IdentifierKind::CnRid => cn_rid::normalise(&bare)?,
+            IdentifierKind::InPan => in_pan::normalise(&bare)?,
+            IdentifierKind::InAadhaar => in_aadhaar::normalise(&bare)?,
+            IdentifierKind::UsSsn => us_ssn::normalise(&bare)?,
+            IdentifierKind::Phone => phone::normalise(&bare, default_region)?,
+        };
+        Ok(Self::with_value(kind, &value))
+    }
+
+    /// The identifier with a value that this type gave out earlier (from a sealed row).
+    ///
+    /// It is not checked again: a later edition of the telephone number tables must not make a
+    /// stored record unreadable.
+    #[must_use]
+    pub(crate) fn restore(kind: IdentifierKind, value: &str) -> Self {
+        Self::with_value(kind, value)
+    }
+
+    fn with_value(kind: IdentifierKind, value: &str) -> Self {
+        let prefix = kind.canonical_prefix();
+        // One allocation of the final size, so that no copy of the value is left behind.
+        let mut canonical = String::with_capacity(prefix.len() + value.len());
+        canonical.push_str(prefix);
+        canonical.push_str(value);
+        Self { kind, canonical }
+    }
+
     /// What it is.
     #[must_use]
     pub const fn kind(&self) -> IdentifierKind {
@@ -97,6 +179,43 @@ impl Identifier {
             .unwrap_or_default()
     }
 
+    /// The date of birth that the identifier itself carries (resident identity numbers).
+    #[must_use]
+    pub fn born(&self) -> Option<Day> {
+        match self.kind {
+            IdentifierKind::CnRid => cn_rid::birth_date(self.value()),
+            IdentifierKind::InPan
+            | IdentifierKind::InAadhaar
+            | IdentifierKind::UsSsn
+            | IdentifierKind::Phone => None,
+        }
+    }
+
+    /// What is odd about a valid identifier on the day `today`; a reason to look again, never to
+    /// refuse.
+    ///
+    /// Of a resident identity number's region only the province is known here: the table of
+    /// counties, old and withdrawn, is not carried.
+    #[must_use]
+    pub fn doubts(&self, today: Day) -> Vec<Doubt> {
+        let mut doubts = Vec::new();
+        if self.kind == IdentifierKind::CnRid && !cn_rid::is_known_region(self.value()) {
+            doubts.push(Doubt::UnknownRegion);
+        }
+        if let Some(born) = self.born() {
+            if born > today {
+                doubts.push(Doubt::NotBornYet);
+            }
+            if born.plus_months(BORROWER_AGE_YEARS_MAX * 12) < today {
+                doubts.push(Doubt::TooOld);
+            }
+        }
+        if self.kind == IdentifierKind::InPan && !in_pan::is_person(self.value()) {
+            doubts.push(Doubt::NotAPerson);
+        }
+        doubts
+    }
+
     /// What may be shown: the kind and the last four characters, such as `cn-rid:…002X`.
     #[must_use]
     pub fn masked(&self) -> String {
@@ -111,6 +230,22 @@ impl Identifier {
     }
 }
 
+/// The check character that belongs to an identity number's other digits: the first 17 of a
+/// resident identity number, the first 11 of an Aadhaar number; none for other kinds.
+#[must_use]
+pub fn check_character(kind: IdentifierKind, body: &str) -> Option<char> {
+    match kind {
+        IdentifierKind::CnRid => cn_rid::check_character(body),
+        IdentifierKind::InAadhaar => in_aadhaar::check_digit(body),
+        IdentifierKind::InPan | IdentifierKind::UsSsn | IdentifierKind::Phone => None,
+    }
+}
+
+/// Whether `c` only makes an identifier easier to read: white space, a hyphen or a dash.
+fn is_separator(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
+}
+
 impl fmt::Debug for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identifier({}:…)", self.kind)
@@ -122,3 +257,6 @@ impl Drop for Identifier {
         self.canonical.zeroize();
     }
 }
+
+#[cfg(test)]
+mod vectors;
