@@ -11,8 +11,8 @@ use crate::limits::CHECKPOINT_EXTENSIONS_MAX;
 /// What the extension line of the signing time begins with; milliseconds since 1970 follow.
 const SIGNED_AT: &str = "signed-at ";
 
-/// The size and root of a log at one moment. Its text is the origin, the size, the root in base64, and
-/// extension lines, one line each; the first extension of ours is the signing time.
+/// The size and root of a log at one moment. Its text is the origin, the size, the root in base64,
+/// and extension lines, one line each; the first extension of ours is the signing time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     origin: String,
@@ -107,11 +107,27 @@ impl Checkpoint {
     /// [`LogFault::OriginOther`] where the checkpoint is another log's,
     /// [`LogFault::CheckpointMalformed`] where the text is none.
     pub fn open(note: &SignedNote, origin: &str, public: &[u8; 32]) -> Result<Self, LogFault> {
-        let checkpoint = Self::parse(note.verified_text(origin, public)?)?;
+        let text = match note.verified_text(origin, public) {
+            Err(LogFault::KeyUnknown) => return Err(Self::stranger(note, public)),
+            verified => verified?,
+        };
+        let checkpoint = Self::parse(text)?;
         if checkpoint.origin == origin {
             Ok(checkpoint)
         } else {
             Err(LogFault::OriginOther)
+        }
+    }
+
+    /// Why a note that does not name the expected key is refused: it is another log's of the same
+    /// signer, or another signer's.
+    fn stranger(note: &SignedNote, public: &[u8; 32]) -> LogFault {
+        let own_origin = Self::stored(note).map(|checkpoint| checkpoint.origin);
+        let signed = own_origin.is_ok_and(|origin| note.verified_text(&origin, public).is_ok());
+        if signed {
+            LogFault::OriginOther
+        } else {
+            LogFault::KeyUnknown
         }
     }
 
@@ -202,6 +218,10 @@ mod tests {
         );
         assert_eq!(
             Checkpoint::open(&read, "lender-a/full/8", &public),
+            Err(LogFault::OriginOther)
+        );
+        assert_eq!(
+            Checkpoint::open(&read, "lender-a/full/7", &[9; 32]),
             Err(LogFault::KeyUnknown)
         );
         let foreign = SignedNote::sign(&checkpoint.text(), "lender-a/full/8", &key()).unwrap();

@@ -33,8 +33,9 @@ impl SignedNote {
     /// Signs `text`, which ends in a newline, as `name`.
     ///
     /// # Errors
-    /// [`LogFault::NoteMalformed`] where the text has control characters or no final newline, or the
-    /// name is empty or has a space or `+`; [`LogFault::NoteTooLong`] above [`NOTE_BYTES_MAX`].
+    /// [`LogFault::NoteMalformed`] where the text has control characters or no final newline, or
+    /// the name is empty or has a space or `+`; [`LogFault::NoteTooLong`] above
+    /// [`NOTE_BYTES_MAX`].
     pub fn sign(text: &str, name: &str, key: &IdentityKey) -> Result<Self, LogFault> {
         let signature = key.sign(text.as_bytes());
         let note = Self {
@@ -52,8 +53,8 @@ impl SignedNote {
     /// Reads a note. Says nothing about its signatures: see [`Self::verified_text`].
     ///
     /// # Errors
-    /// [`LogFault::NoteTooLong`] above [`NOTE_BYTES_MAX`] bytes, [`LogFault::NoteMalformed`] where a
-    /// rule of C2SP signed-note is broken or there are over [`NOTE_SIGNATURES_MAX`] signatures.
+    /// [`LogFault::NoteTooLong`] above [`NOTE_BYTES_MAX`] bytes, [`LogFault::NoteMalformed`] where
+    /// a rule of C2SP signed-note is broken or there are over [`NOTE_SIGNATURES_MAX`] signatures.
     pub fn parse(note: &str) -> Result<Self, LogFault> {
         if note.len() > NOTE_BYTES_MAX {
             return Err(LogFault::NoteTooLong {
@@ -176,7 +177,8 @@ mod tests {
     use super::*;
     use crate::crypto::Secret;
 
-    // The key and the note of the Go reference implementation's tests (golang.org/x/mod/sumdb/note).
+    // The key and the note of the Go reference implementation's tests
+    // (golang.org/x/mod/sumdb/note).
     const SEED: &str = "AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
     const PUBLIC: &str = "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
     const TEXT: &str = "If you think cryptography is the answer to your problem,\n\

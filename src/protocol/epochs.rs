@@ -25,12 +25,13 @@ pub struct Duties {
     pub announce: Vec<Epoch>,
     /// Epochs whose feed is to be opened with a snapshot.
     pub open: Vec<Epoch>,
-    /// Epochs in whose feeds every new leaf is published, all of them before the first peer is asked.
-    /// Includes those to be opened first.
+    /// Epochs in whose feeds every new leaf is published, all of them before the first peer is
+    /// asked. Includes those to be opened first.
     pub publish: Vec<Epoch>,
     /// Epochs whose feed is to be topped up and closed: they are served no more.
     pub close: Vec<Epoch>,
-    /// Epochs whose leaves, tokens and secret keys are to be deleted. Checkpoints are kept for ever.
+    /// Epochs whose leaves, tokens and secret keys are to be deleted. Checkpoints are kept for
+    /// ever.
     pub forget: Vec<Epoch>,
 }
 

@@ -41,8 +41,8 @@ pub fn tag_of(token: &Token, n: u32) -> Tag {
 }
 
 impl Leaf {
-    /// Seals a summary as leaf number `n` of the token's borrower in `feed`. The nonce is random and
-    /// fresh, so that sealing a number again after a crash does not repeat one.
+    /// Seals a summary as leaf number `n` of the token's borrower in `feed`. The nonce is random
+    /// and fresh, so that sealing a number again after a crash does not repeat one.
     #[must_use]
     pub fn seal(
         token: &Token,
@@ -65,8 +65,8 @@ impl Leaf {
     /// The summary, if this is leaf number `n` of the token's borrower in `feed`.
     ///
     /// # Errors
-    /// [`LeafFault::OtherTag`] where the tag is another's, [`LeafFault::Sealed`] where the content was
-    /// altered, is of another feed, or was never sealed.
+    /// [`LeafFault::OtherTag`] where the tag is another's, [`LeafFault::Sealed`] where the content
+    /// was altered, is of another feed, or was never sealed.
     pub fn open(
         &self,
         token: &Token,

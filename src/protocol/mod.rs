@@ -9,6 +9,8 @@ pub mod feed;
 
 pub mod leaf;
 
+pub mod mirror;
+
 pub mod quota;
 
 mod fields;

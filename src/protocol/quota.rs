@@ -36,8 +36,8 @@ pub struct QuotaAccount {
 /// The request would go over the member's quota. Nothing was spent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the quota of epoch {epoch} has {left} of {limit} elements left and {asked} were asked for; ask \
-     for fewer, wait for the next epoch at {resets_at}, or have an administrator raise the quota"
+    "the quota of epoch {epoch} has {left} of {limit} elements left and {asked} were asked for; \
+     ask for fewer, wait for the next epoch at {resets_at}, or have an administrator raise it"
 )]
 pub struct OverBudget {
     /// The epoch whose quota it is.
@@ -54,8 +54,8 @@ pub struct OverBudget {
     pub resets_at: Timestamp,
 }
 
-/// The right to have so many elements evaluated, once, under one level's key of one epoch. Comes only
-/// from [`spend`], is not cloned, and is consumed by the evaluation, so that no evaluation is
+/// The right to have so many elements evaluated, once, under one level's key of one epoch. Comes
+/// only from [`spend`], is not cloned, and is consumed by the evaluation, so that no evaluation is
 /// unmetered. It counts only once the row that came with it is durable.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]

@@ -17,7 +17,7 @@ const FORMAT: u8 = 1;
 
 /// How far a feed is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Takes leaves.
     Open,
     /// Takes only the padding of its last day, then the closing group.
@@ -29,19 +29,19 @@ enum Stage {
 /// What a node keeps of its own feed, written together with every group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedHead {
-    feed: FeedId,
-    frontier: Frontier,
+    pub(super) feed: FeedId,
+    pub(super) frontier: Frontier,
     /// Leaves of the link and snapshot, with which the feed began.
     snapshot_leaves: u64,
     /// The day whose leaves are being counted; never goes back.
     day: Day,
     /// Leaves published on `day`, padding of groups included.
-    day_leaves: u64,
+    pub(super) day_leaves: u64,
     /// Padding that the days before `day` still lack.
     owed: u64,
     /// When the newest checkpoint was signed, and at which size.
-    signed: Option<(Timestamp, u64)>,
-    stage: Stage,
+    pub(super) signed: Option<(Timestamp, u64)>,
+    pub(super) stage: Stage,
 }
 
 /// Leaves to write, and the head to write in the same durable step.
@@ -111,12 +111,12 @@ impl FeedHead {
         self.owed
     }
 
-    /// Appends leaves: whole groups, filled up with random leaves, in random order within each group.
-    /// No leaves give no group. Padding owed for the day before never delays them.
+    /// Appends leaves: whole groups, filled up with random leaves, in random order within each
+    /// group. No leaves give no group. Padding owed for the day before never delays them.
     ///
     /// # Errors
-    /// [`FeedFault::Closed`] once [`Self::wind_down`] was called, [`FeedFault::Entropy`] where there
-    /// are no random bytes.
+    /// [`FeedFault::Closed`] once [`Self::wind_down`] was called, [`FeedFault::Entropy`] where
+    /// there are no random bytes.
     pub fn append(
         &self,
         leaves: &[Leaf],
@@ -136,9 +136,9 @@ impl FeedHead {
         self.planned(groups, head)
     }
 
-    /// The next slice of the padding that past days lack of a multiple of [`FEED_DAY_LEAVES`]: at most
-    /// [`TOP_UP_LEAVES_MAX`] leaves, so that it never stands long before a leaf that matters. `None`
-    /// where none is owed.
+    /// The next slice of the padding that past days lack of a multiple of [`FEED_DAY_LEAVES`]: at
+    /// most [`TOP_UP_LEAVES_MAX`] leaves, so that it never stands long before a leaf that matters.
+    /// `None` where none is owed.
     ///
     /// # Errors
     /// [`FeedFault::Entropy`] where there are no random bytes.
@@ -180,13 +180,13 @@ impl FeedHead {
         head
     }
 
-    /// The closing group, whose last leaf names the newest checkpoint of the feed that goes on (none
-    /// where the member stops).
+    /// The closing group, whose last leaf names the newest checkpoint of the feed that goes on
+    /// (none where the member stops).
     ///
     /// # Errors
-    /// [`FeedFault::PaddingOwed`] before the padding is complete, [`FeedFault::Closed`] where the feed
-    /// is not winding down, [`FeedFault::LinkForeign`] where `successor` is not a later epoch's of
-    /// the same member, [`FeedFault::Entropy`] where there are no random bytes.
+    /// [`FeedFault::PaddingOwed`] before the padding is complete, [`FeedFault::Closed`] where the
+    /// feed is not winding down, [`FeedFault::LinkForeign`] where `successor` is not a later
+    /// epoch's of the same member, [`FeedFault::Entropy`] where there are no random bytes.
     pub fn close(
         &self,
         successor: Option<&Checkpoint>,
@@ -211,8 +211,8 @@ impl FeedHead {
         self.planned(vec![group], head)
     }
 
-    /// Whether a checkpoint must be signed now: the feed has grown, or the newest one nears the age of
-    /// ten minutes. A closed feed needs none beyond that of its last leaf.
+    /// Whether a checkpoint must be signed now: the feed has grown, or the newest one nears the
+    /// age of ten minutes. A closed feed needs none beyond that of its last leaf.
     #[must_use]
     pub fn checkpoint_due(&self, now: Timestamp) -> bool {
         let Some((signed_at, size)) = self.signed else {

@@ -1,12 +1,14 @@
 //! A node's own feed: what it publishes under one key epoch and level, and when.
 //!
-//! `docs/protocol.md` has the formats. A feed begins with a link leaf and a sorted, padded snapshot
-//! ([`FeedHead::open`]), grows by groups of eight ([`FeedHead::append`], [`FeedHead::top_up`]), and
-//! ends with a closing leaf ([`FeedHead::wind_down`], [`FeedHead::close`]). Each of these returns the
-//! leaves to write and the head to write with them; nothing has happened until both are durable.
+//! `docs/protocol.md` has the formats. A feed begins with a link leaf and a sorted, padded
+//! snapshot ([`FeedHead::open`]), grows by groups of eight ([`FeedHead::append`],
+//! [`FeedHead::top_up`]), and ends with a closing leaf ([`FeedHead::wind_down`],
+//! [`FeedHead::close`]). Each of these returns the leaves to write and the head to write with
+//! them; nothing has happened until both are durable.
 
 mod head;
 mod link;
+mod resume;
 mod snapshot;
 mod tail;
 
@@ -60,8 +62,8 @@ pub enum FeedFault {
     },
     /// A tail was asked for from a position that the feed has not reached.
     #[error(
-        "the mirror stands at {from} and the feed at {size}: the feed lost leaves; recover them from \
-         the peers' mirrors before publishing"
+        "the mirror stands at {from} and the feed at {size}: the feed lost leaves; recover them \
+         from the peers' mirrors before publishing"
     )]
     AheadOfFeed {
         /// Where the mirror stands, in leaves.
@@ -69,6 +71,9 @@ pub enum FeedFault {
         /// Where the feed stands, in leaves.
         size: u64,
     },
+    /// The leaves that came back from a peer are not those of this feed, or not all of them.
+    #[error("the peer's mirror does not continue this feed; fetch it to its end, or from another")]
+    NotResumed,
     /// A position inside a group was named.
     #[error("position {position} lies inside a group; positions are multiples of 8")]
     InsideGroup {

@@ -26,8 +26,8 @@ pub struct Opening {
     pub head: FeedHead,
 }
 
-/// Leaves of a padded snapshot with `leaves` leaves, link included: the next `2^(k / 4)`, so that the
-/// size tells the book's to about 20 %, rounded up to whole groups.
+/// Leaves of a padded snapshot with `leaves` leaves, link included: the next `2^(k / 4)`, so that
+/// the size tells the book's to about 20 %, rounded up to whole groups.
 ///
 /// # Errors
 /// [`FeedFault::SnapshotTooLarge`] above [`SNAPSHOT_LEAVES_MAX`].
@@ -49,8 +49,8 @@ pub fn snapshot_leaves(leaves: u64) -> Result<u64, FeedFault> {
 }
 
 impl FeedHead {
-    /// Opens the feed of an epoch with the leaves of everything that stands. `previous` is the latest
-    /// checkpoint of the member's epoch before, none for its first feed.
+    /// Opens the feed of an epoch with the leaves of everything that stands. `previous` is the
+    /// latest checkpoint of the member's epoch before, none for its first feed.
     ///
     /// # Errors
     /// [`FeedFault::LinkForeign`] where `previous` is not an earlier epoch's of the same member,

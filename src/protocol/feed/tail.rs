@@ -10,8 +10,8 @@ pub struct TailSpan {
     pub from: u64,
     /// Position after the last leaf.
     pub until: u64,
-    /// The feed goes on beyond `until`: the asker streams the rest, or counts the peer as silent. The
-    /// tail's consistency proof then leads from `until` to the checkpoint.
+    /// The feed goes on beyond `until`: the asker streams the rest, or counts the peer as silent.
+    /// The tail's consistency proof then leads from `until` to the checkpoint.
     pub truncated: bool,
 }
 
