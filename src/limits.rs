@@ -142,9 +142,6 @@ pub const AUTHORITIES_MAX: usize = 4;
 /// Longest key epoch, in days.
 pub const EPOCH_DAYS_MAX: u32 = 366;
 
-/// Edges of a network's exposure bands; the bands, one more, fit four bits.
-pub const EXPOSURE_BANDS_MAX: usize = 15;
-
 /// Members on one list, removed ones included.
 pub const MEMBERS_MAX: usize = 2_048;
 
@@ -205,6 +202,93 @@ pub const TAG_POSITIONS_MAX: usize = 4;
 /// Upper edges that one kind of bands may have: with "nothing" and the open one they fit 4 bits.
 pub const BAND_EDGES_MAX: usize = 14;
 
+/// Connections that peers have open at one node, those in their handshake included.
+pub const CONNECTIONS_MAX: usize = 1_024;
+
+/// Connections from one address (for IPv6: from one /64 network).
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+
+/// Connections that one member has open at one node.
+pub const CONNECTIONS_PER_MEMBER_MAX: usize = 16;
+
+/// Connections after their handshake that wait to be served.
+pub const ACCEPTED_WAITING_MAX: usize = 64;
+
+/// Time for opening a TCP connection.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Time for a TLS handshake.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time from the TLS handshake to the first HTTP/2 frames.
+pub const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Time for which a connection that a peer opened stays open without a call.
+pub const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(300);
+
+/// Time that a refused peer has on a new connection to hear why.
+pub const REFUSED_CONNECTION_MAX: Duration = Duration::from_secs(2);
+
+/// How often connections are looked through for ones to cut.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Pause after the system could not accept a connection.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// HTTP/2 streams at once on one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 64;
+
+/// Calls at once on one connection, until the head of their answer.
+pub const CALLS_PER_CONNECTION_MAX: usize = 64;
+
+/// Calls at once at one node, until the end of their answer.
+pub const CALLS_MAX: usize = 1_024;
+
+/// Streams that the server may reset for a peer's errors before it ends the connection.
+pub const LOCAL_RESETS_MAX: usize = 100;
+
+/// Streams that a peer may reset before they were accepted before its connection ends.
+pub const PENDING_RESETS_MAX: usize = 20;
+
+/// Bytes of the headers of one request or answer.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+
+/// Time until the head of an answer.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time without traffic after which a connection is probed.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Time that a probed peer has to answer.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Age at which a server asks the peer to leave a connection.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Age at which a client moves to a fresh connection by itself.
+pub const CHANNEL_AGE_MAX: Duration = Duration::from_secs(3_000);
+
+/// HTTP/2 window of one stream at a server, in bytes.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// HTTP/2 window of one connection at a server, in bytes.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// HTTP/2 window of one stream at a client, in bytes: bounds a mirror's rate on a long wire.
+pub const CHANNEL_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// HTTP/2 window of one connection at a client, in bytes.
+pub const CHANNEL_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Failures in a row after which a peer is left alone for a moment.
+pub const BREAKER_FAILURES: u32 = 3;
+
+/// First pause of a peer that fails.
+pub const BREAKER_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause of a peer that fails.
+pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);
@@ -215,3 +299,7 @@ const _: () = assert!(MEMBERS_MAX * ENDPOINTS_MAX * ENDPOINT_BYTES_MAX / 2 < LIS
 const _: () = assert!(MEMBER_WEIGHT_MAX.is_power_of_two());
 const _: () = assert!(TOP_UP_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(CHECKPOINT_MARGIN_MS < CHECKPOINT_INTERVAL_MS);
+const _: () = assert!(CONNECTIONS_PER_MEMBER_MAX <= CONNECTIONS_PER_ADDRESS_MAX);
+const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(CHANNEL_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
+const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

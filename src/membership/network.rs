@@ -11,7 +11,7 @@ use super::document::{Document, DocumentError, Signed};
 use super::text::{hex, hex_groups, moment, name, word, words};
 use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
 use crate::limits::{
-    ADMINISTRATORS_MAX, AUTHORITIES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX, EXPOSURE_BANDS_MAX,
+    ADMINISTRATORS_MAX, AUTHORITIES_MAX, BAND_EDGES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX,
     ROOT_BYTES_MAX,
 };
 
@@ -328,10 +328,10 @@ fn rules_of_terms(document: &RootDocument) -> Rules {
             "it must list each class of identifiers once, and at least one",
         ),
         (
-            (1..=EXPOSURE_BANDS_MAX).contains(&edges.len())
+            (1..=BAND_EDGES_MAX).contains(&edges.len())
                 && edges.first().is_some_and(|edge| *edge > 0)
                 && edges.is_sorted_by(|one, next| one < next),
-            "its exposure bands must be 1 to 15 growing amounts",
+            "its exposure bands must be 1 to 14 growing amounts",
         ),
         (document.population > 0, "its population must not be zero"),
     ]

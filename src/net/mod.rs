@@ -1,1 +1,48 @@
 //! Streams with a proven peer at the other end.
+//!
+//! Outwards, [`Peers`] makes calls over a [`Transport`]; inwards, a [`Listener`] accepts connections, and a
+//! [`gated_server`] lets every call pass the one [`Gate`]. Both sides admit by the [`TrustHandle`], which
+//! takes a newer member list at any moment and cuts whoever is no longer on it.
+
+mod connections;
+
+mod dial;
+
+mod gate;
+
+mod listen;
+
+mod peers;
+
+mod serve;
+
+mod stream;
+
+mod transport;
+
+mod trust;
+
+mod words;
+
+pub use connections::{Connections, Opened, PeerConnection, TooManyConnections};
+pub use dial::{Attempt, DialError};
+pub use gate::{Gate, GateRefusal, Gated};
+pub use listen::{AcceptedStream, ListenLimits, Listener};
+pub use peers::{CallError, Peers, dial_error};
+pub use serve::gated_server;
+pub use stream::PeerStream;
+pub use transport::{PeerChannel, TlsTransport, Transport};
+pub use trust::{Installed, NodeTls, TrustHandle};
+
+/// Any error that a service may give.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Header of every call and every answer: the version of the sender's member list, in decimal.
+pub const LIST_VERSION_HEADER: &str = "creditmesh-list-version";
+
+/// Metadata of a refusal: a word for programs, such as `suspended`.
+pub const REASON_HEADER: &str = "creditmesh-reason";
+
+fn read_version(value: &http::HeaderValue) -> Option<u32> {
+    value.to_str().ok()?.parse().ok()
+}

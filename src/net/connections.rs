@@ -1,0 +1,226 @@
+//! Every live connection, by the member at its other end, so that it can be counted and cut.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{MemberId, Timestamp};
+use crate::limits::CONNECTIONS_PER_MEMBER_MAX;
+use crate::membership::PeerCertificate;
+
+/// Who opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// The peer: such connections are capped per member, and closed when idle.
+    ByPeer,
+    /// This node.
+    ByUs,
+}
+
+/// A member has as many connections to this node as it may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{member} has {CONNECTIONS_PER_MEMBER_MAX} connections already; it must close one first")]
+pub struct TooManyConnections {
+    member: MemberId,
+}
+
+/// The connections that are open. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Connections(Arc<Registry>);
+
+type Key = (MemberId, u64);
+
+#[derive(Debug, Default)]
+struct Registry {
+    next: AtomicU64,
+    live: Mutex<BTreeMap<Key, Live>>,
+}
+
+#[derive(Debug)]
+struct Live {
+    connection: PeerConnection,
+    opened: Opened,
+    since: Timestamp,
+}
+
+/// One connection as the calls on it see it: the peer's certificate, and what it takes to cut it.
+#[derive(Debug, Clone)]
+pub struct PeerConnection {
+    certificate: Arc<PeerCertificate>,
+    cut: CancellationToken,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug)]
+struct Activity {
+    calls: AtomicUsize,
+    quiet_since_ms: AtomicI64,
+}
+
+impl PeerConnection {
+    /// The certificate that the peer showed; TLS has checked chain and possession, nobody its rights.
+    #[must_use]
+    pub const fn certificate(&self) -> &Arc<PeerCertificate> {
+        &self.certificate
+    }
+
+    /// Marks a call as running until the guard is dropped.
+    pub(super) fn begin_call(&self, now: Timestamp) -> RunningCall {
+        self.activity.calls.fetch_add(1, Ordering::Relaxed);
+        self.activity
+            .quiet_since_ms
+            .store(now.unix_ms(), Ordering::Relaxed);
+        RunningCall(Arc::clone(&self.activity))
+    }
+
+    fn is_quiet_since(&self, moment: Timestamp) -> bool {
+        self.activity.calls.load(Ordering::Relaxed) == 0
+            && self.activity.quiet_since_ms.load(Ordering::Relaxed) <= moment.unix_ms()
+    }
+}
+
+/// A call that runs on a connection.
+#[derive(Debug)]
+pub(super) struct RunningCall(Arc<Activity>);
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Keeps a connection registered; dropping it with the connection's stream removes it.
+#[derive(Debug)]
+pub(super) struct Registration {
+    registry: Arc<Registry>,
+    key: Key,
+    connection: PeerConnection,
+}
+
+impl Registration {
+    pub(super) const fn connection(&self) -> &PeerConnection {
+        &self.connection
+    }
+
+    pub(super) fn cut_token(&self) -> CancellationToken {
+        self.connection.cut.clone()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.key);
+    }
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connections {
+    /// Registers a connection to or from the holder of `certificate`.
+    ///
+    /// # Errors
+    /// [`TooManyConnections`] where the member opened as many as it may.
+    pub(super) fn register(
+        &self,
+        certificate: PeerCertificate,
+        opened: Opened,
+        now: Timestamp,
+    ) -> Result<Registration, TooManyConnections> {
+        let member = certificate.member().clone();
+        let mut live = self.0.lock();
+        let of_member = live.range((member.clone(), 0)..=(member.clone(), u64::MAX));
+        let by_peer = of_member
+            .filter(|(_, one)| one.opened == Opened::ByPeer)
+            .count();
+        if opened == Opened::ByPeer && by_peer >= CONNECTIONS_PER_MEMBER_MAX {
+            return Err(TooManyConnections { member });
+        }
+        let connection = PeerConnection {
+            certificate: Arc::new(certificate),
+            cut: CancellationToken::new(),
+            activity: Arc::new(Activity {
+                calls: AtomicUsize::new(0),
+                quiet_since_ms: AtomicI64::new(now.unix_ms()),
+            }),
+        };
+        let key = (member, self.0.next.fetch_add(1, Ordering::Relaxed));
+        live.insert(
+            key.clone(),
+            Live {
+                connection: connection.clone(),
+                opened,
+                since: now,
+            },
+        );
+        drop(live);
+        Ok(Registration {
+            registry: Arc::clone(&self.0),
+            key,
+            connection,
+        })
+    }
+
+    /// Cuts every connection whose certificate `admits` no longer accepts; gives how many.
+    pub(super) fn cut_refused(&self, admits: impl Fn(&PeerCertificate) -> bool) -> usize {
+        self.cut_where(|live| !admits(&live.connection.certificate))
+    }
+
+    /// As [`Self::cut_refused`], for connections that are older than `age`: a refused peer has that long to
+    /// hear why.
+    pub(super) fn cut_refused_after(
+        &self,
+        age: Duration,
+        now: Timestamp,
+        admits: impl Fn(&PeerCertificate) -> bool,
+    ) -> usize {
+        self.cut_where(|live| live.since.plus(age) <= now && !admits(&live.connection.certificate))
+    }
+
+    /// Cuts the connections that peers opened and on which no call ran since `moment`; gives how many.
+    pub(super) fn cut_idle(&self, moment: Timestamp) -> usize {
+        self.cut_where(|live| {
+            live.opened == Opened::ByPeer && live.connection.is_quiet_since(moment)
+        })
+    }
+
+    /// Cuts every connection; gives how many. For a shutdown whose grace is over.
+    pub fn cut_all(&self) -> usize {
+        self.cut_where(|_| true)
+    }
+
+    /// How many connections with this member are open.
+    #[must_use]
+    pub fn with(&self, member: &MemberId) -> usize {
+        let live = self.0.lock();
+        live.range((member.clone(), 0)..=(member.clone(), u64::MAX))
+            .count()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    fn cut_where(&self, unwanted: impl Fn(&Live) -> bool) -> usize {
+        // Cancelling wakes tasks that may drop a registration: do it after the lock is released.
+        let tokens: Vec<CancellationToken> = self
+            .0
+            .lock()
+            .values()
+            .filter(|live| !live.connection.cut.is_cancelled() && unwanted(live))
+            .map(|live| live.connection.cut.clone())
+            .collect();
+        for token in &tokens {
+            token.cancel();
+        }
+        tokens.len()
+    }
+}

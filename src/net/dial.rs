@@ -1,0 +1,183 @@
+//! Opening a connection to a member: each of its endpoints in turn, and the exact reason where all fail.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::connections::Opened;
+use super::stream::PeerStream;
+use super::trust::NodeTls;
+use super::words::{self, OwnSide};
+use crate::domain::MemberId;
+use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
+use crate::membership::{PeerCertificate, Refusal, dns_name_of, server_name};
+
+/// Reads of at least this many bytes go past the buffer; it only has to hold a first frame or an alert.
+const FIRST_BYTES: usize = 512;
+
+/// A connection that this node opened, after TLS.
+pub(super) type DialledStream = PeerStream<BufReader<TlsStream<TcpStream>>>;
+
+/// One endpoint and why it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// `host:port`.
+    pub endpoint: String,
+    /// What happened, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.endpoint, self.reason)
+    }
+}
+
+/// Why there is no connection to a member.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// The list in force here does not admit the member, or it is another one that answered.
+    #[error("this node does not talk to {member}: {refusal}; {}", refusal.next_step())]
+    Refused {
+        /// Who was called.
+        member: MemberId,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// The member list names no endpoint.
+    #[error("the member list names no endpoint of {member}; its operator must state one")]
+    NoEndpoint {
+        /// Who was called.
+        member: MemberId,
+    },
+    /// Every endpoint failed.
+    #[error("cannot reach {member}: {}", listed(attempts))]
+    Unreachable {
+        /// Who was called.
+        member: MemberId,
+        /// The endpoints in the order in which they were tried.
+        attempts: Vec<Attempt>,
+    },
+}
+
+fn listed(attempts: &[Attempt]) -> String {
+    let texts: Vec<String> = attempts.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// Opens a connection to `member` by the list in force.
+///
+/// # Errors
+/// [`DialError`].
+pub(super) async fn dial(tls: &NodeTls, member: &MemberId) -> Result<DialledStream, DialError> {
+    let roster = tls.trust().roster();
+    let entry = roster
+        .listed(member)
+        .map_err(|refusal| DialError::Refused {
+            member: member.clone(),
+            refusal,
+        })?;
+    if entry.endpoints.is_empty() {
+        return Err(DialError::NoEndpoint {
+            member: member.clone(),
+        });
+    }
+    let mut attempts = Vec::new();
+    for endpoint in &entry.endpoints {
+        match dial_endpoint(tls, member, endpoint).await {
+            Ok(stream) => return Ok(stream),
+            Err(Failure::Refused(refusal)) => {
+                return Err(DialError::Refused {
+                    member: member.clone(),
+                    refusal,
+                });
+            }
+            Err(Failure::Words(reason)) => attempts.push(Attempt {
+                endpoint: endpoint.clone(),
+                reason,
+            }),
+        }
+    }
+    Err(DialError::Unreachable {
+        member: member.clone(),
+        attempts,
+    })
+}
+
+enum Failure {
+    Words(String),
+    Refused(Refusal),
+}
+
+async fn dial_endpoint(
+    tls: &NodeTls,
+    member: &MemberId,
+    endpoint: &str,
+) -> Result<DialledStream, Failure> {
+    let trust = tls.trust();
+    let current = tls.current();
+    let in_words = |error: io::Error| {
+        Failure::Words(words::of_server(
+            &error,
+            &OwnSide {
+                certificate: &current.leaf,
+                now: trust.clock().now(),
+            },
+        ))
+    };
+    let tcp = timeout(CONNECT_DEADLINE, TcpStream::connect(endpoint))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(&in_words)?;
+    // Small requests must not wait for more; where the system refuses, they do.
+    tcp.set_nodelay(true).ok();
+    let name = server_name(&dns_name_of(trust.root().network(), member))
+        .map_err(|error| Failure::Words(error.to_string()))?;
+    let connector = TlsConnector::from(Arc::clone(&current.configs.client));
+    let stream = timeout(HANDSHAKE_DEADLINE, connector.connect(name, tcp))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(&in_words)?;
+    let certificate = peer_certificate(&stream)?;
+    let registration = trust
+        .connections()
+        .register(certificate, Opened::ByUs, trust.clock().now())
+        .map_err(|error| Failure::Words(error.to_string()))?;
+    // Registered first: a list that is installed from here on cuts this connection too.
+    trust
+        .roster()
+        .admit_as(
+            member,
+            registration.connection().certificate(),
+            trust.clock().now(),
+        )
+        .map_err(Failure::Refused)?;
+    // A TLS 1.3 client is done before the server has judged its certificate: the verdict is the first thing
+    // to arrive, an alert or the HTTP/2 settings. Waiting for it makes the reason exact.
+    let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
+    let arrived = timeout(PREFACE_DEADLINE, stream.fill_buf())
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(&in_words)?;
+    if arrived.is_empty() {
+        return Err(in_words(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(PeerStream::dialled(stream, registration))
+}
+
+fn peer_certificate(stream: &TlsStream<TcpStream>) -> Result<PeerCertificate, Failure> {
+    let (_, session) = stream.get_ref();
+    session
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or_else(|| Failure::Words("it showed no certificate".to_owned()))
+        .and_then(|der| {
+            PeerCertificate::parse(der).map_err(|error| Failure::Words(error.to_string()))
+        })
+}

@@ -1,0 +1,205 @@
+//! The one gate: every call passes it, and carries a verified peer afterwards.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use super::connections::{PeerConnection, RunningCall};
+use super::trust::TrustHandle;
+use super::{BoxError, LIST_VERSION_HEADER, REASON_HEADER};
+use crate::limits::CALLS_MAX;
+use crate::membership::{PeerCertificate, Refusal, VerifiedPeer};
+
+/// Why a call does not pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GateRefusal {
+    /// The call did not arrive over a connection with a certificate.
+    #[error("no certificate was shown; call over mutual TLS with a member's certificate")]
+    NoCertificate,
+    /// The member list does not admit the caller.
+    #[error("{0}; {next}", next = .0.next_step())]
+    Refused(#[from] Refusal),
+    /// The caller's list version is not a number.
+    #[error("the header {LIST_VERSION_HEADER} must be the decimal version of your member list")]
+    MalformedVersion,
+    /// As many calls run as this node lets run at once.
+    #[error("this node is busy; try again in a moment")]
+    Busy,
+}
+
+impl GateRefusal {
+    /// A word for programs, which stays.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no-certificate",
+            Self::Refused(refusal) => refusal.code(),
+            Self::MalformedVersion => "malformed-list-version",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// The gRPC status that tells the caller.
+    #[must_use]
+    pub fn to_status(&self) -> Status {
+        let code = match self {
+            Self::NoCertificate => Code::Unauthenticated,
+            Self::MalformedVersion => Code::InvalidArgument,
+            Self::Busy => Code::ResourceExhausted,
+            Self::Refused(refusal) => match refusal {
+                Refusal::CertificateExpired { .. }
+                | Refusal::NotYetValid { .. }
+                | Refusal::KeyNotStatedByIdentity { .. }
+                | Refusal::NameMismatch { .. } => Code::Unauthenticated,
+                Refusal::NotAMember { .. }
+                | Refusal::Suspended { .. }
+                | Refusal::Removed { .. }
+                | Refusal::RoleMismatch { .. } => Code::PermissionDenied,
+                Refusal::ListExpired { .. } => Code::FailedPrecondition,
+            },
+        };
+        let mut status = Status::new(code, self.to_string());
+        status.metadata_mut().insert(
+            REASON_HEADER,
+            tonic::metadata::MetadataValue::from_static(self.code()),
+        );
+        status
+    }
+}
+
+/// Decides about calls by the member list in force. Clones share their count of running calls.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    trust: TrustHandle,
+    calls: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// A gate that admits by the list of `trust`.
+    #[must_use]
+    pub fn new(trust: TrustHandle) -> Self {
+        Self {
+            trust,
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        }
+    }
+
+    /// Admits a call from its extensions and headers. The certificate is that of the connection; where
+    /// there is none, as in a simulation without sockets, an `Arc<PeerCertificate>` among the extensions
+    /// stands for it.
+    ///
+    /// # Errors
+    /// [`GateRefusal`].
+    pub fn admit(
+        &self,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Result<VerifiedPeer, GateRefusal> {
+        let certificate = extensions
+            .get::<PeerConnection>()
+            .map(PeerConnection::certificate)
+            .or_else(|| extensions.get::<Arc<PeerCertificate>>())
+            .ok_or(GateRefusal::NoCertificate)?;
+        let peer = self.trust.admit(certificate)?;
+        if let Some(version) = headers.get(LIST_VERSION_HEADER) {
+            // Only whoever is admitted is believed that there is a newer list.
+            self.trust
+                .hear(super::read_version(version).ok_or(GateRefusal::MalformedVersion)?);
+        }
+        Ok(peer)
+    }
+
+    /// The version of the list in force, as the header that every answer carries.
+    fn version(&self) -> HeaderValue {
+        HeaderValue::from(self.trust.roster().version())
+    }
+
+    fn begin(&self, extensions: &Extensions) -> Result<CallGuard, GateRefusal> {
+        let permit = Arc::clone(&self.calls)
+            .try_acquire_owned()
+            .map_err(|_| GateRefusal::Busy)?;
+        let now = self.trust.clock().now();
+        Ok(CallGuard {
+            _permit: permit,
+            _running: extensions
+                .get::<PeerConnection>()
+                .map(|connection| connection.begin_call(now)),
+        })
+    }
+}
+
+/// Held from a call's beginning until its answer is sent or dropped.
+#[derive(Debug)]
+struct CallGuard {
+    _permit: OwnedSemaphorePermit,
+    _running: Option<RunningCall>,
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated {
+            inner,
+            gate: self.clone(),
+        }
+    }
+}
+
+/// A service behind the gate: its requests carry a [`VerifiedPeer`] among their extensions.
+#[derive(Debug, Clone)]
+pub struct Gated<S> {
+    inner: S,
+    gate: Gate,
+}
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let admitted = self
+            .gate
+            .admit(request.extensions(), request.headers())
+            .and_then(|peer| Ok((peer, self.gate.begin(request.extensions())?)));
+        let version = self.gate.version();
+        let (peer, guard) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                let mut response = refusal.to_status().into_http();
+                response.headers_mut().insert(LIST_VERSION_HEADER, version);
+                return Box::pin(std::future::ready(Ok(response)));
+            }
+        };
+        request.extensions_mut().insert(peer);
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let mut response = answer.await.map_err(Into::into)?;
+            response.headers_mut().insert(LIST_VERSION_HEADER, version);
+            Ok(response.map(|body| {
+                // The frames keep the guard, so that a call lasts until its body is sent or dropped.
+                Body::new(body.map_frame(move |frame| {
+                    let _held = &guard;
+                    frame
+                }))
+            }))
+        })
+    }
+}

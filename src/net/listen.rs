@@ -1,0 +1,238 @@
+//! The accept loop: TLS handshakes side by side under deadlines, connections under caps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::connections::Opened;
+use super::stream::PeerStream;
+use super::trust::NodeTls;
+use super::words;
+use crate::limits::{
+    ACCEPT_BACKOFF, ACCEPTED_WAITING_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
+    HANDSHAKE_DEADLINE, PREFACE_DEADLINE, SWEEP_INTERVAL,
+};
+use crate::membership::PeerCertificate;
+
+/// A connection that a peer opened, after TLS.
+pub type AcceptedStream = PeerStream<TlsStream<TcpStream>>;
+
+/// Bounds of a listener.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenLimits {
+    /// Connections at once, those in their handshake included.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Time from the TCP connection to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// Time from there to the HTTP/2 preface.
+    pub preface: Duration,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS_MAX,
+            connections_per_address: CONNECTIONS_PER_ADDRESS_MAX,
+            handshake: HANDSHAKE_DEADLINE,
+            preface: PREFACE_DEADLINE,
+        }
+    }
+}
+
+/// A bound socket that will accept peers.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    tls: NodeTls,
+    limits: ListenLimits,
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// The system's error where the address cannot be bound.
+    pub async fn bind(address: SocketAddr, tls: NodeTls, limits: ListenLimits) -> io::Result<Self> {
+        Ok(Self {
+            socket: TcpListener::bind(address).await?,
+            tls,
+            limits,
+        })
+    }
+
+    /// The address that is bound, with the port that the system chose where 0 was asked for.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts until the stream is dropped. Every item is a connection after TLS whose certificate names a
+    /// member; whether it is admitted is decided on every call, by the gate.
+    #[must_use]
+    pub fn incoming(self) -> ReceiverStream<io::Result<AcceptedStream>> {
+        let (accepted, incoming) = mpsc::channel(ACCEPTED_WAITING_MAX);
+        tokio::spawn(self.accept(accepted));
+        ReceiverStream::new(incoming)
+    }
+
+    async fn accept(self, accepted: mpsc::Sender<io::Result<AcceptedStream>>) {
+        let places = Places::new(&self.limits);
+        let mut sweep = interval(SWEEP_INTERVAL);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = accepted.closed() => return,
+                _ = sweep.tick() => {
+                    let cut = self.tls.trust().sweep();
+                    if cut > 0 {
+                        tracing::info!(cut, "cut connections that were idle or no longer admitted");
+                    }
+                }
+                arrival = self.socket.accept() => match arrival {
+                    Ok((tcp, address)) => {
+                        let Some(place) = places.take(address.ip()) else {
+                            tracing::debug!(%address, "dropped: too many connections");
+                            continue;
+                        };
+                        let (tls, limits) = (self.tls.clone(), self.limits);
+                        let accepted = accepted.clone();
+                        tokio::spawn(async move {
+                            match handshake(tcp, &tls, place, &limits).await {
+                                // Where the receiver is gone, the node is shutting down.
+                                Ok(stream) => drop(accepted.send(Ok(stream)).await),
+                                Err(reason) => tracing::info!(%address, %reason, "refused a connection"),
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        // Out of file descriptors, accepting fails at once and for ever: do not spin.
+                        tracing::warn!(%error, "cannot accept a connection");
+                        sleep(ACCEPT_BACKOFF).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One TLS handshake; the error says in words why it failed.
+async fn handshake(
+    tcp: TcpStream,
+    tls: &NodeTls,
+    place: Place,
+    limits: &ListenLimits,
+) -> Result<AcceptedStream, String> {
+    // Small answers must not wait for more; where the system refuses, they do.
+    tcp.set_nodelay(true).ok();
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().configs.server));
+    let stream = match timeout(limits.handshake, acceptor.accept(tcp)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(words::of_client(&error)),
+        Err(_) => return Err("no TLS handshake in time".to_owned()),
+    };
+    let (_, session) = stream.get_ref();
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let certificate = shown
+        .ok_or_else(|| "no certificate was shown".to_owned())
+        .and_then(|der| PeerCertificate::parse(der).map_err(|error| error.to_string()))?;
+    let trust = tls.trust();
+    let registration = trust
+        .connections()
+        .register(certificate, Opened::ByPeer, trust.clock().now())
+        .map_err(|error| error.to_string())?;
+    Ok(PeerStream::accepted(
+        stream,
+        registration,
+        place,
+        limits.preface,
+    ))
+}
+
+/// How many connections there may be, in all and from one address.
+#[derive(Debug, Clone)]
+struct Places {
+    all: Arc<Semaphore>,
+    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    per_address: usize,
+}
+
+impl Places {
+    fn new(limits: &ListenLimits) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(limits.connections)),
+            addresses: Arc::default(),
+            per_address: limits.connections_per_address,
+        }
+    }
+
+    fn take(&self, address: IpAddr) -> Option<Place> {
+        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        let address = network_of(address);
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = addresses.entry(address).or_insert(0);
+        if *count >= self.per_address {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            _permit: permit,
+            addresses: Arc::clone(&self.addresses),
+            address,
+        })
+    }
+}
+
+/// Whom connections from `address` are counted for: whoever has one IPv6 address has its /64 network.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+    }
+}
+
+/// One connection's place among those that there may be; given back on drop.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").field(&self.address).finish()
+    }
+}

@@ -1,0 +1,151 @@
+//! The seam between flows and the network: a channel to a member, by TLS or, in tests, by a function call.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response, Uri};
+use hyper_util::rt::TokioIo;
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt, service_fn};
+
+use super::dial::{DialError, dial};
+use super::trust::NodeTls;
+use super::{BoxError, LIST_VERSION_HEADER};
+use crate::domain::{MemberId, Timestamp};
+use crate::limits::{
+    CHANNEL_AGE_MAX, CHANNEL_CONNECTION_WINDOW_BYTES, CHANNEL_STREAM_WINDOW_BYTES,
+    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+};
+use crate::membership::{Member, dns_name_of};
+
+/// A channel to one member; what generated clients are built over.
+pub type PeerChannel = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+
+/// Where channels to members come from. It makes channels; [`super::Peers`] keeps one per member.
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// A channel to this member. It connects with its first call, and again where a connection ended.
+    fn channel(&self, peer: &Member) -> PeerChannel;
+}
+
+/// The real transport: HTTP/2 over mutual TLS over TCP.
+#[derive(Debug, Clone)]
+pub struct TlsTransport {
+    tls: NodeTls,
+}
+
+impl TlsTransport {
+    /// A transport that shows the certificate of `tls` and dials by the list that it trusts.
+    #[must_use]
+    pub const fn new(tls: NodeTls) -> Self {
+        Self { tls }
+    }
+}
+
+impl Transport for TlsTransport {
+    fn channel(&self, peer: &Member) -> PeerChannel {
+        BoxCloneSyncService::new(FreshChannel(Arc::new(Line {
+            tls: self.tls.clone(),
+            member: peer.id.clone(),
+            current: Mutex::new(None),
+        })))
+    }
+}
+
+/// The line to one member. Its HTTP/2 channel is exchanged for a fresh one when this node's certificate
+/// changed, and before the peer ends the connection for its age: calls then never meet a closing one.
+#[derive(Debug)]
+struct Line {
+    tls: NodeTls,
+    member: MemberId,
+    current: Mutex<Option<Connected>>,
+}
+
+#[derive(Debug)]
+struct Connected {
+    channel: Channel,
+    generation: u64,
+    since: Timestamp,
+}
+
+impl Line {
+    fn channel(&self) -> Result<Channel, BoxError> {
+        let trust = self.tls.trust();
+        trust
+            .roster()
+            .listed(&self.member)
+            .map_err(|refusal| DialError::Refused {
+                member: self.member.clone(),
+                refusal,
+            })?;
+        let now = trust.clock().now();
+        let generation = self.tls.current().generation;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(connected) = current.as_ref() {
+            let is_fresh = connected.since.plus(CHANNEL_AGE_MAX) > now;
+            if connected.generation == generation && is_fresh {
+                return Ok(connected.channel.clone());
+            }
+        }
+        let channel = self.connect()?;
+        *current = Some(Connected {
+            channel: channel.clone(),
+            generation,
+            since: now,
+        });
+        Ok(channel)
+    }
+
+    fn connect(&self) -> Result<Channel, BoxError> {
+        // `http`, because TLS is the connector's business; the name is never resolved.
+        let name = dns_name_of(self.tls.trust().root().network(), &self.member);
+        let endpoint = Endpoint::from_shared(format!("http://{name}"))?
+            .initial_stream_window_size(CHANNEL_STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CHANNEL_CONNECTION_WINDOW_BYTES)
+            .http2_adaptive_window(false)
+            .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true);
+        let (tls, member) = (self.tls.clone(), self.member.clone());
+        let connector = service_fn(move |_: Uri| {
+            let (tls, member) = (tls.clone(), member.clone());
+            async move { dial(&tls, &member).await.map(TokioIo::new) }
+        });
+        Ok(endpoint.connect_with_connector_lazy(connector))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct FreshChannel(Arc<Line>);
+
+impl Service<Request<Body>> for FreshChannel {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // The channel of the moment is chosen, and waited for, by the call.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let line = Arc::clone(&self.0);
+        let trust = line.tls.trust().clone();
+        request.headers_mut().insert(
+            LIST_VERSION_HEADER,
+            HeaderValue::from(trust.roster().version()),
+        );
+        Box::pin(async move {
+            let response = line.channel()?.oneshot(request).await?;
+            let version = response.headers().get(LIST_VERSION_HEADER);
+            if let Some(version) = version.and_then(super::read_version) {
+                trust.hear(version);
+            }
+            Ok(response)
+        })
+    }
+}
