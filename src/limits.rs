@@ -17,6 +17,33 @@ pub const SEAL_TAG_BYTES: usize = 16;
 /// Bytes of an encoded summary, the plaintext of a leaf.
 pub const SUMMARY_BYTES: usize = LEAF_BYTES - LEAF_TAG_BYTES - NONCE_BYTES - SEAL_TAG_BYTES;
 
+/// Upper edges that one kind of bands may have: with "nothing" and the open one they fit 4 bits.
+pub const BAND_EDGES_MAX: usize = 14;
+
+/// Applications that a summary lists.
+pub const SUMMARY_APPLICATIONS_MAX: usize = 6;
+
+/// Loans that a summary lists.
+pub const SUMMARY_LOANS_MAX: usize = 5;
+
+/// Live holds that a summary lists.
+pub const SUMMARY_HOLDS_MAX: usize = 2;
+
+/// Days for which a soft inquiry is told.
+pub const SOFT_INQUIRY_DAYS: u64 = 90;
+
+/// Days for which a hard application is told.
+pub const HARD_INQUIRY_DAYS: u64 = 730;
+
+/// Days for which a closed loan is told; no window of an answer is longer.
+pub const CLOSED_LOAN_DAYS: u64 = 365;
+
+/// Months from the first day of a delinquency after which nothing adverse is told of it.
+pub const ADVERSE_MONTHS: u32 = 60;
+
+/// Age in days below which an unpaid first instalment makes a first-payment default.
+pub const FIRST_PAYMENT_DAYS: u64 = 90;
+
 /// Leaves of one feed group: what a node publishes at once is padded to a multiple of this.
 pub const FEED_GROUP_LEAVES: usize = 8;
 
@@ -198,9 +225,6 @@ pub const LEAVES_PER_BORROWER_MAX: u32 = 65_536;
 
 /// Positions of one tag that a mirror's index keeps: the newest ones. Honest publishers use a tag once.
 pub const TAG_POSITIONS_MAX: usize = 4;
-
-/// Upper edges that one kind of bands may have: with "nothing" and the open one they fit 4 bits.
-pub const BAND_EDGES_MAX: usize = 14;
 
 /// Connections that peers have open at one node, those in their handshake included.
 pub const CONNECTIONS_MAX: usize = 1_024;

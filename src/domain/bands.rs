@@ -177,6 +177,31 @@ pub struct Bands {
     pub instalment: BandEdges,
 }
 
+impl Bands {
+    /// The bands of a network whose terms name these exposure edges, in minor units.
+    ///
+    /// Monthly instalments have edges a tenth as high, rounded up.
+    ///
+    /// # Errors
+    /// [`InvalidBands`] where there are no edges or too many, or they do not rise from above zero.
+    pub fn of(currency: Currency, exposure_edges_minor: &[i64]) -> Result<Self, InvalidBands> {
+        let edges = exposure_edges_minor
+            .iter()
+            .map(|edge| u64::try_from(*edge).map_err(|_| InvalidBands::Order))
+            .collect::<Result<Vec<u64>, _>>()?;
+        let mut tenths: Vec<u64> = Vec::with_capacity(edges.len());
+        for edge in &edges {
+            let above = tenths.last().copied().unwrap_or(0).saturating_add(1);
+            tenths.push(edge.div_ceil(10).max(above));
+        }
+        Ok(Self {
+            currency,
+            exposure: BandEdges::of(edges)?,
+            instalment: BandEdges::of(tenths)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -209,6 +234,13 @@ mod tests {
         assert_eq!(BandEdges::of(vec![1; 15]), Err(InvalidBands::Number));
         assert_eq!(BandEdges::of(vec![0, 1]), Err(InvalidBands::Order));
         assert_eq!(BandEdges::of(vec![2, 2]), Err(InvalidBands::Order));
+    }
+
+    #[test]
+    fn instalments_have_a_tenth_of_the_edges() {
+        let bands = Bands::of(Currency::CNY, &[1, 5, 100_000, 300_001]).unwrap();
+        assert_eq!(bands.instalment.edges_minor(), [1, 2, 10_000, 30_001]);
+        assert_eq!(Bands::of(Currency::CNY, &[-1, 5]), Err(InvalidBands::Order));
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod money;
 mod record;
 mod rules;
 mod signal;
+mod summarize;
+mod summary;
 mod time;
 
 pub use answer::{
@@ -40,4 +42,10 @@ pub use money::{Currency, Money, MoneyError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use rules::{RecordError, Rule, Verdict, merge};
 pub use signal::{Attempts, FraudType, Signal, SignalKind};
+pub use summarize::{Summarized, SummaryTerms, summarize};
+pub use summary::{
+    ApplicationMark, ApplicationStage, DayMark, GroupCode, HoldMark, HourMark, LastArrears,
+    LoanLink, LoanMark, LoanStage, MalformedSummary, Marks, SignalMark, SignalSet, Summary, Tally,
+    Unlisted,
+};
 pub use time::{Day, Hour, InvalidDay, Timestamp};

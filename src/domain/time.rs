@@ -151,6 +151,12 @@ impl Day {
         self.0.year()
     }
 
+    /// The first day of its month.
+    #[must_use]
+    pub fn first_of_month(self) -> Self {
+        self.plus_days(1 - i64::from(self.0.day()))
+    }
+
     /// The same date `months` later; where that month is too short, the first day after it.
     #[must_use]
     pub fn plus_months(self, months: u32) -> Self {
