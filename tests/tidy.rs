@@ -243,7 +243,7 @@ fn proto_fields_are_commented() {
 fn labels_are_distinct() {
     nothing(&rules::labels_are_distinct(&project()));
 
-    let planted = "pub const A: &[u8] = b\"tag\";\npub(crate) const B: &str = \"tag\";\n";
+    let planted = "pub const A: &[u8] = b\"tag\";\n    B = \"tag\";\n";
     assert_eq!(
         rules::labels_are_distinct(&rust("src/crypto/labels.rs", planted)).len(),
         1

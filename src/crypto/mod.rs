@@ -4,10 +4,6 @@ pub mod aead;
 
 mod backend;
 
-pub mod bench;
-
-mod ceiling;
-
 mod hkdf;
 
 mod ident;

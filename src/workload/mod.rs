@@ -1,1 +1,38 @@
-//! The simulated network of the demo and of the tests.
+//! The simulated network of the demo and of the tests: who borrows, what happens, what is true.
+//!
+//! Everything is drawn from a seed and replays exactly. [`Population`] says who there is and what
+//! stands in the members' books at the start; [`events`] says what happens then, in the order of
+//! time; the truth is told what the members' nodes recorded, and knows the true answer to a query.
+//! The parameters are those of published studies of multiple borrowing; `docs/workload.md` names
+//! them.
+
+mod book;
+mod conduct;
+mod draw;
+mod events;
+mod identity;
+mod lendingclub;
+mod population;
+mod reports;
+mod standing;
+
+pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
+pub use lendingclub::{Terms, terms};
+pub use population::{Behaviour, Filed, Person, Platform, Population, PopulationSpec};
+
+/// Why a workload cannot be drawn.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// The extract of real loans is damaged.
+    #[error("line {line} of assets/lendingclub/loans.csv is not a loan; restore the file")]
+    Extract {
+        /// 1-based.
+        line: usize,
+    },
+    /// A population needs somebody who lends.
+    #[error("a population needs at least one lender that is a member; ask for one or more")]
+    NoLenders,
+    /// An identifier that was made up breaks a rule: a fault of this room.
+    #[error("a made-up identifier was refused; please report this as a defect")]
+    Identifier,
+}

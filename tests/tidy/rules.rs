@@ -349,10 +349,7 @@ pub(crate) fn labels_are_distinct(files: &[Source]) -> Vec<String> {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut findings = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
-        let constant =
-            line.trim_start().strip_prefix("pub ").is_some_and(|rest| {
-                rest.starts_with("const ") || rest.starts_with("(crate) const ")
-            }) || line.trim_start().starts_with("pub(crate) const ");
+        let constant = line.contains(" = b\"") || line.contains(" = \"");
         let Some(value) = constant.then(|| line.split('"').nth(1)).flatten() else {
             continue;
         };
