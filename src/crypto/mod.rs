@@ -4,6 +4,10 @@ pub mod aead;
 
 mod backend;
 
+pub mod bench;
+
+mod ceiling;
+
 mod hkdf;
 
 mod ident;

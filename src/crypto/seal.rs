@@ -289,7 +289,7 @@ impl Header {
 struct Writer {
     epochs: Prk,
     seals_per_epoch: u64,
-    turn: RwLock<Arc<Turn>>,
+    turn: RwLock<Turn>,
 }
 
 struct Turn {
@@ -301,7 +301,7 @@ struct Turn {
 impl Writer {
     fn new(secret: &Secret<32>, seals_per_epoch: u64) -> Self {
         let epochs = Prk::from_uniform(secret);
-        let turn = RwLock::new(Arc::new(Turn::new(&epochs, 0)));
+        let turn = RwLock::new(Turn::new(&epochs, 0));
         Self {
             epochs,
             seals_per_epoch,
@@ -312,14 +312,16 @@ impl Writer {
     /// An epoch and counter that no other call returns.
     fn next(&self) -> (u64, u64) {
         loop {
-            let turn = Arc::clone(&self.turn.read().unwrap_or_else(PoisonError::into_inner));
+            let turn = self.turn.read().unwrap_or_else(PoisonError::into_inner);
             let counter = turn.seals.fetch_add(1, Ordering::Relaxed);
             if counter < self.seals_per_epoch {
                 return (turn.epoch, counter);
             }
-            let mut present = self.turn.write().unwrap_or_else(PoisonError::into_inner);
-            if present.number == turn.number {
-                *present = Arc::new(Turn::new(&self.epochs, turn.number.wrapping_add(1)));
+            let used_up = turn.number;
+            drop(turn);
+            let mut turn = self.turn.write().unwrap_or_else(PoisonError::into_inner);
+            if turn.number == used_up {
+                *turn = Turn::new(&self.epochs, used_up.wrapping_add(1));
             }
         }
     }

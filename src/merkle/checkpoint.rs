@@ -202,6 +202,18 @@ mod tests {
     }
 
     #[test]
+    fn the_checkpoint_in_the_documentation_is_what_this_code_signs() {
+        let signed_at = Timestamp::from_unix_ms(1_772_000_000_123);
+        let checkpoint = Checkpoint::new("lender-a/full/7", 4_096, [3; 32], signed_at).unwrap();
+        let note = checkpoint.sign(&key()).unwrap().to_string();
+        let documentation = include_str!("../../docs/protocol.md");
+        assert!(
+            documentation.contains(&format!("```\n{note}```\n")),
+            "{note}"
+        );
+    }
+
+    #[test]
     fn a_signed_checkpoint_opens_for_its_log_and_key_only() {
         let signed_at = Timestamp::from_unix_ms(1_772_000_000_123);
         let checkpoint = Checkpoint::new("lender-a/full/7", 4_096, [3; 32], signed_at).unwrap();

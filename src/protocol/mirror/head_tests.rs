@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::merkle::{Checkpoint, LogFault, SignedNote};
-use crate::protocol::feed::Anchor;
+use crate::protocol::feed::{Anchor, FeedHead};
 use crate::protocol::leaf::flat;
 use crate::protocol::mirror::test_peer::{GROUP, Peer, Sent, identity, start};
 
@@ -368,6 +368,37 @@ fn damaged_heads_are_refused() {
         }
         assert!(MirrorHead::decode(&[&row[..], &[0]].concat()).is_err());
         assert!(MirrorHead::decode(&[&[2], &row[1..]].concat()).is_err());
+    }
+}
+
+proptest::proptest! {
+    /// Whatever comes from a peer or from a damaged store is refused, and nothing panics.
+    #[test]
+    fn arbitrary_bytes_are_refused(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+        note in "(\\PC|\n|\u{2014} ){0,80}",
+        from in proptest::prelude::any::<u64>(),
+        cut in 0..LEAF_BYTES,
+    ) {
+        let peer = Peer::open(15);
+        let mirror = peer.mirrored();
+        let garbled = Sent { from, leaves: bytes.clone(), note, consistency: vec![[0; 32]] };
+        peer.refused(&mirror, &garbled);
+        let odd = Sent { from, leaves: bytes.clone(), ..peer.send(0, 9) };
+        if bytes.len() % LEAF_BYTES != 0 || from % GROUP != 0 {
+            peer.refused(&mirror, &odd);
+        }
+        proptest::prop_assert!(MirrorHead::decode(&bytes).is_err());
+        proptest::prop_assert!(FeedHead::decode(&bytes).is_err());
+        // A link whose end is garbled.
+        let mut leaf = *LinkLeaf::First(None).to_leaf().bytes();
+        for (to, from) in leaf.iter_mut().skip(cut).zip(&bytes) {
+            *to = *from;
+        }
+        let leaf = Leaf::from_bytes(leaf);
+        if let Ok(Some(link)) = LinkLeaf::read(&leaf) {
+            proptest::prop_assert_eq!(link.to_leaf(), leaf);
+        }
     }
 }
 

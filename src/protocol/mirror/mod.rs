@@ -16,7 +16,7 @@ use crate::merkle::{Hash, LogFault};
 
 pub use fork::{Bridge, ForkKind, ForkProof, SeenCheckpoint};
 pub use head::{Accepted, Compared, MirrorHead};
-pub use tag_index::{IndexFull, LeavesUnbounded, TagIndex, find_last};
+pub use tag_index::{IndexFull, LeavesUnbounded, TagIndex, find_last, following};
 
 /// Leaves of a feed from some position, and the checkpoint that they lead to.
 #[derive(Debug, Clone, Copy)]

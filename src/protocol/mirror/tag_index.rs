@@ -21,7 +21,7 @@ pub struct IndexFull;
 
 /// One borrower has more leaves than an honest feed has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("one borrower has over {LEAVES_PER_BORROWER_MAX} leaves; count the peer as unknown")]
+#[error("one borrower has over {LEAVES_PER_BORROWER_MAX} leaves; count the feed as unknown for it")]
 pub struct LeavesUnbounded;
 
 /// An in-memory map from tags to positions.
@@ -215,6 +215,19 @@ pub fn find_last(
     Err(LeavesUnbounded)
 }
 
+/// The number of the leaf to publish after the last one.
+///
+/// # Errors
+/// [`LeavesUnbounded`] where readers would give up on it.
+pub fn following(last: Option<u32>) -> Result<u32, LeavesUnbounded> {
+    let n = last.map_or(0, |last| last.saturating_add(1));
+    if n < LEAVES_PER_BORROWER_MAX {
+        Ok(n)
+    } else {
+        Err(LeavesUnbounded)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -302,6 +315,12 @@ mod tests {
             assert_eq!(find_last(&token, |tag| present.contains(tag)), Ok(last));
         }
         assert_eq!(find_last(&token, |_| true), Err(LeavesUnbounded));
+        let last = LEAVES_PER_BORROWER_MAX - 1;
+        assert_eq!((following(None), following(Some(4))), (Ok(0), Ok(5)));
+        assert_eq!(
+            (following(Some(last - 1)), following(Some(last))),
+            (Ok(last), Err(LeavesUnbounded))
+        );
     }
 
     proptest::proptest! {
