@@ -69,8 +69,8 @@ pub const STORE_KEY_BYTES_MAX: usize = 128;
 /// a page of 20 such rows within its log (`store/sled/creation.rs`).
 pub const STORE_VALUE_BYTES_MAX: usize = 16 << 10;
 
-/// Largest amount of money, in minor units, that a record may carry (10 trillion units of two decimals);
-/// thousands of them add up without overflow.
+/// Largest amount of money, in minor units, that a record may carry (10 trillion units of two
+/// decimals); thousands of them add up without overflow.
 pub const MONEY_MINOR_MAX: i64 = 1_000_000_000_000_000;
 
 /// Characters of an identifier as typed, separators included, before it is looked at.
@@ -154,7 +154,8 @@ pub const INVITATION_BYTES_MAX: usize = ROOT_BYTES_MAX + 8 * 1024;
 /// Bytes of a request to join, which carries an invitation and a certificate request.
 pub const REQUEST_BYTES_MAX: usize = INVITATION_BYTES_MAX + 32 * 1024;
 
-/// Bytes of a welcome, which carries a member list and a certificate chain; indented once more than alone.
+/// Bytes of a welcome, which carries a member list and a certificate chain; indented once more
+/// than alone.
 pub const WELCOME_BYTES_MAX: usize = 2 * LIST_BYTES_MAX;
 
 /// Signatures beside one trust document, those of strangers included.
@@ -208,7 +209,8 @@ pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 /// Leaves of a snapshot before its padding.
 pub const SNAPSHOT_LEAVES_MAX: u64 = 1 << 32;
 
-/// Longest age of the newest checkpoint of a feed, in milliseconds: one is signed at least that often.
+/// Longest age of the newest checkpoint of a feed, in milliseconds: one is signed at least that
+/// often.
 pub const CHECKPOINT_INTERVAL_MS: i64 = 10 * 60 * 1_000;
 
 /// How long before that age a new checkpoint becomes due, in milliseconds.
@@ -223,7 +225,8 @@ pub const MIRROR_AHEAD_MAX: usize = 16;
 /// Leaves that one borrower identifier may have in one feed; a look-up gives up beyond them.
 pub const LEAVES_PER_BORROWER_MAX: u32 = 65_536;
 
-/// Positions of one tag that a mirror's index keeps: the newest ones. Honest publishers use a tag once.
+/// Positions of one tag that a mirror's index keeps: the newest ones. Honest publishers use a tag
+/// once.
 pub const TAG_POSITIONS_MAX: usize = 4;
 
 /// Connections that peers have open at one node, those in their handshake included.
