@@ -9,8 +9,14 @@
 
 #[path = "conformance/bed.rs"]
 mod bed;
+#[path = "conformance/crash.rs"]
+mod crash;
+#[path = "conformance/faults.rs"]
+mod faults;
 #[path = "conformance/keeping.rs"]
 mod keeping;
+#[path = "conformance/model.rs"]
+mod model;
 #[path = "conformance/suite.rs"]
 mod suite;
 

@@ -59,10 +59,12 @@ labels! {
     pub const DIGESTS: &[u8] = b"creditmesh/v1/index/digests";
     /// Keyed hash of a stored row at its place, within a bucket's digest.
     pub const STORE_ROW: &[u8] = b"creditmesh/v1/store/row";
-    /// Tag of a stored bucket digest.
-    pub const STORE_BUCKET: &[u8] = b"creditmesh/v1/store/bucket";
+    /// Tag of stored bucket digests.
+    pub const STORE_SHELF: &[u8] = b"creditmesh/v1/store/shelf";
     /// Tag of a store's layout row.
     pub const STORE_LAYOUT: &[u8] = b"creditmesh/v1/store/layout";
+    /// Tag of the number of acknowledged groups.
+    pub const STORE_MARK: &[u8] = b"creditmesh/v1/store/mark";
     /// Tag of a block of a backup.
     pub const BACKUP_BLOCK: &[u8] = b"creditmesh/v1/backup/block";
     /// Keys that other rooms derive from the key ring.

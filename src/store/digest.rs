@@ -1,10 +1,11 @@
 //! Bucket digests: how a missing, stale or swapped row is found, which no seal can show.
 //!
 //! The rows of a table fall into [`BUCKETS`] buckets. A bucket's digest is the number of its rows
-//! and the XOR of a keyed hash of each of them; it changes in the same atomic step as the rows. It
-//! is stored with a tag of its own, so that it cannot be made to fit an altered bucket without the
-//! digest key. What it cannot show is a whole store, or a whole bucket with its digest, put back to
-//! an earlier state.
+//! and the XOR of a keyed hash of each of them; it changes in the same atomic step as the rows.
+//! Eight neighbouring digests are stored as one row, a *shelf*, because writing a row costs an
+//! engine more than its bytes. A shelf has a tag of its own, so that it cannot be made to fit altered
+//! rows without the digest key. What it cannot show is a whole store, or the rows of eight buckets
+//! together with their shelf, put back to an earlier state.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,10 +24,17 @@ const BUCKET_BITS: u32 = BUCKETS.ilog2();
 const SUM_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 
-/// Bytes of a stored digest: rows (8, big-endian), sum (32), tag (16).
-const STORED_BYTES: usize = 8 + SUM_BYTES + TAG_BYTES;
+/// Buckets whose digests are stored together.
+const SHELF_BUCKETS: usize = 8;
+
+/// Shelves of a table.
+pub(super) const SHELVES: usize = BUCKETS / SHELF_BUCKETS;
+
+/// Bytes of a stored shelf: per bucket rows (8, big-endian) and sum (32), then a tag (16).
+const STORED_BYTES: usize = SHELF_BUCKETS * (8 + SUM_BYTES) + TAG_BYTES;
 
 const _: () = assert!(BUCKETS.is_power_of_two() && BUCKETS <= 256);
+const _: () = assert!(SHELVES * SHELF_BUCKETS == BUCKETS);
 
 /// The bucket of a key: the first six bits of its SHA-256.
 pub(super) fn bucket_of(key: &[u8]) -> u8 {
@@ -60,6 +68,27 @@ impl BucketDigest {
         for (sum, byte) in self.sum.iter_mut().zip(row) {
             *sum ^= byte;
         }
+    }
+}
+
+/// Digests that are stored together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shelf([BucketDigest; SHELF_BUCKETS]);
+
+impl Shelf {
+    /// The shelf that a bucket's digest stands on.
+    pub(super) fn of(bucket: u8) -> u8 {
+        bucket >> SHELF_BUCKETS.ilog2()
+    }
+
+    /// The digest of a bucket of this shelf.
+    pub(super) fn bucket(&mut self, bucket: u8) -> Option<&mut BucketDigest> {
+        self.0.get_mut(usize::from(bucket) % SHELF_BUCKETS)
+    }
+
+    /// The digests in the order of the buckets; nothing vouches for those of a missing shelf.
+    pub(super) fn digests(shelf: Option<Self>) -> [Option<BucketDigest>; SHELF_BUCKETS] {
+        shelf.map_or([None; SHELF_BUCKETS], |shelf| shelf.0.map(Some))
     }
 }
 
@@ -97,26 +126,32 @@ impl Digester {
         self.hash(labels::STORE_ROW, &parts)
     }
 
-    /// A digest as it is stored.
-    pub(super) fn encode(&self, table: Table, bucket: u8, digest: &BucketDigest) -> Vec<u8> {
+    /// A shelf as it is stored.
+    pub(super) fn encode(&self, table: Table, number: u8, shelf: &Shelf) -> Vec<u8> {
         let mut stored = Vec::with_capacity(STORED_BYTES);
-        stored.extend_from_slice(&digest.rows.to_be_bytes());
-        stored.extend_from_slice(&digest.sum);
-        let tag = self.tag(labels::STORE_BUCKET, &[&[table.code(), bucket], &stored]);
+        for digest in &shelf.0 {
+            stored.extend_from_slice(&digest.rows.to_be_bytes());
+            stored.extend_from_slice(&digest.sum);
+        }
+        let tag = self.tag(labels::STORE_SHELF, &[&[table.code(), number], &stored]);
         stored.extend_from_slice(&tag);
         stored
     }
 
-    /// A stored digest; `None` where it is not what [`Self::encode`] made for this place.
-    pub(super) fn decode(&self, table: Table, bucket: u8, stored: &[u8]) -> Option<BucketDigest> {
+    /// A stored shelf; `None` where it is not what [`Self::encode`] made for this place.
+    pub(super) fn decode(&self, table: Table, number: u8, stored: &[u8]) -> Option<Shelf> {
         let (body, tag) = stored.split_last_chunk::<TAG_BYTES>()?;
-        let (rows, sum) = body.split_first_chunk::<8>()?;
-        let place = [table.code(), bucket];
-        self.verify_tag(labels::STORE_BUCKET, &[&place, body], tag)
-            .then_some(BucketDigest {
-                rows: u64::from_be_bytes(*rows),
-                sum: sum.try_into().ok()?,
-            })
+        let parts: [&[u8]; 2] = [&[table.code(), number], body];
+        if stored.len() != STORED_BYTES || !self.verify_tag(labels::STORE_SHELF, &parts, tag) {
+            return None;
+        }
+        let mut shelf = Shelf::default();
+        for (digest, bytes) in shelf.0.iter_mut().zip(body.chunks_exact(8 + SUM_BYTES)) {
+            let (rows, sum) = bytes.split_first_chunk::<8>()?;
+            digest.rows = u64::from_be_bytes(*rows);
+            digest.sum = sum.try_into().ok()?;
+        }
+        Some(shelf)
     }
 
     /// A short keyed hash for one purpose.
@@ -181,21 +216,24 @@ mod tests {
     }
 
     #[test]
-    fn stored_digest_is_refused_when_any_byte_or_its_place_changes() {
-        let digest = BucketDigest {
+    fn stored_shelf_is_refused_when_any_byte_or_its_place_changes() {
+        let mut shelf = Shelf::default();
+        *shelf.bucket(13).unwrap() = BucketDigest {
             rows: 3,
             sum: [9; SUM_BYTES],
         };
-        let stored = digester().encode(Table::Quota, 5, &digest);
-        assert_eq!(digester().decode(Table::Quota, 5, &stored), Some(digest));
-        assert_eq!(digester().decode(Table::Quota, 6, &stored), None);
-        assert_eq!(digester().decode(Table::Answer, 5, &stored), None);
+        assert_eq!(Shelf::of(13), 1);
+        assert_eq!(Shelf::digests(Some(shelf))[5].unwrap().rows, 3);
+        let stored = digester().encode(Table::Quota, 1, &shelf);
+        assert_eq!(digester().decode(Table::Quota, 1, &stored), Some(shelf));
+        assert_eq!(digester().decode(Table::Quota, 2, &stored), None);
+        assert_eq!(digester().decode(Table::Answer, 1, &stored), None);
         for at in 0..stored.len() {
             let mut altered = stored.clone();
             altered[at] ^= 1;
-            assert_eq!(digester().decode(Table::Quota, 5, &altered), None);
+            assert_eq!(digester().decode(Table::Quota, 1, &altered), None);
         }
-        assert_eq!(digester().decode(Table::Quota, 5, &stored[1..]), None);
+        assert_eq!(digester().decode(Table::Quota, 1, &stored[1..]), None);
     }
 
     #[test]

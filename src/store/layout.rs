@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! 00 'L'                  layout row: version (4, big-endian), table codes, tag (16)
-//! 00 'D' table bucket     digest of a bucket (`digest.rs`)
+//! 00 'D' table shelf      digests of eight buckets (`digest.rs`)
+//! 00 'G'                  number of groups of batches written (sled only, `sled/mark.rs`)
 //! table key               row: revision (8, big-endian), sealed content
 //! ```
 
@@ -17,6 +18,9 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// Key of the layout row.
 pub(super) const LAYOUT_KEY: &[u8] = &[0, b'L'];
 
+/// Key of the number of groups written.
+pub(super) const GROUPS_KEY: &[u8] = &[0, b'G'];
+
 const TAG_BYTES: usize = 16;
 
 /// The engine's key of a row.
@@ -27,9 +31,9 @@ pub(super) fn row_key(table: Table, key: &[u8]) -> Vec<u8> {
     full
 }
 
-/// The engine's key of a bucket's digest.
-pub(super) fn digest_key(table: Table, bucket: u8) -> Vec<u8> {
-    vec![0, b'D', table.code(), bucket]
+/// The engine's key of a shelf of digests.
+pub(super) fn shelf_key(table: Table, number: u8) -> Vec<u8> {
+    vec![0, b'D', table.code(), number]
 }
 
 /// The engine's value of a row.

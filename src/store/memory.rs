@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::crypto::Secret;
 use crate::limits::STORE_SCAN_ROWS_MAX;
 
-use super::digest::{BUCKETS, Digester};
+use super::digest::{Digester, SHELVES, Shelf};
 use super::stage::{Base, Stage, Staged};
 use super::{Batch, BucketDigest, Row, Scan, Store, StoreError, Table};
 
@@ -30,7 +30,7 @@ struct Disk {
 #[derive(Debug, Default)]
 struct State {
     tables: BTreeMap<Table, BTreeMap<Vec<u8>, Row>>,
-    digests: BTreeMap<(Table, u8), BucketDigest>,
+    shelves: BTreeMap<(Table, u8), Shelf>,
 }
 
 impl MemoryStore {
@@ -79,9 +79,9 @@ impl Base for State {
             .cloned())
     }
 
-    fn digest(&self, table: Table, bucket: u8) -> Result<BucketDigest, StoreError> {
-        let digest = self.digests.get(&(table, bucket)).copied();
-        Ok(digest.unwrap_or_default())
+    fn shelf(&self, table: Table, number: u8) -> Result<Shelf, StoreError> {
+        let shelf = self.shelves.get(&(table, number)).copied();
+        Ok(shelf.unwrap_or_default())
     }
 }
 
@@ -94,8 +94,8 @@ impl State {
                 None => rows.remove(&key),
             };
         }
-        for (place, digest) in staged.digests {
-            self.digests.insert(place, digest.after);
+        for (place, shelf) in staged.shelves {
+            self.shelves.insert(place, shelf.after);
         }
     }
 }
@@ -136,10 +136,12 @@ impl Store for MemoryStore {
 
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
         let state = self.state()?;
-        let buckets = (0..=u8::MAX).take(BUCKETS);
-        buckets
-            .map(|bucket| state.digest(table, bucket).map(Some))
-            .collect()
+        let shelves = (0..=u8::MAX).take(SHELVES).map(|number| {
+            let shelf = state.shelf(table, number)?;
+            Ok(Shelf::digests(Some(shelf)))
+        });
+        let shelves: Vec<_> = shelves.collect::<Result<_, StoreError>>()?;
+        Ok(shelves.into_iter().flatten().collect())
     }
 
     async fn close(&self) -> Result<(), StoreError> {

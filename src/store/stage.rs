@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::digest::{Digester, bucket_of};
-use super::{Batch, BucketDigest, Change, Row, RowChange, StoreError, Table};
+use super::digest::{Digester, Shelf, bucket_of};
+use super::{Batch, Change, Row, RowChange, StoreError, Table};
 
 /// The state before the group.
 pub(super) trait Base {
     /// The stored row.
     fn row(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError>;
 
-    /// The stored digest of a bucket.
-    fn digest(&self, table: Table, bucket: u8) -> Result<BucketDigest, StoreError>;
+    /// Stored digests.
+    fn shelf(&self, table: Table, number: u8) -> Result<Shelf, StoreError>;
 }
 
 /// A row before and after the group.
@@ -21,11 +21,11 @@ pub(super) struct StagedRow {
     pub(super) after: Option<Row>,
 }
 
-/// A digest before and after the group.
+/// Digests before and after the group.
 #[derive(Debug)]
-pub(super) struct StagedDigest {
-    pub(super) before: BucketDigest,
-    pub(super) after: BucketDigest,
+pub(super) struct StagedShelf {
+    pub(super) before: Shelf,
+    pub(super) after: Shelf,
 }
 
 /// The changes of a group of batches, not yet written.
@@ -34,14 +34,14 @@ pub(super) struct Stage<'a, B> {
     base: &'a B,
     digester: &'a Digester,
     rows: BTreeMap<(Table, Vec<u8>), StagedRow>,
-    digests: BTreeMap<(Table, u8), StagedDigest>,
+    shelves: BTreeMap<(Table, u8), StagedShelf>,
 }
 
 /// All that a group writes.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) rows: BTreeMap<(Table, Vec<u8>), StagedRow>,
-    pub(super) digests: BTreeMap<(Table, u8), StagedDigest>,
+    pub(super) shelves: BTreeMap<(Table, u8), StagedShelf>,
 }
 
 impl<'a, B: Base> Stage<'a, B> {
@@ -51,7 +51,7 @@ impl<'a, B: Base> Stage<'a, B> {
             base,
             digester,
             rows: BTreeMap::new(),
-            digests: BTreeMap::new(),
+            shelves: BTreeMap::new(),
         }
     }
 
@@ -68,7 +68,7 @@ impl<'a, B: Base> Stage<'a, B> {
                 return Err(StoreError::Conflict { table: *table });
             }
             if !matches!(change, Change::Expect { .. }) {
-                self.load_digest(*table, bucket_of(key))?;
+                self.load_shelf(*table, Shelf::of(bucket_of(key)))?;
             }
             found.push(stored);
         }
@@ -82,7 +82,7 @@ impl<'a, B: Base> Stage<'a, B> {
     pub(super) fn finish(self) -> Staged {
         Staged {
             rows: self.rows,
-            digests: self.digests,
+            shelves: self.shelves,
         }
     }
 
@@ -93,12 +93,12 @@ impl<'a, B: Base> Stage<'a, B> {
         }
     }
 
-    fn load_digest(&mut self, table: Table, bucket: u8) -> Result<(), StoreError> {
-        if !self.digests.contains_key(&(table, bucket)) {
-            let before = self.base.digest(table, bucket)?;
+    fn load_shelf(&mut self, table: Table, number: u8) -> Result<(), StoreError> {
+        if !self.shelves.contains_key(&(table, number)) {
+            let before = self.base.shelf(table, number)?;
             let after = before;
-            self.digests
-                .insert((table, bucket), StagedDigest { before, after });
+            self.shelves
+                .insert((table, number), StagedShelf { before, after });
         }
         Ok(())
     }
@@ -112,12 +112,14 @@ impl<'a, B: Base> Stage<'a, B> {
             Change::Delete { .. } => None,
             Change::Expect { .. } => return,
         };
-        if let Some(digest) = self.digests.get_mut(&(table, bucket_of(&key))) {
+        let bucket = bucket_of(&key);
+        let shelf = self.shelves.get_mut(&(table, Shelf::of(bucket)));
+        if let Some(digest) = shelf.and_then(|shelf| shelf.after.bucket(bucket)) {
             if let Some(row) = &before {
-                digest.after.remove(&self.digester.row(table, &key, row));
+                digest.remove(&self.digester.row(table, &key, row));
             }
             if let Some(row) = &after {
-                digest.after.add(&self.digester.row(table, &key, row));
+                digest.add(&self.digester.row(table, &key, row));
             }
         }
         match self.rows.entry((table, key)) {

@@ -13,11 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::STORE_BATCH_ROWS_MAX;
 use crate::store::digest::Digester;
-use crate::store::layout::{digest_key, encode_row, row_key};
+use crate::store::layout::{GROUPS_KEY, encode_row, row_key, shelf_key};
 use crate::store::stage::{Stage, Staged};
 use crate::store::{Batch, StoreError};
 
 use super::folder::Folder;
+use super::mark::{self, Mark};
 use super::space::{SpaceSource, Watermark};
 use super::view::{Before, View, Written, engine_reason};
 
@@ -74,6 +75,9 @@ pub(super) struct Committer {
     pub(super) folder: Arc<Folder>,
     pub(super) watermark: Watermark,
     pub(super) space: SpaceSource,
+    /// Groups written so far.
+    pub(super) groups: u64,
+    pub(super) mark: Mark,
     pub(super) sync: SyncRows,
     pub(super) shared: Arc<Shared>,
 }
@@ -120,7 +124,7 @@ impl Committer {
     }
 
     /// One outcome per batch, or one error for all.
-    fn write(&self, batches: Vec<Batch>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    fn write(&mut self, batches: Vec<Batch>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         if let Some(halt) = self.shared.halt.get() {
             return Err(halt.write_error());
         }
@@ -151,15 +155,18 @@ impl Committer {
         }
     }
 
-    fn write_durably(&self, staged: &Staged) -> Result<(), StoreError> {
+    fn write_durably(&mut self, staged: &Staged) -> Result<(), StoreError> {
         let (group, before) = self.encode(staged);
         self.on_view(|view| view.hide(before));
         let flushed = self.db.apply_batch(group).and_then(|()| self.db.flush());
         flushed.map_err(|error| self.halt(halt_of_engine(&error)).write_error())?;
-        (self.sync)().map_err(|error| {
+        let groups = self.groups.wrapping_add(1);
+        let synced = (self.sync)().and_then(|()| self.mark.write(&self.shared.digester, groups));
+        synced.map_err(|error| {
             let reason = format!("its file could not be synced ({})", error.kind());
             self.halt(Halt::Failed(reason)).write_error()
         })?;
+        self.groups = groups;
         self.on_view(View::show);
         Ok(())
     }
@@ -177,13 +184,15 @@ impl Committer {
             }
             before.insert(full_key, row.before.as_ref().map(encode_row));
         }
-        for ((table, bucket), digest) in &staged.digests {
-            let full_key = digest_key(*table, *bucket);
-            let after = digester.encode(*table, *bucket, &digest.after);
+        for ((table, number), shelf) in &staged.shelves {
+            let full_key = shelf_key(*table, *number);
+            let after = digester.encode(*table, *number, &shelf.after);
             group.insert(full_key.as_slice(), after);
-            let stood = digester.encode(*table, *bucket, &digest.before);
+            let stood = digester.encode(*table, *number, &shelf.before);
             before.insert(full_key, Some(stood));
         }
+        let groups = mark::encode(digester, self.groups.wrapping_add(1));
+        group.insert(GROUPS_KEY, groups.as_slice());
         (group, before)
     }
 

@@ -1,10 +1,11 @@
 //! Opening sled, and creating or checking the layout in it.
 
-use crate::store::digest::{BUCKETS, BucketDigest, Digester};
-use crate::store::layout::{LAYOUT_KEY, decode_layout, digest_key, encode_layout};
+use crate::store::digest::{Digester, SHELVES, Shelf};
+use crate::store::layout::{GROUPS_KEY, LAYOUT_KEY, decode_layout, encode_layout, shelf_key};
 use crate::store::{StoreError, Table};
 
 use super::folder::{Folder, sync};
+use super::mark::{self, Mark};
 use super::view::engine_reason;
 
 /// How often sled's own thread writes its buffers and cleans its log.
@@ -17,13 +18,22 @@ const FLUSH_EVERY_MS: u64 = 500;
 /// in the log; a test watches that.
 const SEGMENT_BYTES: usize = 2 << 20;
 
+/// A store that is open and sound as far as opening shows.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) db: sled::Db,
+    /// Groups written so far.
+    pub(super) groups: u64,
+    pub(super) mark: Mark,
+}
+
 /// Opens the sled store in a folder; blocks, and panics on some kinds of damage. Nothing where an
 /// earlier handle of this very process has not quite let its file go.
 pub(super) fn open(
     folder: &Folder,
     cache_bytes: u64,
     digester: &Digester,
-) -> Result<Option<sled::Db>, StoreError> {
+) -> Result<Option<Opened>, StoreError> {
     let opened = sled::Config::new()
         .path(folder.sled_path())
         .mode(sled::Mode::HighThroughput)
@@ -37,11 +47,44 @@ pub(super) fn open(
         }
         other => other.map_err(|error| open_failed(&error, folder))?,
     };
-    settle_layout(&db, digester)?;
+    let layout = stored(&db, LAYOUT_KEY, "layout row")?;
+    let known = match layout {
+        Some(value) => decode_layout(digester, &value)?,
+        None if folder.is_new() => Vec::new(),
+        None => {
+            return Err(StoreError::Damaged {
+                what: "its layout row is missing, so sled lost its log".to_owned(),
+            });
+        }
+    };
+    if folder.is_new() {
+        Mark::create(&folder.mark_path(), digester)?;
+    }
+    settle_layout(&db, digester, &known)?;
     db.flush().map_err(|error| open_failed(&error, folder))?;
     sync(&folder.sled_path().join("db"))?;
     folder.sync_entries()?;
-    Ok(Some(db))
+    folder.end_creation()?;
+    let (mark, acknowledged) = Mark::open(&folder.mark_path(), digester)?;
+    let groups = stored(&db, GROUPS_KEY, "number of groups")?;
+    match groups.and_then(|value| mark::decode(digester, &value)) {
+        Some(groups) if groups >= acknowledged => Ok(Some(Opened { db, groups, mark })),
+        Some(groups) => Err(StoreError::Damaged {
+            what: format!(
+                "sled's log ends {} groups before the last acknowledged one",
+                acknowledged - groups
+            ),
+        }),
+        None => Err(StoreError::Damaged {
+            what: "its number of groups is missing or altered".to_owned(),
+        }),
+    }
+}
+
+fn stored(db: &sled::Db, key: &[u8], what: &str) -> Result<Option<sled::IVec>, StoreError> {
+    db.get(key).map_err(|error| StoreError::Damaged {
+        what: format!("its {what} cannot be read ({})", engine_reason(&error)),
+    })
 }
 
 fn open_failed(error: &sled::Error, folder: &Folder) -> StoreError {
@@ -60,29 +103,20 @@ fn open_failed(error: &sled::Error, folder: &Folder) -> StoreError {
     }
 }
 
-/// Creates the layout in an empty store, checks it in another, and adds digests of new tables.
-fn settle_layout(db: &sled::Db, digester: &Digester) -> Result<(), StoreError> {
-    let read_failed = |error: sled::Error| StoreError::Damaged {
-        what: format!("its layout row cannot be read ({})", engine_reason(&error)),
-    };
-    let known = match db.get(LAYOUT_KEY).map_err(read_failed)? {
-        Some(value) => decode_layout(digester, &value)?,
-        None if db.first().map_err(read_failed)?.is_none() => Vec::new(),
-        None => {
-            return Err(StoreError::Damaged {
-                what: "its layout row is missing".to_owned(),
-            });
-        }
-    };
+/// Writes the layout of a new store, or adds the digests of tables that are new to an older one.
+fn settle_layout(db: &sled::Db, digester: &Digester, known: &[Table]) -> Result<(), StoreError> {
     if Table::ALL.iter().all(|table| known.contains(table)) {
         return Ok(());
     }
     let mut batch = sled::Batch::default();
     for table in Table::ALL.iter().filter(|table| !known.contains(table)) {
-        for bucket in (0..=u8::MAX).take(BUCKETS) {
-            let empty = digester.encode(*table, bucket, &BucketDigest::default());
-            batch.insert(digest_key(*table, bucket), empty);
+        for number in (0..=u8::MAX).take(SHELVES) {
+            let empty = digester.encode(*table, number, &Shelf::default());
+            batch.insert(shelf_key(*table, number), empty);
         }
+    }
+    if known.is_empty() {
+        batch.insert(GROUPS_KEY, mark::encode(digester, 0).as_slice());
     }
     batch.insert(LAYOUT_KEY, encode_layout(digester, Table::ALL));
     db.apply_batch(batch).map_err(|error| StoreError::Stopped {

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! store.lock      locked as long as a process has the store open
-//! store.format    says that this is a creditmesh store on sled
+//! store.format    says that this is a creditmesh store on sled, whose creation came to its end
+//! store.creating  stands in for it until then
+//! store.mark      how many groups were acknowledged
 //! sled/           sled's own files
 //! ```
 
@@ -14,7 +16,8 @@ use crate::store::StoreError;
 
 const LOCK: &str = "store.lock";
 const FORMAT: &str = "store.format";
-const FORMAT_NEW: &str = "store.format.new";
+const CREATING: &str = "store.creating";
+const MARK: &str = "store.mark";
 const SLED: &str = "sled";
 const FORMAT_TEXT: &str = "creditmesh store\nengine sled 0.34\nfolder format 1\n";
 
@@ -38,6 +41,7 @@ pub(super) struct Folder {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
+    /// Nothing, or what is left of a creation that came to no end: nothing was ever acknowledged.
     Nothing,
     Store,
     Foreign,
@@ -53,7 +57,7 @@ impl Folder {
         let lock = lock_file(path)?;
         // Once more under the lock: another process may have been faster.
         if allow(path, mode)? == Content::Nothing {
-            write_format(path)?;
+            begin_creation(path)?;
         }
         let folder = Self {
             path: path.to_owned(),
@@ -61,6 +65,26 @@ impl Folder {
         };
         folder.remove_torn_snapshots()?;
         Ok(folder)
+    }
+
+    /// Whether the store in it is still being created.
+    pub(super) fn is_new(&self) -> bool {
+        !self.path.join(FORMAT).exists()
+    }
+
+    /// Says on disk that the store is created; without effect where it was before.
+    pub(super) fn end_creation(&self) -> Result<(), StoreError> {
+        if self.is_new() {
+            let creating = self.path.join(CREATING);
+            let renamed = fs::rename(&creating, self.path.join(FORMAT));
+            renamed.map_err(failed("rename", &creating))?;
+        }
+        sync(&self.path)
+    }
+
+    /// Where the mark lies.
+    pub(super) fn mark_path(&self) -> PathBuf {
+        self.path.join(MARK)
     }
 
     /// The folder itself.
@@ -136,7 +160,7 @@ fn content(path: &Path) -> Result<Content, StoreError> {
         Err(error) => return Err(failed("list", path)(error)),
         Ok(entries) => entries,
     };
-    let mut content = Content::Nothing;
+    let (mut creating, mut foreign, mut left) = (false, false, false);
     for entry in entries {
         let name = entry.map_err(failed("list", path))?.file_name();
         if name == FORMAT {
@@ -148,11 +172,16 @@ fn content(path: &Path) -> Result<Content, StoreError> {
                 Content::Foreign
             });
         }
-        if name != LOCK && name != FORMAT_NEW {
-            content = Content::Foreign;
-        }
+        creating |= name == CREATING;
+        left |= name == MARK || name == SLED;
+        foreign |= name != CREATING && name != LOCK && name != MARK && name != SLED;
     }
-    Ok(content)
+    let empty = !foreign && (creating || !left);
+    Ok(if empty {
+        Content::Nothing
+    } else {
+        Content::Foreign
+    })
 }
 
 /// Creates the folder, for its owner only, and puts its entry on disk.
@@ -186,14 +215,19 @@ fn lock_file(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn write_format(path: &Path) -> Result<(), StoreError> {
-    let new = path.join(FORMAT_NEW);
-    let mut file = File::create(&new).map_err(failed("create", &new))?;
+/// Notes that a store is being created, and clears away what an earlier attempt left.
+fn begin_creation(path: &Path) -> Result<(), StoreError> {
+    let creating = path.join(CREATING);
+    let mut file = File::create(&creating).map_err(failed("create", &creating))?;
     file.write_all(FORMAT_TEXT.as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(failed("write", &new))?;
-    fs::rename(&new, path.join(FORMAT)).map_err(failed("rename", &new))?;
-    sync(path)
+        .map_err(failed("write", &creating))?;
+    sync(path)?;
+    let sled = path.join(SLED);
+    match fs::remove_dir_all(&sled) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(failed("remove", &sled)),
+    }
 }
 
 /// Puts a file, or a folder's entries, on disk.
@@ -202,7 +236,11 @@ pub(super) fn sync(path: &Path) -> Result<(), StoreError> {
     synced.map_err(failed("sync", path))
 }
 
-fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+/// The error of a failed step on a file.
+pub(super) fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> StoreError + 'a {
     move |error| StoreError::File {
         action,
         path: path.to_owned(),

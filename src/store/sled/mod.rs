@@ -10,6 +10,8 @@ mod creation;
 
 mod folder;
 
+mod mark;
+
 mod space;
 
 mod view;
@@ -25,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::crypto::Secret;
 
 use self::committer::{Committer, Request, Shared, SyncRows};
+use self::creation::Opened;
 use self::folder::Folder;
 use self::view::View;
 use super::{Batch, BucketDigest, Digester, Row, Scan, Store, StoreError, Table};
@@ -99,12 +102,12 @@ impl SledStore {
         let folder = blocking(move || Folder::lock(&folder, mode)).await?;
         let folder = Arc::new(folder);
         let mut tries = 0;
-        let db = loop {
+        let opened = loop {
             let (folder, cache_bytes) = (Arc::clone(&folder), options.cache_bytes);
             let digester = digester.clone();
             let opening = move || creation::open(&folder, cache_bytes, &digester);
             match blocking(opening).await? {
-                Some(db) => break db,
+                Some(opened) => break opened,
                 None if tries < LINGER_TRIES => tries += 1,
                 None => {
                     return Err(StoreError::Locked {
@@ -114,17 +117,18 @@ impl SledStore {
             }
             tokio::time::sleep(LINGER_PAUSE).await;
         };
-        Self::serve(db, folder, options, digester, sync)
+        Self::serve(opened, folder, options, digester, sync)
     }
 
     fn serve(
-        db: sled::Db,
+        opened: Opened,
         folder: Arc<Folder>,
         options: SledOptions,
         digester: Digester,
         sync: Option<SyncRows>,
     ) -> Result<Self, StoreError> {
         let rows_file = folder.rows_file()?;
+        let Opened { db, groups, mark } = opened;
         let shared = Arc::new(Shared {
             view: RwLock::new(Some(View::new(db.clone()))),
             digester,
@@ -135,6 +139,8 @@ impl SledStore {
             folder: Arc::clone(&folder),
             watermark: options.watermark,
             space: options.space,
+            groups,
+            mark,
             sync: sync.unwrap_or_else(|| Box::new(move || rows_file.sync_data())),
             shared: Arc::clone(&shared),
         };
@@ -274,5 +280,83 @@ impl Drop for SledStore {
     fn drop(&mut self) {
         // A failure was told to the writes that it concerns.
         drop(self.closing()());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::crypto::Sealed;
+    use crate::store::Change;
+
+    fn put(revision: u64) -> Batch {
+        let sealed = Sealed::from_stored(vec![7; 40]);
+        let mut batch = Batch::new();
+        batch.push(Table::Record, b"a", Change::Put { revision, sealed });
+        batch
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn failed_sync_is_final_until_the_store_is_opened_again() {
+        let place = tempfile::tempdir().unwrap();
+        let key = Secret::from_bytes([1; 32]);
+        let options = SledOptions::new(place.path().join("store"), OpenMode::ExistingOrNew);
+        let failing = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&failing);
+        let sync: SyncRows = Box::new(move || match told.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the disk is gone")),
+            false => Ok(()),
+        });
+        let opened = SledStore::open_synced_by(options.clone(), &key, Some(sync)).await;
+        let store = opened.unwrap();
+        store.commit(put(1)).await.unwrap();
+        failing.store(true, Ordering::SeqCst);
+        let refused = store.commit(put(2)).await;
+        assert!(matches!(refused, Err(StoreError::Stopped { .. })));
+
+        // That the disk is back changes nothing: what it dropped is not known.
+        failing.store(false, Ordering::SeqCst);
+        let refused = store.commit(put(3)).await;
+        assert!(matches!(refused, Err(StoreError::Stopped { .. })));
+        let refused = store.read(Table::Record, b"a").await;
+        assert!(matches!(refused, Err(StoreError::Stopped { .. })));
+        store.close().await.unwrap();
+
+        let store = SledStore::open(options, &key).await.unwrap();
+        let row = store.read(Table::Record, b"a").await.unwrap().unwrap();
+        assert!((1..=2).contains(&row.revision));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn reader_sees_nothing_before_it_is_durable() {
+        let place = tempfile::tempdir().unwrap();
+        let key = Secret::from_bytes([1; 32]);
+        let options = SledOptions::new(place.path().join("store"), OpenMode::New);
+        let (entered, syncing) = std::sync::mpsc::channel::<()>();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let sync: SyncRows = Box::new(move || {
+            entered.send(()).ok();
+            released.recv().map_err(io::Error::other)
+        });
+        let opened = SledStore::open_synced_by(options, &key, Some(sync)).await;
+        let store = Arc::new(opened.unwrap());
+        let writing = Arc::clone(&store);
+        let commit = tokio::spawn(async move { writing.commit(put(1)).await });
+        tokio::task::spawn_blocking(move || syncing.recv().unwrap())
+            .await
+            .unwrap();
+        let digests = store.digests(Table::Record).await.unwrap();
+        assert!(digests.iter().all(|digest| digest.unwrap().rows == 0));
+        assert_eq!(store.read(Table::Record, b"a").await, Ok(None));
+        let scan = Scan::all(10);
+        assert_eq!(store.scan(Table::Record, &scan).await, Ok(Vec::new()));
+        release.send(()).unwrap();
+        commit.await.unwrap().unwrap();
+        assert!(store.read(Table::Record, b"a").await.unwrap().is_some());
+        assert_eq!(store.scan(Table::Record, &scan).await.unwrap().len(), 1);
+        drop(release);
     }
 }

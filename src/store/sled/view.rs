@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::limits::STORE_SCAN_ROWS_MAX;
-use crate::store::digest::{BUCKETS, Digester};
-use crate::store::layout::{decode_row, digest_key, row_key};
+use crate::store::digest::{BUCKETS, Digester, SHELVES, Shelf};
+use crate::store::layout::{decode_row, row_key, shelf_key};
 use crate::store::stage::Base;
 use crate::store::{BucketDigest, Row, Scan, StoreError, Table};
 
@@ -66,12 +66,13 @@ impl View {
         table: Table,
         digester: &Digester,
     ) -> Result<Vec<Option<BucketDigest>>, StoreError> {
-        let buckets = (0..=u8::MAX).take(BUCKETS);
-        let digests = buckets.map(|bucket| {
-            let stored = self.value(&digest_key(table, bucket))?;
-            Ok(stored.and_then(|stored| digester.decode(table, bucket, &stored)))
-        });
-        digests.collect()
+        let mut digests = Vec::with_capacity(BUCKETS);
+        for number in (0..=u8::MAX).take(SHELVES) {
+            let stored = self.value(&shelf_key(table, number))?;
+            let shelf = stored.and_then(|stored| digester.decode(table, number, &stored));
+            digests.extend(Shelf::digests(shelf));
+        }
+        Ok(digests)
     }
 
     fn value(&self, full_key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -193,11 +194,11 @@ impl Base for Written<'_> {
         value.map(|value| decode_row(table, &value)).transpose()
     }
 
-    fn digest(&self, table: Table, bucket: u8) -> Result<BucketDigest, StoreError> {
-        let value = stored(self.db, &digest_key(table, bucket))?;
-        let digest = value.and_then(|value| self.digester.decode(table, bucket, &value));
-        digest.ok_or_else(|| StoreError::Damaged {
-            what: format!("the digest of bucket {bucket} of table {table} is missing or altered"),
+    fn shelf(&self, table: Table, number: u8) -> Result<Shelf, StoreError> {
+        let value = stored(self.db, &shelf_key(table, number))?;
+        let shelf = value.and_then(|value| self.digester.decode(table, number, &value));
+        shelf.ok_or_else(|| StoreError::Damaged {
+            what: format!("digests of table {table} are missing or altered"),
         })
     }
 }
