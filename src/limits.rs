@@ -44,6 +44,9 @@ pub const ADVERSE_MONTHS: u32 = 60;
 /// Age in days below which an unpaid first instalment makes a first-payment default.
 pub const FIRST_PAYMENT_DAYS: u64 = 90;
 
+/// Bytes of a policy file.
+pub const POLICY_BYTES_MAX: usize = 64 * 1024;
+
 /// Leaves of one feed group: what a node publishes at once is padded to a multiple of this.
 pub const FEED_GROUP_LEAVES: usize = 8;
 

@@ -229,6 +229,8 @@ word_enum!(
         Unverified = "unverified",
         /// Its last checkpoint is older than the policy allows.
         Stale = "stale",
+        /// The query carried no national identifier, so that nothing it says can count.
+        NoNationalId = "no-national-id",
         /// The member is suspended.
         Suspended = "suspended",
     }

@@ -213,8 +213,8 @@ fn aspects(candidate: &Candidate) -> impl Iterator<Item = Aspect> + use<> {
     .filter_map(|(aspect, holds)| holds.then_some(aspect))
 }
 
-/// Greedily the candidates that tell most of what is not told yet, then running loans, the latest
-/// first. Every group of a lender with one group is told in full within four entries.
+/// Greedily the candidates that tell most of what is not told yet, then loans that are owed, the
+/// latest first, then transferred ones with a link. Every group of a lender with one group is told in full within four entries.
 fn choose(candidates: &[Candidate], now: Timestamp) -> Vec<usize> {
     let recent_from = now.minus(Duration::from_secs(RECENT_DAYS * DAY_S));
     let weight = |need: &Need, recent: bool| match need {
@@ -237,9 +237,10 @@ fn choose(candidates: &[Candidate], now: Timestamp) -> Vec<usize> {
                 let recent = one.signed_at > recent_from;
                 let untold = one.needs.difference(&told);
                 let gain: u32 = untold.map(|need| weight(need, recent)).sum();
-                (gain, one.mark.stage.is_owed(), one.signed_at, one.id, at)
+                let worth = (one.mark.stage.is_owed(), one.link.is_some());
+                (gain, worth, one.signed_at, one.id, at)
             })
-            .filter(|(gain, owed, ..)| *gain > 0 || *owed)
+            .filter(|(gain, worth, ..)| *gain > 0 || worth.0 || worth.1)
             .max();
         let Some((.., at)) = best else {
             break;

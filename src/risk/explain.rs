@@ -1,0 +1,144 @@
+//! Lines for a person: what each flag rests on, and which silent member could change it.
+
+use std::collections::BTreeSet;
+
+use super::flags::Raised;
+use super::witness::{Bench, Witness};
+use crate::domain::{CountName, Coverage, FlagCode, FlagState, Outcome, Reason};
+
+/// The explanation of an answer.
+pub(crate) fn lines(
+    bench: &Bench<'_>,
+    coverage: &Coverage,
+    raised: &[Raised],
+    rests_on_one: &BTreeSet<FlagCode>,
+    outcome: Outcome,
+) -> Vec<String> {
+    let mut lines = vec![headline(coverage, outcome)];
+    for silent in bench
+        .witnesses
+        .iter()
+        .filter_map(|one| silent_line(one, bench))
+    {
+        lines.push(silent);
+    }
+    for one in raised
+        .iter()
+        .filter(|one| one.flag.state != FlagState::False)
+    {
+        lines.push(flag_line(one, bench, rests_on_one.contains(&one.flag.code)));
+        lines.extend(change_line(one, bench));
+    }
+    lines
+}
+
+fn headline(coverage: &Coverage, outcome: Outcome) -> String {
+    let silent = coverage.asked.saturating_sub(coverage.answered);
+    format!(
+        "{outcome}: {} of {} members answered, {silent} silent; coverage {:.2} by weight",
+        coverage.answered,
+        coverage.asked,
+        coverage.weight(),
+    )
+}
+
+fn name_of(witness: &Witness, bench: &Bench<'_>) -> String {
+    if bench.policy.show_members {
+        format!("member {}", witness.member)
+    } else if witness.is_bureau {
+        "a bureau".to_owned()
+    } else {
+        "a lender".to_owned()
+    }
+}
+
+fn silent_line(witness: &Witness, bench: &Bench<'_>) -> Option<String> {
+    let name = name_of(witness, bench);
+    match witness.silent {
+        Some(reason) => Some(format!("{name} is silent ({reason})")),
+        None if witness.behind => Some(format!("{name} answered from a state that is not current")),
+        None => None,
+    }
+}
+
+fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
+    let flag = &raised.flag;
+    let mut line = format!("{} {} ({})", flag.code, flag.state, flag.severity);
+    if flag.state == FlagState::True && flag.up_to > flag.severity {
+        line.push_str(&format!(", possibly {}", flag.up_to));
+    }
+    let reasons: Vec<String> = flag.reasons.iter().map(reason_text).collect();
+    if !reasons.is_empty() {
+        line.push_str(": ");
+        line.push_str(&reasons.join("; "));
+    }
+    if !raised.reporters.is_empty() {
+        line.push_str("; reported by ");
+        line.push_str(&reporters_text(&raised.reporters, bench));
+    }
+    if rests_on_one {
+        line.push_str("; it rests on a single member, so a person should look");
+    }
+    if flag.code == FlagCode::Fr && flag.state == FlagState::True {
+        line.push_str("; a person decides");
+    }
+    if flag.code == FlagCode::Vi && flag.state == FlagState::True {
+        line.push_str("; verify the borrower's identity");
+    }
+    line
+}
+
+fn reason_text(reason: &Reason) -> String {
+    match reason.evidence {
+        Some((name, interval)) => format!("{} ({name} is {interval})", reason.code),
+        None => reason.code.clone(),
+    }
+}
+
+fn reporters_text(reporters: &BTreeSet<usize>, bench: &Bench<'_>) -> String {
+    let count = reporters.len();
+    if !bench.policy.show_members {
+        let plural = if count == 1 { "" } else { "s" };
+        return format!("{count} member{plural}");
+    }
+    let names: Vec<String> = reporters
+        .iter()
+        .filter_map(|at| bench.witnesses.get(*at))
+        .map(|one| one.member.to_string())
+        .collect();
+    names.join(", ")
+}
+
+/// Who could change a flag that is not settled.
+fn change_line(raised: &Raised, bench: &Bench<'_>) -> Option<String> {
+    let flag = &raised.flag;
+    let settled = flag.state == FlagState::True && flag.up_to == flag.severity;
+    let about_members = matches!(flag.code, FlagCode::Cv | FlagCode::Sa | FlagCode::Th);
+    if settled || about_members || raised.could_change.is_empty() {
+        return None;
+    }
+    let who: Vec<String> = raised
+        .could_change
+        .iter()
+        .filter_map(|at| bench.witnesses.get(*at))
+        .map(|one| could_text(one, bench))
+        .collect();
+    Some(format!(
+        "  {} could become {} by the answer of {}",
+        flag.code,
+        flag.up_to,
+        who.join(", ")
+    ))
+}
+
+fn could_text(witness: &Witness, bench: &Bench<'_>) -> String {
+    let name = name_of(witness, bench);
+    match witness.silent {
+        Some(reason) => format!("{name} (silent: {reason})"),
+        None if witness.behind => format!("{name} (not current)"),
+        None if !bench.hears(witness, CountName::ActiveLenderGroups) => {
+            format!("{name} (shares defaults only)")
+        }
+        None => format!("{name} (has more than fits a summary)"),
+    }
+}

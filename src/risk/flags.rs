@@ -1,0 +1,519 @@
+//! The flags: definitions, thresholds, severities and reason codes of `docs/flags.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::amounts::{self, Growth};
+use super::counts::Counted;
+use super::facts::{Facts, Sure};
+use super::witness::Bench;
+use crate::domain::{
+    AmountSpan, CountName, Flag, FlagCode, FlagState, GroupCode, Level, Reason, Severity,
+    SignalMark,
+};
+
+/// Most reasons of one flag: as many as a lender may have to tell a borrower.
+const REASONS_MAX: usize = 4;
+
+/// A flag, and whom it rests on.
+#[derive(Debug, Clone)]
+pub(crate) struct Raised {
+    pub(crate) flag: Flag,
+    /// Members that report what is certain.
+    pub(crate) reporters: BTreeSet<usize>,
+    /// Members that were not heard in full and could change it.
+    pub(crate) could_change: BTreeSet<usize>,
+}
+
+/// One threshold of a flag: how grave it is, whether it is reached, and why.
+struct Step {
+    severity: Severity,
+    state: FlagState,
+    reason: Reason,
+}
+
+impl Step {
+    fn bare(severity: Severity, state: FlagState, code: &str) -> Self {
+        Self {
+            severity,
+            state,
+            reason: Reason {
+                code: code.to_owned(),
+                evidence: None,
+            },
+        }
+    }
+}
+
+pub(crate) type Counts = BTreeMap<CountName, Counted>;
+
+/// Every flag that the asker's level shows, in the order of their codes.
+pub(crate) fn raise_all(bench: &Bench<'_>, counts: &Counts) -> Vec<Raised> {
+    let mut raised = vec![active_default(bench, counts)];
+    if bench.asker.level == Level::Full {
+        raised.extend([
+            multi_borrowing(bench, counts),
+            exposure(bench),
+            growth(bench),
+            velocity(bench, counts),
+            stacking(bench, counts),
+            concurrent(bench, counts),
+            delinquent(counts),
+            thin(bench),
+        ]);
+        raised.extend(by_signals(bench));
+    }
+    raised.push(signalled(
+        bench,
+        FlagCode::Fp,
+        &[(Severity::High, SignalMark::FirstPaymentDefault, "FP1")],
+    ));
+    raised.push(recent_cure(bench));
+    raised.push(coverage(bench));
+    raised.push(stale(bench));
+    raised.push(disputed(bench));
+    raised.sort_by_key(|one| one.flag.code);
+    raised
+}
+
+/// Puts the steps of a flag together: it holds at the gravest step that is certain.
+fn flag_of(code: FlagCode, steps: Vec<Step>) -> Flag {
+    let gravest = |state: FlagState| {
+        let of_state = steps.iter().filter(move |step| step.state == state);
+        of_state.map(|step| step.severity).max()
+    };
+    let (certain, possible) = (gravest(FlagState::True), gravest(FlagState::Unknown));
+    let least = steps.iter().map(|step| step.severity).min();
+    let (state, severity) = match (certain, possible) {
+        (Some(severity), _) => (FlagState::True, severity),
+        (None, Some(severity)) => (FlagState::Unknown, severity),
+        (None, None) => (FlagState::False, least.unwrap_or(Severity::Info)),
+    };
+    let mut because: Vec<Step> = steps
+        .into_iter()
+        .filter(|step| step.state == state)
+        .collect();
+    because.sort_by_key(|step| std::cmp::Reverse(step.severity));
+    let mut reasons: Vec<Reason> = Vec::new();
+    for step in because {
+        let said = reasons.iter().any(|reason| reason.code == step.reason.code);
+        if state != FlagState::False && !said && reasons.len() < REASONS_MAX {
+            reasons.push(step.reason);
+        }
+    }
+    Flag {
+        code,
+        state,
+        severity,
+        up_to: possible.map_or(severity, |possible| possible.max(severity)),
+        reasons,
+    }
+}
+
+fn counted(counts: &Counts, name: CountName) -> Counted {
+    counts.get(&name).cloned().unwrap_or_default()
+}
+
+/// A step on a count. The code ends with the number that is certain, or that could be reached.
+fn count_step(
+    counts: &Counts,
+    name: CountName,
+    threshold: u32,
+    severity: Severity,
+    code: impl Fn(u32) -> String,
+) -> Step {
+    let interval = counted(counts, name).interval;
+    let state = interval.reaches(threshold);
+    let number = if state == FlagState::True {
+        interval.lo
+    } else {
+        threshold
+    };
+    Step {
+        severity,
+        state,
+        reason: Reason {
+            code: code(number),
+            evidence: Some((name, interval)),
+        },
+    }
+}
+
+/// A flag on these counts.
+fn raised_by(code: FlagCode, counts: &Counts, names: &[CountName], steps: Vec<Step>) -> Raised {
+    let (mut reporters, mut could_change) = (BTreeSet::new(), BTreeSet::new());
+    for name in names {
+        let counted = counted(counts, *name);
+        reporters.extend(counted.reporters);
+        could_change.extend(counted.could_add);
+    }
+    Raised {
+        flag: flag_of(code, steps),
+        reporters,
+        could_change,
+    }
+}
+
+fn multi_borrowing(bench: &Bench<'_>, counts: &Counts) -> Raised {
+    let name = CountName::ActiveLenderGroups;
+    let limits = &bench.policy.multi_borrowing;
+    let steps = [
+        (limits.low, Severity::Low),
+        (limits.medium, Severity::Medium),
+        (limits.high, Severity::High),
+    ]
+    .map(|(least, severity)| count_step(counts, name, least, severity, |n| format!("MB{n:02}")));
+    raised_by(FlagCode::Mb, counts, &[name], steps.into())
+}
+
+fn velocity(bench: &Bench<'_>, counts: &Counts) -> Raised {
+    let mut steps = Vec::new();
+    let mut names = Vec::new();
+    for (name, medium) in bench.policy.velocity.medium {
+        let window = name.word().trim_start_matches("hard_applications_");
+        let window = match window {
+            "24h" => "24H",
+            "7d" => "07",
+            days => days.trim_end_matches('d'),
+        };
+        let high = medium.saturating_mul(bench.policy.velocity.high_factor);
+        for (least, severity) in [(medium, Severity::Medium), (high, Severity::High)] {
+            let code = |n| format!("VL{window}-{n:02}");
+            steps.push(count_step(counts, name, least, severity, code));
+        }
+        names.push(name);
+    }
+    raised_by(FlagCode::Vl, counts, &names, steps)
+}
+
+fn stacking(bench: &Bench<'_>, counts: &Counts) -> Raised {
+    let limits = &bench.policy.stacking;
+    let hours = CountName::SignedGroups72h;
+    let days = CountName::SignedGroups15d;
+    let in_days = |n| format!("ST15-{n:02}");
+    let steps = vec![
+        count_step(
+            counts,
+            hours,
+            limits.critical_72h,
+            Severity::Critical,
+            |n| format!("ST72H-{n:02}"),
+        ),
+        count_step(
+            counts,
+            days,
+            limits.critical_15d,
+            Severity::Critical,
+            in_days,
+        ),
+        count_step(counts, days, limits.high_15d, Severity::High, in_days),
+    ];
+    raised_by(FlagCode::St, counts, &[hours, days], steps)
+}
+
+fn concurrent(bench: &Bench<'_>, counts: &Counts) -> Raised {
+    let name = CountName::ConcurrentGroups72h;
+    let (medium, high) = bench.policy.concurrent;
+    let steps = [(medium, Severity::Medium), (high, Severity::High)].map(|(least, severity)| {
+        count_step(counts, name, least, severity, |n| format!("CA{n:02}"))
+    });
+    raised_by(FlagCode::Ca, counts, &[name], steps.into())
+}
+
+fn active_default(bench: &Bench<'_>, counts: &Counts) -> Raised {
+    let name = CountName::ActiveDefaults;
+    let (high, critical) = bench.policy.active_default;
+    let steps = [(high, Severity::High), (critical, Severity::Critical)]
+        .map(|(least, severity)| count_step(counts, name, least, severity, |n| format!("AD{n}")));
+    raised_by(FlagCode::Ad, counts, &[name], steps.into())
+}
+
+fn delinquent(counts: &Counts) -> Raised {
+    let from_30 = CountName::DelinquentGroups;
+    let from_60 = CountName::Delinquent60Groups;
+    let steps = vec![
+        count_step(counts, from_30, 1, Severity::Medium, |_| "DQ30".to_owned()),
+        count_step(counts, from_60, 1, Severity::High, |_| "DQ60".to_owned()),
+    ];
+    raised_by(FlagCode::Dq, counts, &[from_30, from_60], steps)
+}
+
+/// Whether an amount reaches a threshold.
+fn reaches(amount: AmountSpan, least_minor: u64) -> FlagState {
+    if amount.lo_minor >= least_minor {
+        FlagState::True
+    } else if amount.hi_minor.is_some_and(|hi| hi < least_minor) {
+        FlagState::False
+    } else {
+        FlagState::Unknown
+    }
+}
+
+/// `percent` hundredths of an amount, rounded up.
+fn share(amount_minor: u64, percent: u32) -> u64 {
+    let share = (u128::from(amount_minor) * u128::from(percent)).div_ceil(100);
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
+fn exposure(bench: &Bench<'_>) -> Raised {
+    let limits = &bench.policy.exposure;
+    let owed = amounts::exposure(bench);
+    let mut steps: Vec<Step> = [
+        (limits.medium_percent, Severity::Medium),
+        (limits.high_percent, Severity::High),
+        (limits.critical_percent, Severity::Critical),
+    ]
+    .into_iter()
+    .map(|(percent, severity)| {
+        let state = reaches(owed, share(limits.cap_minor, percent));
+        Step::bare(severity, state, &format!("EX{percent:03}"))
+    })
+    .collect();
+    if let Some(income) = bench.asker.income_month_minor {
+        let more_than = share(income, limits.income_percent).saturating_add(1);
+        let state = reaches(amounts::instalments(bench), more_than);
+        steps.push(Step::bare(Severity::High, state, "EXINC"));
+    }
+    by_all(bench, FlagCode::Ex, steps, |facts| {
+        !facts.loans.is_empty() || !facts.holds.is_empty()
+    })
+}
+
+/// A flag that any member could change, reported by those whose facts say so.
+fn by_all(
+    bench: &Bench<'_>,
+    code: FlagCode,
+    steps: Vec<Step>,
+    reports: impl Fn(&Facts) -> bool,
+) -> Raised {
+    let all = || bench.witnesses.iter().enumerate();
+    Raised {
+        flag: flag_of(code, steps),
+        reporters: all()
+            .filter(|(_, one)| one.national.as_ref().is_some_and(&reports))
+            .map(|(at, _)| at)
+            .collect(),
+        could_change: all()
+            .filter(|(_, one)| !bench.hears_at(one, false))
+            .map(|(at, _)| at)
+            .collect(),
+    }
+}
+
+fn growth(bench: &Bench<'_>) -> Raised {
+    let Growth {
+        new,
+        old,
+        new_lender,
+    } = amounts::growth(bench);
+    let percent = bench.policy.growth_percent;
+    let grew = old.lo_minor > 0
+        && old
+            .hi_minor
+            .is_some_and(|hi| new.lo_minor >= share(hi, percent));
+    let stood = old.hi_minor == Some(0)
+        || new
+            .hi_minor
+            .is_some_and(|hi| hi == 0 || hi < share(old.lo_minor, percent));
+    let state = match new_lender {
+        Sure::No => FlagState::False,
+        Sure::Maybe | Sure::Yes if stood => FlagState::False,
+        Sure::Yes if grew => FlagState::True,
+        Sure::Maybe | Sure::Yes => FlagState::Unknown,
+    };
+    let step = Step::bare(Severity::Medium, state, &format!("EG{percent}"));
+    by_all(bench, FlagCode::Eg, vec![step], |facts| {
+        !facts.loans.is_empty() || !facts.holds.is_empty()
+    })
+}
+
+/// Whether something that a member tells of a group is another's than the asker's.
+fn is_of_others(facts: &Facts, asker_tells_it_too: bool, bench: &Bench<'_>) -> Sure {
+    if facts.source == bench.own_group {
+        Sure::No
+    } else if facts.source == GroupCode::SEVERAL && asker_tells_it_too {
+        Sure::Maybe
+    } else {
+        Sure::Yes
+    }
+}
+
+const fn is_told_at_defaults(mark: SignalMark) -> bool {
+    matches!(
+        mark,
+        SignalMark::FirstPaymentDefault | SignalMark::Default | SignalMark::ChargeOff
+    )
+}
+
+const fn state_of(sure: Sure) -> FlagState {
+    match sure {
+        Sure::Yes => FlagState::True,
+        Sure::Maybe => FlagState::Unknown,
+        Sure::No => FlagState::False,
+    }
+}
+
+/// A flag on signals: it holds if a member that is not the asker reports one.
+fn signalled(bench: &Bench<'_>, code: FlagCode, marks: &[(Severity, SignalMark, &str)]) -> Raised {
+    let (mut reporters, mut could_change) = (BTreeSet::new(), BTreeSet::new());
+    let mut steps = Vec::new();
+    for (severity, mark, reason) in marks {
+        let own = bench.asker.own.as_ref();
+        let own_has_it = own.is_some_and(|own| own.signals.contains(*mark));
+        let mut sure = Sure::No;
+        for (at, witness) in bench.witnesses.iter().enumerate() {
+            let told = witness.national.as_ref();
+            if let Some(facts) = told.filter(|facts| facts.signals.contains(*mark)) {
+                let others = is_of_others(facts, own_has_it, bench);
+                sure = sure.max(others);
+                if others == Sure::Yes {
+                    reporters.insert(at);
+                }
+            }
+            if !bench.hears_at(witness, is_told_at_defaults(*mark)) {
+                sure = sure.max(Sure::Maybe);
+                could_change.insert(at);
+            }
+        }
+        steps.push(Step::bare(*severity, state_of(sure), reason));
+    }
+    Raised {
+        flag: flag_of(code, steps),
+        reporters,
+        could_change,
+    }
+}
+
+fn by_signals(bench: &Bench<'_>) -> [Raised; 4] {
+    [
+        signalled(
+            bench,
+            FlagCode::Rs,
+            &[
+                (Severity::Info, SignalMark::Forbearance, "RSF"),
+                (Severity::Medium, SignalMark::Restructured, "RS1"),
+                (Severity::High, SignalMark::Insolvency, "RSI"),
+            ],
+        ),
+        signalled(
+            bench,
+            FlagCode::Fr,
+            &[(Severity::Critical, SignalMark::FraudConfirmed, "FR1")],
+        ),
+        signalled(
+            bench,
+            FlagCode::Vi,
+            &[
+                (Severity::Info, SignalMark::FraudVictim, "VIV"),
+                (Severity::Info, SignalMark::Protective, "VIP"),
+                (Severity::Info, SignalMark::Deceased, "VID"),
+            ],
+        ),
+        signalled(
+            bench,
+            FlagCode::Lc,
+            &[(Severity::Medium, SignalMark::LostContact, "LC1")],
+        ),
+    ]
+}
+
+fn recent_cure(bench: &Bench<'_>) -> Raised {
+    let today = bench.now.day();
+    let own_cure = bench.asker.own.as_ref().and_then(|own| own.cured_on);
+    let (medium, low) = bench.policy.recent_cure_months;
+    let steps = [(medium, Severity::Medium), (low, Severity::Low)].map(|(months, severity)| {
+        let mut sure = Sure::No;
+        for witness in &bench.witnesses {
+            if let Some(facts) = &witness.national
+                && let Some(cured_on) = facts.cured_on
+                && cured_on.plus_months(months) >= today
+            {
+                let own = own_cure.is_some_and(|day| day.day() == cured_on);
+                sure = sure.max(is_of_others(facts, own, bench));
+            }
+            if !bench.hears_at(witness, true) {
+                sure = sure.max(Sure::Maybe);
+            }
+        }
+        Step::bare(severity, state_of(sure), &format!("RC{months:02}"))
+    });
+    by_all(bench, FlagCode::Rc, steps.into(), |facts| {
+        facts.cured_on.is_some()
+    })
+}
+
+/// Whether a member tells anything of another group than the asker's.
+fn tells_of_others(facts: &Facts, bench: &Bench<'_>) -> bool {
+    let other = |group: GroupCode| group != bench.own_group;
+    let tells_of_source = !facts.signals.is_empty()
+        || facts.cured_on.is_some()
+        || facts.last_arrears != crate::domain::LastArrears::default();
+    facts.applications.iter().any(|one| other(one.group))
+        || facts.loans.iter().any(|one| other(one.group))
+        || facts.holds.iter().any(|one| other(one.group))
+        || tells_of_source && other(facts.source)
+        || facts.disputed && other(facts.source)
+}
+
+fn thin(bench: &Bench<'_>) -> Raised {
+    let hit = bench
+        .witnesses
+        .iter()
+        .filter_map(|one| one.national.as_ref())
+        .any(|facts| tells_of_others(facts, bench));
+    let state = if hit {
+        FlagState::False
+    } else if bench
+        .coverage()
+        .reaches(bench.policy.coverage_good_per_mille)
+    {
+        FlagState::True
+    } else {
+        FlagState::Unknown
+    };
+    let step = Step::bare(Severity::Info, state, "TH1");
+    by_all(bench, FlagCode::Th, vec![step], |_| false)
+}
+
+fn coverage(bench: &Bench<'_>) -> Raised {
+    let coverage = bench.coverage();
+    let steps = [
+        (bench.policy.coverage_good_per_mille, Severity::Low),
+        (bench.policy.coverage_least_per_mille, Severity::Medium),
+    ]
+    .map(|(per_mille, severity)| {
+        let state = if coverage.reaches(per_mille) {
+            FlagState::False
+        } else {
+            FlagState::True
+        };
+        Step::bare(severity, state, &format!("CV{:02}", per_mille / 10))
+    });
+    by_all(bench, FlagCode::Cv, steps.into(), |_| false)
+}
+
+fn stale(bench: &Bench<'_>) -> Raised {
+    let state = if bench.witnesses.iter().any(|one| one.stale) {
+        FlagState::True
+    } else {
+        FlagState::False
+    };
+    let step = Step::bare(Severity::Low, state, "SA1");
+    by_all(bench, FlagCode::Sa, vec![step], |_| false)
+}
+
+fn disputed(bench: &Bench<'_>) -> Raised {
+    let told = |facts: &Facts| facts.disputed;
+    let facts = bench
+        .witnesses
+        .iter()
+        .filter_map(|one| one.national.as_ref());
+    let state = if facts.into_iter().any(told) {
+        FlagState::True
+    } else if bench.witnesses.iter().all(|one| one.is_heard()) {
+        FlagState::False
+    } else {
+        FlagState::Unknown
+    };
+    let step = Step::bare(Severity::Info, state, "DP1");
+    by_all(bench, FlagCode::Dp, vec![step], told)
+}

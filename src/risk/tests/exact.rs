@@ -1,0 +1,98 @@
+//! Fed with exact records instead of rounded summaries, every count is one number: the truth.
+
+use proptest::prelude::*;
+
+use super::truth::{READINGS, counted};
+use super::world::*;
+use crate::domain::*;
+use crate::risk::conclude_from;
+use crate::risk::facts::{ApplicationFact, Facts, HoldFact, Link, LoanFact, Span};
+use crate::risk::witness::{Witness, summon};
+
+fn exactly(at: Timestamp) -> Span {
+    Span {
+        earliest: at,
+        latest: at,
+    }
+}
+
+/// Every record of a lender as it is; what is not about time is taken from its summary.
+fn exact_facts(member: &Member) -> Option<Facts> {
+    let code = GroupCode::of(&network(), &group(&member.group));
+    let mut facts = Facts::of(&member.summary(), code, &bands())?;
+    let gone: Vec<RecordId> = member
+        .records
+        .iter()
+        .filter(|record| record.is_retracted())
+        .map(|record| record.head.record_id)
+        .collect();
+    let standing = member
+        .records
+        .iter()
+        .filter(|record| !gone.contains(&record.head.record_id));
+    facts.applications.clear();
+    facts.loans.retain(|loan| !loan.stage.is_account());
+    facts.holds.clear();
+    for record in standing {
+        match &record.body {
+            Body::Application(one) => {
+                let stage = match one.kind {
+                    ApplicationKind::Offer => ApplicationStage::Soft,
+                    ApplicationKind::Application if one.is_undecided() => {
+                        ApplicationStage::Undecided
+                    }
+                    ApplicationKind::Application => ApplicationStage::Decided,
+                    _ => continue,
+                };
+                facts.applications.push(ApplicationFact {
+                    at: exactly(one.at),
+                    stage,
+                    group: code,
+                });
+            }
+            Body::Loan(loan) if loan.state != LoanState::Void => {
+                let stage = match (loan.state, loan.dpd) {
+                    (LoanState::Active, 0..=29) => LoanStage::Below30,
+                    (LoanState::Active, 30..=59) => LoanStage::From30,
+                    (LoanState::Active, 60..=89) => LoanStage::From60,
+                    (LoanState::Active, _) => LoanStage::From90,
+                    (LoanState::ChargedOff, _) => LoanStage::ChargedOff,
+                    (LoanState::Transferred, _) => LoanStage::Closed,
+                    _ => LoanStage::Closed,
+                };
+                facts.loans.push(LoanFact {
+                    signed: exactly(loan.signed_at),
+                    stage,
+                    outstanding: AmountSpan::exactly(loan.outstanding.minor.unsigned_abs()),
+                    disputed: false,
+                    link: Link::None,
+                    group: code,
+                });
+            }
+            Body::Hold(hold) if hold.state == HoldState::Live => facts.holds.push(HoldFact {
+                signed: exactly(hold.signed_at),
+                expires: exactly(hold.expires_at),
+                amount: AmountSpan::exactly(hold.amount.minor.unsigned_abs()),
+                group: code,
+            }),
+            _ => {}
+        }
+    }
+    Some(facts)
+}
+
+proptest! {
+    #[test]
+    fn exact_records_give_exact_counts(members in members(PLAIN)) {
+        let (policy, asker) = (policy(), asker());
+        let mut witnesses: Vec<Witness> = summon(&policy, &asker, &views(&members), now());
+        for witness in &mut witnesses {
+            let of = members.iter().find(|one| one.name == witness.member.as_str()).unwrap();
+            witness.national = exact_facts(of);
+        }
+        let conclusion = conclude_from(&policy, &asker, &witnesses, now());
+        for (name, truth) in counted(&members, READINGS[0]) {
+            prop_assert_eq!(conclusion.counts[&name], Interval::exactly(truth), "{}", name);
+        }
+    }
+}
