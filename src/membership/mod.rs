@@ -33,6 +33,9 @@ mod roster;
 
 mod statement;
 
+#[cfg(test)]
+mod tests;
+
 mod text;
 
 mod trust;

@@ -117,6 +117,12 @@ impl OwnCertificate {
         &self.leaf
     }
 
+    /// The certificate itself, in DER.
+    #[must_use]
+    pub fn leaf_der(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |first| first.as_ref())
+    }
+
     /// The key.
     #[must_use]
     pub const fn key(&self) -> &CertificateKey {

@@ -1,0 +1,5 @@
+//! Tests of the room as a whole: trust documents, certificates, joining, admission.
+
+mod admission;
+
+mod lists;
