@@ -15,6 +15,7 @@ use super::certificate::{STATEMENT_DER_HEAD, STATEMENT_OID, dns_name_of, sha256,
 use super::key::{CertificateKey, KeyError, RequestedKey};
 use super::profile::Profile;
 use super::statement::CertificateStatement;
+use super::text::hex_short;
 use crate::domain::{MemberId, NetworkId, Role, Timestamp};
 use crate::env::Entropy;
 
@@ -153,7 +154,9 @@ impl RootAuthority {
     /// [`AuthorityError`].
     pub fn found(network: &NetworkId, issuance: &Issuance<'_>) -> Result<Self, AuthorityError> {
         let key = CertificateKey::generate()?;
-        let mut params = params("root", network, issuance, None)?;
+        // Chains are matched by name first, so no two authorities may have one.
+        let name = format!("root {}", hex_short(&key.spki_sha256()));
+        let mut params = params(&name, network, issuance, None)?;
         make_authority(&mut params, 1);
         let certificate = params
             .self_signed(key.pair())
@@ -179,7 +182,7 @@ impl RootAuthority {
         key: &RequestedKey,
         issuance: &Issuance<'_>,
     ) -> Result<String, AuthorityError> {
-        let name = format!("issuing {}", issuance.now.day());
+        let name = format!("issuing {}", hex_short(key.spki_sha256()));
         let mut params = params(&name, network, issuance, Some(self.0.not_after))?;
         make_authority(&mut params, 0);
         params.use_authority_key_identifier_extension = true;

@@ -157,11 +157,10 @@ impl OwnCertificate {
 }
 
 fn reason_of(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "its issuer is unknown".to_owned()
-        }
-        other => other.to_string(),
+    if *error == rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) {
+        "its issuer is unknown".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

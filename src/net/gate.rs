@@ -203,3 +203,113 @@ where
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    use super::*;
+    use crate::domain::{Currency, MemberId, Role, Timestamp};
+    use crate::env::{Clock, ManualClock, SeededEntropy};
+    use crate::membership::{MemberState, MintedNetwork, Seat};
+    use crate::net::{PeerChannel, local_channel};
+
+    struct Bed {
+        net: MintedNetwork,
+        clock: ManualClock,
+        trust: TrustHandle,
+    }
+
+    fn bank_a() -> MemberId {
+        "bank-a".parse().unwrap()
+    }
+
+    fn bed() -> Bed {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(1_772_000_000_000));
+        let seats = [Seat::of(&bank_a(), Role::Lender, "127.0.0.1:1").unwrap()];
+        let entropy = SeededEntropy::from_seed(1);
+        let usd = Currency::from_code("USD").unwrap();
+        let id = "credit-net".parse().unwrap();
+        let net = MintedNetwork::mint(&id, usd, &seats, clock.now(), &entropy).unwrap();
+        let roster = net.roster.clone();
+        let trust = TrustHandle::new(net.root.clone(), roster, Arc::new(clock.clone()));
+        Bed { net, clock, trust }
+    }
+
+    fn channel(bed: &Bed, gate: &Gate) -> PeerChannel {
+        let (_, health) = tonic_health::server::health_reporter();
+        let caller = bed.net.own_certificate(&bank_a()).unwrap();
+        local_channel(gate.layer(health), Arc::clone(caller.leaf()))
+    }
+
+    async fn check(channel: PeerChannel) -> Result<(), Status> {
+        let request = HealthCheckRequest {
+            service: String::new(),
+        };
+        let answer = HealthClient::new(channel).check(request).await;
+        answer.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn the_gate_decides_without_sockets_as_it_does_with_them() {
+        let mut bed = bed();
+        let channel = channel(&bed, &Gate::new(bed.trust.clone()));
+        check(channel.clone()).await.unwrap();
+        let now = bed.clock.now();
+        let text = bed.net.publish(now, |list| {
+            list.set_state(&bank_a(), MemberState::Suspended)
+        });
+        bed.trust.install(&text.unwrap()).unwrap();
+        let status = check(channel.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied);
+        bed.clock.advance(Duration::from_secs(91 * 86_400));
+        let status = check(channel).await.unwrap_err();
+        assert_eq!(status.code(), Code::FailedPrecondition);
+    }
+
+    #[tokio::test]
+    async fn a_call_without_a_certificate_is_refused() {
+        let bed = bed();
+        let gate = Gate::new(bed.trust.clone());
+        let refusal = gate.admit(&Extensions::new(), &HeaderMap::new());
+        assert_eq!(refusal, Err(GateRefusal::NoCertificate));
+    }
+
+    #[tokio::test]
+    async fn a_list_version_that_is_no_number_is_refused() {
+        let bed = bed();
+        let gate = Gate::new(bed.trust.clone());
+        let mut extensions = Extensions::new();
+        let own = bed.net.own_certificate(&bank_a()).unwrap();
+        extensions.insert(Arc::clone(own.leaf()));
+        let mut headers = HeaderMap::new();
+        headers.insert(LIST_VERSION_HEADER, HeaderValue::from_static("newest"));
+        let refusal = gate.admit(&extensions, &headers);
+        assert_eq!(refusal, Err(GateRefusal::MalformedVersion));
+        headers.insert(LIST_VERSION_HEADER, HeaderValue::from_static("9"));
+        assert!(gate.admit(&extensions, &headers).is_ok());
+        assert_eq!(bed.trust.newest_heard(), 9);
+    }
+
+    #[tokio::test]
+    async fn past_its_bound_of_calls_a_node_is_busy_until_one_ends() {
+        let bed = bed();
+        let gate = Gate::new(bed.trust.clone());
+        let channel = channel(&bed, &gate);
+        let mut open = Vec::new();
+        for _ in 0..CALLS_MAX {
+            let mut client = HealthClient::new(channel.clone());
+            let request = HealthCheckRequest {
+                service: String::new(),
+            };
+            open.push(client.watch(request).await.unwrap());
+        }
+        let status = check(channel.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        open.pop();
+        check(channel).await.unwrap();
+    }
+}

@@ -65,11 +65,17 @@ impl Listener {
     /// # Errors
     /// The system's error where the address cannot be bound.
     pub async fn bind(address: SocketAddr, tls: NodeTls, limits: ListenLimits) -> io::Result<Self> {
-        Ok(Self {
-            socket: TcpListener::bind(address).await?,
+        Ok(Self::over(TcpListener::bind(address).await?, tls, limits))
+    }
+
+    /// Accepts on a socket that is bound already.
+    #[must_use]
+    pub const fn over(socket: TcpListener, tls: NodeTls, limits: ListenLimits) -> Self {
+        Self {
+            socket,
             tls,
             limits,
-        })
+        }
     }
 
     /// The address that is bound, with the port that the system chose where 0 was asked for.

@@ -31,7 +31,7 @@ pub use listen::{AcceptedStream, ListenLimits, Listener};
 pub use peers::{CallError, Peers, dial_error};
 pub use serve::gated_server;
 pub use stream::PeerStream;
-pub use transport::{PeerChannel, TlsTransport, Transport};
+pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
 pub use trust::{Installed, NodeTls, TrustHandle};
 
 /// Any error that a service may give.

@@ -1,12 +1,14 @@
 //! The seam between flows and the network: a channel to a member, by TLS or, in tests, by a function call.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::util::BoxCloneSyncService;
@@ -20,10 +22,28 @@ use crate::limits::{
     CHANNEL_AGE_MAX, CHANNEL_CONNECTION_WINDOW_BYTES, CHANNEL_STREAM_WINDOW_BYTES,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
 };
-use crate::membership::{Member, dns_name_of};
+use crate::membership::{Member, PeerCertificate, dns_name_of};
 
-/// A channel to one member; what generated clients are built over.
-pub type PeerChannel = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+/// A channel to one member; what generated clients are built over. Its error is the status that a client
+/// would make of it: with a boxed error, futures that hold a client could not be spawned (rust#100013).
+pub type PeerChannel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
+
+/// A channel that calls a service in this process, as the holder of a certificate: for tests and
+/// simulations. The service is to stand behind a [`super::Gate`], which then decides as it does for TLS.
+pub fn local_channel<S>(service: S, caller: Arc<PeerCertificate>) -> PeerChannel
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    let service = service
+        .map_request(move |mut request: Request<Body>| {
+            request.extensions_mut().insert(Arc::clone(&caller));
+            request
+        })
+        .map_err(|error: S::Error| Status::from_error(error.into()));
+    BoxCloneSyncService::new(service)
+}
 
 /// Where channels to members come from. It makes channels; [`super::Peers`] keeps one per member.
 pub trait Transport: Send + Sync + fmt::Debug {
@@ -51,6 +71,7 @@ impl Transport for TlsTransport {
             tls: self.tls.clone(),
             member: peer.id.clone(),
             current: Mutex::new(None),
+            serials: AtomicU64::new(0),
         })))
     }
 }
@@ -62,47 +83,67 @@ struct Line {
     tls: NodeTls,
     member: MemberId,
     current: Mutex<Option<Connected>>,
+    serials: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Connected {
     channel: Channel,
+    /// Which of the line's channels it is.
+    serial: u64,
     generation: u64,
     since: Timestamp,
 }
 
 impl Line {
-    fn channel(&self) -> Result<Channel, BoxError> {
+    fn channel(&self) -> Result<(u64, Channel), Status> {
         let trust = self.tls.trust();
-        trust
-            .roster()
-            .listed(&self.member)
-            .map_err(|refusal| DialError::Refused {
+        trust.roster().listed(&self.member).map_err(|refusal| {
+            let error = DialError::Refused {
                 member: self.member.clone(),
                 refusal,
-            })?;
+            };
+            let mut status = Status::unavailable(error.to_string());
+            status.set_source(Arc::new(error));
+            status
+        })?;
         let now = trust.clock().now();
         let generation = self.tls.current().generation;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.lock();
         if let Some(connected) = current.as_ref() {
             let is_fresh = connected.since.plus(CHANNEL_AGE_MAX) > now;
             if connected.generation == generation && is_fresh {
-                return Ok(connected.channel.clone());
+                return Ok((connected.serial, connected.channel.clone()));
             }
         }
         let channel = self.connect()?;
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
         *current = Some(Connected {
             channel: channel.clone(),
+            serial,
             generation,
             since: now,
         });
-        Ok(channel)
+        Ok((serial, channel))
     }
 
-    fn connect(&self) -> Result<Channel, BoxError> {
+    /// Leaves a channel whose connection ended: the next call begins with a fresh one.
+    fn leave(&self, serial: u64) {
+        let mut current = self.lock();
+        if current.as_ref().is_some_and(|one| one.serial == serial) {
+            *current = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Connected>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connect(&self) -> Result<Channel, Status> {
         // `http`, because TLS is the connector's business; the name is never resolved.
         let name = dns_name_of(self.tls.trust().root().network(), &self.member);
-        let endpoint = Endpoint::from_shared(format!("http://{name}"))?
+        let endpoint = Endpoint::from_shared(format!("http://{name}"))
+            .map_err(|error| Status::from_error(error.into()))?
             .initial_stream_window_size(CHANNEL_STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CHANNEL_CONNECTION_WINDOW_BYTES)
             .http2_adaptive_window(false)
@@ -124,10 +165,10 @@ struct FreshChannel(Arc<Line>);
 
 impl Service<Request<Body>> for FreshChannel {
     type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+    type Error = Status;
+    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
         // The channel of the moment is chosen, and waited for, by the call.
         Poll::Ready(Ok(()))
     }
@@ -140,7 +181,11 @@ impl Service<Request<Body>> for FreshChannel {
             HeaderValue::from(trust.roster().version()),
         );
         Box::pin(async move {
-            let response = line.channel()?.oneshot(request).await?;
+            let (serial, channel) = line.channel()?;
+            let response = channel.oneshot(request).await.map_err(|error| {
+                line.leave(serial);
+                Status::from_error(error.into())
+            })?;
             let version = response.headers().get(LIST_VERSION_HEADER);
             if let Some(version) = version.and_then(super::read_version) {
                 trust.hear(version);

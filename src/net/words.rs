@@ -1,5 +1,10 @@
 //! TLS failures in words for the operator: clock, chain, expiry, name; never "connection closed" alone.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "other crates' open enumerations: what is not named here says its own words"
+)]
+
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
@@ -146,7 +151,9 @@ fn certificate_words(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             "it does not lead to a root certificate of this network".to_owned()
         }
-        CertificateError::BadSignature => "its signature is wrong: it is forged".to_owned(),
+        CertificateError::BadSignature => {
+            "its signature is not by this network's authority: it is forged".to_owned()
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it names somebody else; check which member this endpoint belongs to".to_owned()
         }
