@@ -191,6 +191,45 @@ word_enum!(
     }
 );
 
+impl MonthStatus {
+    /// The Metro 2 payment-history character; it has none for 1 to 29 days past due.
+    #[must_use]
+    pub const fn metro2(self) -> char {
+        match self {
+            Self::Unknown => 'B',
+            Self::Current | Self::D1To29 => '0',
+            Self::D30To59 => '1',
+            Self::D60To89 => '2',
+            Self::D90To119 => '3',
+            Self::D120To149 => '4',
+            Self::D150To179 => '5',
+            Self::D180Plus => '6',
+            Self::Collection => 'G',
+            Self::ChargedOff => 'L',
+            Self::ZeroBalance => 'E',
+        }
+    }
+
+    /// The monthly status of a report of the Chinese central bank's credit centre. Its bands are
+    /// a day longer (1 to 30, 31 to 60, …), so the nearest band stands for ours.
+    #[must_use]
+    pub const fn pboc(self) -> char {
+        match self {
+            Self::Unknown => '/',
+            Self::Current => 'N',
+            Self::D1To29 => '1',
+            Self::D30To59 => '2',
+            Self::D60To89 => '3',
+            Self::D90To119 => '4',
+            Self::D120To149 => '5',
+            Self::D150To179 => '6',
+            Self::D180Plus => '7',
+            Self::Collection | Self::ChargedOff => 'B',
+            Self::ZeroBalance => '*',
+        }
+    }
+}
+
 /// Months in a payment history.
 pub const HISTORY_MONTHS: usize = 24;
 
@@ -346,5 +385,52 @@ impl Loan {
     #[must_use]
     pub const fn bucket(&self) -> DpdBucket {
         DpdBucket::of_days(self.dpd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_past_due_fall_into_their_band_and_status() {
+        for (first, last, bucket, status) in [
+            (0, 0, DpdBucket::Current, "11"),
+            (1, 29, DpdBucket::D1To29, "11"),
+            (30, 59, DpdBucket::D30To59, "71"),
+            (60, 89, DpdBucket::D60To89, "78"),
+            (90, 119, DpdBucket::D90To119, "80"),
+            (120, 149, DpdBucket::D120To149, "82"),
+            (150, 179, DpdBucket::D150To179, "83"),
+            (180, u16::MAX, DpdBucket::D180Plus, "84"),
+        ] {
+            assert_eq!(DpdBucket::of_days(first), bucket);
+            assert_eq!(DpdBucket::of_days(last), bucket);
+            assert_eq!(bucket.metro2_status(), status);
+        }
+    }
+
+    #[test]
+    fn a_history_is_24_characters_of_its_alphabet() {
+        let text = "01234567GLZ.............";
+        let history = History::from_text(text).unwrap();
+        assert_eq!(history.to_string(), text);
+        let metro2: String = history
+            .months()
+            .iter()
+            .map(|month| month.metro2())
+            .collect();
+        assert_eq!(metro2, "00123456GLEBBBBBBBBBBBBB");
+        let pboc: String = history.months().iter().map(|month| month.pboc()).collect();
+        assert_eq!(pboc, "N1234567BB*/////////////");
+        for wrong in [
+            "",
+            &text[1..],
+            &format!("{text}0"),
+            "x.......................",
+            "０",
+        ] {
+            assert_eq!(History::from_text(wrong), None, "{wrong}");
+        }
     }
 }

@@ -191,6 +191,10 @@ impl FromStr for Day {
     type Err = InvalidDay;
 
     fn from_str(text: &str) -> Result<Self, InvalidDay> {
+        // The parser would also take a sign in front of the year.
+        if !text.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(InvalidDay);
+        }
         Date::parse(text, format_description!("[year]-[month]-[day]"))
             .map(Self)
             .map_err(|_| InvalidDay)
@@ -234,7 +238,16 @@ mod tests {
 
     #[test]
     fn a_day_that_does_not_exist_is_refused() {
-        assert_eq!("2023-02-29".parse::<Day>(), Err(InvalidDay));
+        for text in [
+            "2023-02-29",
+            "+2023-02-28",
+            "2023-2-28",
+            "23-02-28",
+            "2023-02-28 ",
+            "",
+        ] {
+            assert_eq!(text.parse::<Day>(), Err(InvalidDay), "{text}");
+        }
         assert_eq!(Timestamp::parse_rfc3339("yesterday"), Err(InvalidDay));
     }
 }

@@ -116,9 +116,7 @@ impl Identifier {
         if text.chars().nth(IDENTIFIER_INPUT_CHARS_MAX).is_some() {
             return Err(IdentifierError::TooLong);
         }
-        let text: Zeroizing<String> = Zeroizing::new(text.nfkc().collect());
-        let bare: Zeroizing<String> =
-            Zeroizing::new(text.chars().filter(|&c| !is_separator(c)).collect());
+        let bare = wiped(text.len(), text.nfkc().filter(|&c| !is_separator(c)));
         if bare.is_empty() {
             return Err(IdentifierError::Empty);
         }
@@ -239,6 +237,14 @@ pub fn check_character(kind: IdentifierKind, body: &str) -> Option<char> {
         IdentifierKind::InAadhaar => in_aadhaar::check_digit(body),
         IdentifierKind::InPan | IdentifierKind::UsSsn | IdentifierKind::Phone => None,
     }
+}
+
+/// The characters as text that is wiped when dropped; where they fit `capacity` bytes, no copy is
+/// left behind by growing.
+fn wiped(capacity: usize, characters: impl Iterator<Item = char>) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(capacity));
+    text.extend(characters);
+    text
 }
 
 /// Whether `c` only makes an identifier easier to read: white space, a hyphen or a dash.

@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::wiped;
 use crate::domain::Day;
 use crate::limits::NAME_CHARS_MAX;
 
@@ -89,16 +90,14 @@ impl Drop for NameDob {
 }
 
 fn normalise(name: &str) -> Zeroizing<String> {
-    let bare = |text: &str| -> Zeroizing<String> {
-        Zeroizing::new(text.nfkd().filter(|&c| !is_combining_mark(c)).collect())
-    };
+    let capacity = name.len() * 2;
+    let bare = |text: &str| wiped(capacity, text.nfkd().filter(|&c| !is_combining_mark(c)));
     // Folding can give new marks and new compatibility forms, so both run twice.
     let mut name = bare(name);
     for _ in 0..2 {
         // Letter by letter: a whole word's lower case has a sigma of its own at the end.
         let upper = name.chars().flat_map(char::to_uppercase);
-        let folded: Zeroizing<String> =
-            Zeroizing::new(upper.flat_map(char::to_lowercase).collect());
+        let folded = wiped(capacity, upper.flat_map(char::to_lowercase));
         name = bare(&folded);
     }
     let mut words: Vec<&str> = name

@@ -1,5 +1,6 @@
 //! Telephone numbers in E.164 form.
 
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use phonenumber::metadata::DATABASE;
@@ -52,8 +53,9 @@ fn read(dialled: &str, region: Option<country::Id>) -> Result<Zeroizing<String>,
         ParseError::InvalidCountryCode => IdentifierError::PhoneCountryCode,
         ParseError::TooLong => IdentifierError::PhoneTooLong,
     })?;
-    // The country code exists, so the library can write the number (it panics where not).
-    let e164 = Zeroizing::new(number.format().mode(Mode::E164).to_string());
+    let mut e164 = Zeroizing::new(String::with_capacity(DIGITS_MAX * 2));
+    write!(e164, "{}", number.format().mode(Mode::E164))
+        .map_err(|_| IdentifierError::PhoneCountryCode)?;
     check_length(&e164)?;
     if number.is_valid() || is_fiction(&e164) {
         Ok(e164)
