@@ -70,28 +70,24 @@ tables! {
     MirrorHead = 11, "mirror-head";
     /// Groups of leaves of a mirror.
     MirrorGroup = 12, "mirror-group";
-    /// Index from a mirror's tag to its leaf.
-    MirrorLeaf = 13, "mirror-leaf";
     /// Statements of peers' keys.
-    PeerKey = 14, "peer-key";
+    PeerKey = 13, "peer-key";
     /// What each peer has spent.
-    Quota = 15, "quota";
+    Quota = 14, "quota";
     /// Head of the audit log.
-    AuditHead = 16, "audit-head";
+    AuditHead = 15, "audit-head";
     /// Entries of the audit log.
-    AuditEntry = 17, "audit-entry";
+    AuditEntry = 16, "audit-entry";
     /// Queries that this node asked, with their batch seeds.
-    Query = 18, "query";
+    Query = 17, "query";
     /// Answers by query id.
-    Answer = 19, "answer";
-    /// Outcomes by idempotency key.
-    Idempotency = 20, "idempotency";
+    Answer = 18, "answer";
+    /// What an idempotency key or a request id stood for.
+    Idempotency = 19, "idempotency";
     /// How far an import came.
-    ImportProgress = 21, "import-progress";
+    ImportProgress = 20, "import-progress";
     /// What has to happen at a certain hour.
-    Due = 22, "due";
-    /// Versions of the member list that the node accepted.
-    MemberList = 23, "member-list";
+    Due = 21, "due";
 }
 
 impl fmt::Display for Table {

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::bed::{Bed, MemoryBed, SledBed, sealed};
 
-const TABLES: [Table; 3] = [Table::Meta, Table::Record, Table::MemberList];
+const TABLES: [Table; 3] = [Table::Meta, Table::Record, Table::Due];
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
