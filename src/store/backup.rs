@@ -8,10 +8,10 @@
 //! ```
 //!
 //! Numbers are big-endian. A payload is byte 1 and rows as they are stored (table code (1), key
-//! length (2), revision (8), length of the sealed content (4), key, sealed content), or, at the end,
+//! length (2), revision (8), length of the sealed content (4), key, sealed content), or at the end
 //! byte 2 and the number of rows (8). Each tag is a keyed hash, under the key ring's digest key, of
-//! the block's number, the tag before it and its own bytes: a block that is altered, moved, left out
-//! or added is found, and the offset of the first such block is told.
+//! the block's number, the tag before it and its own bytes: a block that is altered, moved, left
+//! out or added is found, and the offset of the first such block is told.
 
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,9 @@
 //! The rows of a table fall into [`BUCKETS`] buckets. A bucket's digest is the number of its rows
 //! and the XOR of a keyed hash of each of them; it changes in the same atomic step as the rows.
 //! Eight neighbouring digests are stored as one row, a *shelf*, because writing a row costs an
-//! engine more than its bytes. A shelf has a tag of its own, so that it cannot be made to fit altered
-//! rows without the digest key. What it cannot show is a whole store, or the rows of eight buckets
-//! together with their shelf, put back to an earlier state.
+//! engine more than its bytes. A shelf has a tag of its own, so that it cannot be made to fit
+//! altered rows without the digest key. What it cannot show is a whole store, or the rows of eight
+//! buckets together with their shelf, put back to an earlier state.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -14,7 +14,7 @@ use super::digest::{Digester, SHELVES, Shelf};
 use super::stage::{Base, Stage, Staged};
 use super::{Batch, BucketDigest, Row, Scan, Store, StoreError, Table};
 
-/// A store in memory. Clones share the rows; [`MemoryStore::reopened`] survives a crash of the node.
+/// A store in memory. Clones share rows and end; [`MemoryStore::reopened`] outlives a node.
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
     disk: Arc<Disk>,

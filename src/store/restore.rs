@@ -84,8 +84,8 @@ pub async fn restore(
 }
 
 /// Reads a backup into an empty store of any engine, under the key ring of the backup. Every tag
-/// and every seal is checked. Where it fails, rows read before the failure are in the store: it must
-/// not be used.
+/// and every seal is checked. Where it fails, rows read before the failure are in the store, which
+/// must not be used.
 ///
 /// # Errors
 /// [`BackupError::HeaderRefused`], [`BackupError::Altered`], [`BackupError::Truncated`],
