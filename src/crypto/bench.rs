@@ -20,7 +20,7 @@ const BATCHES: [usize; 3] = [1, 64, EVALUATE_ELEMENTS_MAX];
 const ROUND_ELEMENTS_MIN: usize = 64;
 
 /// Rounds of each side at least.
-const ROUNDS_MIN: usize = 7;
+const ROUNDS_MIN: usize = 3;
 
 /// One figure: a step at one batch size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
