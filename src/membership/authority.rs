@@ -73,7 +73,8 @@ pub struct Issuance<'a> {
     pub entropy: &'a dyn Entropy,
 }
 
-/// Whom a member's certificate names; taken from the invitation and the list, never from the request.
+/// Whom a member's certificate names; taken from the invitation and the list, never from the
+/// request.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The network.
@@ -143,7 +144,8 @@ impl Signer {
     }
 }
 
-/// The network's root authority. Its key stays on an offline machine; it signs issuing authorities only.
+/// The network's root authority. Its key stays on an offline machine; it signs issuing authorities
+/// only.
 #[derive(Debug)]
 pub struct RootAuthority(Signer);
 
@@ -167,7 +169,8 @@ impl RootAuthority {
     /// Opens a root from its certificate (PEM) and key.
     ///
     /// # Errors
-    /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or [`AuthorityError::WrongKind`].
+    /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or
+    /// [`AuthorityError::WrongKind`].
     pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, AuthorityError> {
         Signer::open(certificate_pem, key, 1, "issuing authorities").map(Self)
     }
@@ -204,8 +207,8 @@ impl RootAuthority {
     }
 }
 
-/// An issuing authority. It works online and signs members' certificates only; what it signs is worth
-/// nothing without the member's own statement.
+/// An issuing authority. It works online and signs members' certificates only; what it signs is
+/// worth nothing without the member's own statement.
 #[derive(Debug)]
 pub struct Authority(Signer);
 
@@ -213,16 +216,18 @@ impl Authority {
     /// Opens an issuing authority from its certificate (PEM) and key.
     ///
     /// # Errors
-    /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or [`AuthorityError::WrongKind`].
+    /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or
+    /// [`AuthorityError::WrongKind`].
     pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, AuthorityError> {
         Signer::open(certificate_pem, key, 0, "members' certificates").map(Self)
     }
 
-    /// Signs a member's certificate; gives the chain in PEM: the certificate, then this authority's.
+    /// Signs a member's certificate; gives the chain in PEM: the certificate, then this
+    /// authority's.
     ///
     /// # Errors
-    /// [`AuthorityError`]; in particular [`AuthorityError::KeyNotStated`] where the statement is not by the
-    /// subject's identity key over the request's key.
+    /// [`AuthorityError`]; in particular [`AuthorityError::KeyNotStated`] where the statement is
+    /// not by the subject's identity key over the request's key.
     pub fn issue(
         &self,
         subject: &Subject<'_>,

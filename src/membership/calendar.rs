@@ -8,9 +8,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// The network's calendar of key epochs.
 ///
-/// Epoch `n` begins `n × epoch_days` after the genesis, is the *current* one until the next begins, and
-/// is still served for `overlap_days` after that. Its public keys are announced `announce_days` before
-/// it begins.
+/// Epoch `n` begins `n × epoch_days` after the genesis, is the *current* one until the next begins,
+/// and is still served for `overlap_days` after that. Its public keys are announced `announce_days`
+/// before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calendar {
     /// Start of epoch 0.
@@ -53,8 +53,8 @@ impl Calendar {
         self.begins_at(epoch).minus(self.days(self.announce_days))
     }
 
-    /// The epochs that are served at `now`, oldest first: the current one, during an overlap also the one
-    /// before.
+    /// The epochs that are served at `now`, oldest first: the current one, during an overlap also
+    /// the one before.
     #[must_use]
     pub fn served(&self, now: Timestamp) -> Vec<Epoch> {
         let current = self.current(now);

@@ -12,9 +12,9 @@ use super::statement::CertificateStatement;
 use crate::domain::{MemberId, NetworkId, Role, Timestamp};
 use crate::limits::CERTIFICATE_BYTES_MAX;
 
-/// Object identifier of the extension that carries the [`CertificateStatement`], as a DER octet string of
-/// 64 bytes. It lies under the arc that anyone may use with the parts of a random UUID; it is not
-/// critical, so that tools that do not know it accept the certificate.
+/// Object identifier of the extension that carries the [`CertificateStatement`], as a DER octet
+/// string of 64 bytes. It lies under the arc that anyone may use with the parts of a random UUID;
+/// it is not critical, so that tools that do not know it accept the certificate.
 pub(crate) const STATEMENT_OID: [u64; 14] = [
     1, 2, 840, 113_556, 1, 8000, 2554, 20_418, 7_731, 50_263, 19_012, 36_455, 9_120_344, 14_201_977,
 ];
@@ -39,7 +39,8 @@ pub enum CertificateError {
     Statement,
 }
 
-/// What a certificate says. Whether it is *true* is for TLS (chain, possession) and the roster to decide.
+/// What a certificate says. Whether it is *true* is for TLS (chain, possession) and the roster to
+/// decide.
 #[derive(Debug)]
 pub struct PeerCertificate {
     member: MemberId,
@@ -50,8 +51,8 @@ pub struct PeerCertificate {
     not_after: Timestamp,
     spki_sha256: [u8; 32],
     statement: CertificateStatement,
-    /// The identity key that was found to have made the statement: a signature check costs more than the
-    /// rest of a call's admission together, and its outcome cannot change.
+    /// The identity key that was found to have made the statement: a signature check costs more
+    /// than the rest of a call's admission together, and its outcome cannot change.
     stated_by: OnceLock<[u8; 32]>,
 }
 

@@ -1,8 +1,9 @@
 //! Signed documents: strict JSON, canonical bytes, and signatures that stand beside the document.
 //!
-//! What is signed is the label of signed documents, the document's format, a zero byte, and the document
-//! in canonical form: RFC 8785 (JSON Canonicalization Scheme), where numbers are integers below 2^53.
-//! A document's *digest* is the SHA-256 of the canonical form alone, without signatures.
+//! What is signed is the label of signed documents, the document's format, a zero byte, and the
+//! document in canonical form: RFC 8785 (JSON Canonicalization Scheme), where numbers are integers
+//! below 2^53. A document's *digest* is the SHA-256 of the canonical form alone, without
+//! signatures.
 
 use std::collections::BTreeSet;
 
@@ -57,8 +58,8 @@ pub enum DocumentError {
     },
     /// A signature names an entitled key, and was not made by it over this document.
     #[error(
-        "the signature of key {key}… does not belong to this document: it was altered after signing, \
-         or forged; ask the administrators"
+        "the signature of key {key}… does not belong to this document: it was altered after \
+         signing, or forged; ask the administrators"
     )]
     ForgedSignature {
         /// First characters of the key.
@@ -113,7 +114,8 @@ impl<T: Document> Signed<T> {
     /// Reads a document; its signatures are not checked here.
     ///
     /// # Errors
-    /// [`DocumentError`] where the text is too long, is not strict JSON of its kind, or has another format.
+    /// [`DocumentError`] where the text is too long, is not strict JSON of its kind, or has another
+    /// format.
     pub fn parse(text: &str) -> Result<Self, DocumentError> {
         if text.len() > T::BYTES_MAX {
             return Err(DocumentError::TooLarge {
@@ -188,7 +190,8 @@ impl<T: Document> Signed<T> {
     /// How many of `signers` signed this document. Signatures by other keys count for nothing.
     ///
     /// # Errors
-    /// [`DocumentError::ForgedSignature`] or [`DocumentError::SignedTwice`] for a bad one by a signer.
+    /// [`DocumentError::ForgedSignature`] or [`DocumentError::SignedTwice`] for a bad one by a
+    /// signer.
     pub fn valid_signatures(&self, signers: &[[u8; 32]]) -> Result<usize, DocumentError> {
         self.check_shape()?;
         let message = self.signed_bytes()?;
@@ -273,8 +276,9 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
             out.push(b']');
         }
         Value::Object(fields) => {
-            // Sorted here, and not by luck: a feature of serde_json keeps the order of insertion. All
-            // names are ASCII, for which the order of bytes is RFC 8785's order of UTF-16 units.
+            // Sorted here, and not by luck: a feature of serde_json keeps the order of insertion.
+            // All names are ASCII, for which the order of bytes is RFC 8785's order of UTF-16
+            // units.
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_by_key(|(name, _)| *name);
             out.push(b'{');
@@ -330,7 +334,10 @@ mod tests {
         let bytes = canonical(&note()).unwrap();
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
-            "{\"alpha\":\"a \\\"quoted\\\"\\u001f\\né\",\"format\":\"creditmesh/note/1\",\"zeta\":7}"
+            concat!(
+                "{\"alpha\":\"a \\\"quoted\\\"\\u001f\\né\",",
+                "\"format\":\"creditmesh/note/1\",\"zeta\":7}"
+            )
         );
     }
 

@@ -33,8 +33,8 @@ impl RootDocument {
         100_000, 300_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000,
     ];
 
-    /// The first root document of a network: five years, key epochs of 30 days that overlap for 7 and are
-    /// announced 7 days ahead, beginning with the UTC day of `now`.
+    /// The first root document of a network: five years, key epochs of 30 days that overlap for 7
+    /// and are announced 7 days ahead, beginning with the UTC day of `now`.
     #[must_use]
     pub fn found(founding: Founding, now: Timestamp) -> Self {
         Self {

@@ -1,9 +1,9 @@
 //! The three files by which a member joins: invitation, request, welcome.
 //!
-//! An administrator signs the *invitation*: the network root, and whom it invites with which rights. The
-//! joiner checks the root's fingerprint, makes its keys, and signs the *request* with its identity key.
-//! The administrators put the applicant on the next member list, and the *welcome* brings it that list
-//! and its certificate. None of the files holds a secret.
+//! An administrator signs the *invitation*: the network root, and whom it invites with which
+//! rights. The joiner checks the root's fingerprint, makes its keys, and signs the *request* with
+//! its identity key. The administrators put the applicant on the next member list, and the
+//! *welcome* brings it that list and its certificate. None of the files holds a secret.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,10 @@ pub enum JoinError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// The list that arrived does not admit the joiner.
-    #[error("the member list that came with the welcome does not admit this node: {refusal}; {}", refusal.next_step())]
+    #[error(
+        "the member list that came with the welcome does not admit this node: {refusal}; {}",
+        refusal.next_step()
+    )]
     NotAdmitted {
         /// Why not.
         refusal: Refusal,
@@ -128,8 +131,9 @@ impl Document for Invitation {
     }
 }
 
-/// Checks an invitation: the root in it is sound and has the fingerprint that the invitation says, and one
-/// of its administrators signed the invitation. Gives the root, whose fingerprint people must compare.
+/// Checks an invitation: the root in it is sound and has the fingerprint that the invitation says,
+/// and one of its administrators signed the invitation. Gives the root, whose fingerprint people
+/// must compare.
 ///
 /// # Errors
 /// [`JoinError`].
@@ -229,7 +233,8 @@ pub fn request_to_join(
     Ok(request)
 }
 
-/// A checked request: what the administrators need to enter the member and to issue its certificate.
+/// A checked request: what the administrators need to enter the member and to issue its
+/// certificate.
 #[derive(Debug, Clone)]
 pub struct Applicant {
     /// The entry for the next member list.
@@ -242,8 +247,8 @@ pub struct Applicant {
     pub invitation_id: [u8; 16],
 }
 
-/// Checks a request against the administrators' own root. Whether the invitation was used before is for the
-/// caller to know, who keeps the used numbers.
+/// Checks a request against the administrators' own root. Whether the invitation was used before is
+/// for the caller to know, who keeps the used numbers.
 ///
 /// # Errors
 /// [`JoinError`].
@@ -316,8 +321,8 @@ impl Document for Welcome {
     }
 }
 
-/// The joiner's side of a welcome: the certificate is for its key and of this network, and the list admits
-/// it. The welcome itself carries no signature, because everything in it does.
+/// The joiner's side of a welcome: the certificate is for its key and of this network, and the list
+/// admits it. The welcome itself carries no signature, because everything in it does.
 ///
 /// # Errors
 /// [`JoinError`].

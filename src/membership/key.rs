@@ -104,8 +104,8 @@ impl CertificateKey {
             .map_err(|_| KeyError::NotMade)
     }
 
-    /// The private key as encrypted PKCS#8 (RFC 8018 PBES2: scrypt, AES-256-CBC) in PEM, which OpenSSL
-    /// reads too.
+    /// The private key as encrypted PKCS#8 (RFC 8018 PBES2: scrypt, AES-256-CBC) in PEM, which
+    /// OpenSSL reads too.
     ///
     /// # Errors
     /// [`KeyError::NoEntropy`] or [`KeyError::NotMade`].
@@ -171,8 +171,8 @@ fn fill(entropy: &dyn Entropy, out: &mut [u8]) -> Result<(), KeyError> {
         .map_err(|EntropyUnavailable| KeyError::NoEntropy)
 }
 
-/// The public key of a certificate request, and nothing else of it: whatever names, rights or life the
-/// applicant asked for is not even read.
+/// The public key of a certificate request, and nothing else of it: whatever names, rights or life
+/// the applicant asked for is not even read.
 #[derive(Debug, Clone)]
 pub struct RequestedKey {
     key: SubjectPublicKeyInfo,

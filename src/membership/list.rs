@@ -148,8 +148,8 @@ pub enum ListError {
     },
     /// Another list with the number of the one in force.
     #[error(
-        "member list: there are two different lists with version {version}; tell the administrators, \
-         who must publish a higher one"
+        "member list: there are two different lists with version {version}; tell the \
+         administrators, who must publish a higher one"
     )]
     Forked {
         /// The version that both have.
@@ -157,8 +157,8 @@ pub enum ListError {
     },
     /// It names another predecessor than the list in force.
     #[error(
-        "member list: version {version} does not follow the list in force; tell the administrators, \
-         who may have signed two lists with one number"
+        "member list: version {version} does not follow the list in force; tell the \
+         administrators, who may have signed two lists with one number"
     )]
     WrongPrevious {
         /// Its version.

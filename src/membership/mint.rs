@@ -1,6 +1,8 @@
-//! A whole network minted in one process, on the paths that real members take, for demo, benches and tests.
+//! A whole network minted in one process, on the paths that real members take, for demo, benches
+//! and tests.
 //!
-//! Whoever holds all keys in one place has no security: this is for networks that exist to be looked at.
+//! Whoever holds all keys in one place has no security: this is for networks that exist to be
+//! looked at.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,8 +76,8 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// A member with full contribution, its own lender group, weight 1, all purposes, and a quota of two
-    /// million elements.
+    /// A member with full contribution, its own lender group, weight 1, all purposes, and a quota
+    /// of two million elements.
     ///
     /// # Errors
     /// [`InvalidName`], which cannot happen as long as ids of members and groups follow one rule.

@@ -1,9 +1,9 @@
 //! Who belongs to the network: trust documents, certificates, and the one way to a verified peer.
 //!
-//! A [`NetworkRoot`] names the administrators and the X.509 roots, and is known by its fingerprint. The
-//! administrators sign [`MemberList`]s; a verified one is a [`Roster`], and [`Roster::admit`] is the only
-//! source of a [`VerifiedPeer`]. Each member signs, under the identity key that the list pins, which TLS
-//! and OPRF keys are its own.
+//! A [`NetworkRoot`] names the administrators and the X.509 roots, and is known by its fingerprint.
+//! The administrators sign [`MemberList`]s; a verified one is a [`Roster`], and [`Roster::admit`]
+//! is the only source of a [`VerifiedPeer`]. Each member signs, under the identity key that the
+//! list pins, which TLS and OPRF keys are its own.
 
 mod authority;
 

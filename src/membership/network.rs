@@ -1,4 +1,5 @@
-//! The network's root document: who administers it, what certificates hang from, and its fixed terms.
+//! The network's root document: who administers it, what certificates hang from, and its fixed
+//! terms.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +27,8 @@ pub struct Administrator {
     pub key: [u8; 32],
 }
 
-/// The root document as it stands in its file. It proves nothing until [`NetworkRoot::verify`] took it.
+/// The root document as it stands in its file. It proves nothing until [`NetworkRoot::verify`] took
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootDocument {

@@ -27,8 +27,8 @@ pub enum ProfileError {
     },
     /// A number is out of bounds.
     #[error(
-        "certificate profile: life_days must be 1 to {CERTIFICATE_LIFE_DAYS_MAX}, backdate_minutes at \
-         most {CERTIFICATE_BACKDATE_MINUTES_MAX}"
+        "certificate profile: life_days must be 1 to {CERTIFICATE_LIFE_DAYS_MAX}, \
+         backdate_minutes at most {CERTIFICATE_BACKDATE_MINUTES_MAX}"
     )]
     OutOfBounds,
 }

@@ -97,8 +97,8 @@ impl Refusal {
     pub const fn next_step(&self) -> &'static str {
         match self {
             Self::NotAMember { .. } => {
-                "ask the administrators whether the newest list names you, and this node's operator \
-                 whether it has that list"
+                "ask the administrators whether the newest list names you, and this node's \
+                 operator whether it has that list"
             }
             Self::Suspended { .. } => "ask the administrators why, and when you are restored",
             Self::Removed { .. } => "ask the administrators; a removed member joins under a new id",

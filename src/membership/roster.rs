@@ -43,8 +43,8 @@ impl Roster {
         Ok(roster)
     }
 
-    /// As [`Self::verify`], for the list that this node had in force before: where it has expired since,
-    /// the node still starts, and admits nobody until a newer one arrives.
+    /// As [`Self::verify`], for the list that this node had in force before: where it has expired
+    /// since, the node still starts, and admits nobody until a newer one arrives.
     ///
     /// # Errors
     /// As [`Self::verify`], without [`ListError::Expired`].
@@ -109,8 +109,8 @@ impl Roster {
         Ok(Supersession::Newer)
     }
 
-    /// Admits the holder of a certificate whose chain and possession TLS has checked. This is the only
-    /// place where a [`VerifiedPeer`] is made.
+    /// Admits the holder of a certificate whose chain and possession TLS has checked. This is the
+    /// only place where a [`VerifiedPeer`] is made.
     ///
     /// # Errors
     /// [`Refusal`], whose variant names the reason.
@@ -201,7 +201,8 @@ impl Roster {
             .and_then(|place| self.list().members.get(*place))
     }
 
-    /// The active lenders and bureaus other than `own`, in the order of their ids: whom a node asks.
+    /// The active lenders and bureaus other than `own`, in the order of their ids: whom a node
+    /// asks.
     pub fn peers_of<'a>(&'a self, own: &'a MemberId) -> impl Iterator<Item = &'a Member> {
         self.places.keys().filter_map(move |id| {
             self.listed(id)

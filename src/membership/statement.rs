@@ -1,7 +1,7 @@
 //! Statements under a member's identity key: which TLS key and which OPRF keys are its own.
 //!
-//! The authority that signs certificates cannot make a certificate that the gate accepts, because each
-//! carries a statement by the member's identity key, which only the administrators' list pins.
+//! The authority that signs certificates cannot make a certificate that the gate accepts, because
+//! each carries a statement by the member's identity key, which only the administrators' list pins.
 
 use crate::crypto::{IdentityKey, labels, verify};
 use crate::domain::{Epoch, Level, MemberId, NetworkId, Timestamp};
@@ -12,8 +12,8 @@ use crate::limits::CLOCK_SKEW_MAX;
 pub enum StatementError {
     /// The signature does not belong to the statement and the pinned identity key.
     #[error(
-        "the key statement of {member} is not signed by the identity key on the member list; tell the \
-         administrators"
+        "the key statement of {member} is not signed by the identity key on the member list; \
+         tell the administrators"
     )]
     Forged {
         /// Whose statement it says it is.
@@ -47,7 +47,8 @@ pub enum StatementError {
 pub struct CertificateStatement(pub [u8; 64]);
 
 impl CertificateStatement {
-    /// States that the key with this `SubjectPublicKeyInfo` digest (SHA-256 of the DER form) is `member`'s.
+    /// States that the key with this `SubjectPublicKeyInfo` digest (SHA-256 of the DER form) is
+    /// `member`'s.
     #[must_use]
     pub fn make(
         identity: &IdentityKey,
@@ -72,7 +73,8 @@ impl CertificateStatement {
     }
 }
 
-/// Label, network, zero, member, zero, digest: names have no zero bytes, so nothing can be read twice.
+/// Label, network, zero, member, zero, digest: names have no zero bytes, so nothing can be read
+/// twice.
 fn certificate_message(network: &NetworkId, member: &MemberId, spki_sha256: &[u8; 32]) -> Vec<u8> {
     let mut message = named(labels::CERTIFICATE_KEY, network, member);
     message.extend_from_slice(spki_sha256);
@@ -145,8 +147,8 @@ impl KeyStatement {
         Ok(())
     }
 
-    /// Checks this statement against the one that was pinned when its member, level and epoch were first
-    /// seen. Statements about another member, level or epoch do not contradict each other.
+    /// Checks this statement against the one that was pinned when its member, level and epoch were
+    /// first seen. Statements about another member, level or epoch do not contradict each other.
     ///
     /// # Errors
     /// [`StatementError::TwoKeys`].
@@ -173,8 +175,8 @@ impl KeyStatement {
 }
 
 impl KeyTerms {
-    /// Label, network, zero, member, zero, level, zero, epoch (4 bytes), moment (8 bytes, milliseconds),
-    /// key (32 bytes); numbers in network byte order.
+    /// Label, network, zero, member, zero, level, zero, epoch (4 bytes), moment (8 bytes,
+    /// milliseconds), key (32 bytes); numbers in network byte order.
     fn message(&self, network: &NetworkId) -> Vec<u8> {
         let mut message = named(labels::OPRF_KEY_STATEMENT, network, &self.member);
         message.extend_from_slice(self.level.word().as_bytes());

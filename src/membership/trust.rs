@@ -36,9 +36,7 @@ pub enum TrustError {
     #[error(transparent)]
     Certificate(#[from] certificate::CertificateError),
     /// The key is another one than the certificate's.
-    #[error(
-        "the certificate was issued for another key; give the key that made the request, or enrol again"
-    )]
+    #[error("the certificate was issued for another key; give the key that made the request")]
     OtherKey,
     /// The certificate is past its end.
     #[error("the certificate expired at {since}; renew it (and check this machine's clock)")]
@@ -174,8 +172,8 @@ pub struct TlsConfigs {
 }
 
 impl TlsConfigs {
-    /// Builds both configurations. The chain is not checked here: a node whose certificate is expired
-    /// still starts, and its peers say so.
+    /// Builds both configurations. The chain is not checked here: a node whose certificate is
+    /// expired still starts, and its peers say so.
     ///
     /// # Errors
     /// [`TrustError::Root`] or [`TrustError::Tls`].
@@ -269,7 +267,8 @@ fn client_verifier(
     root: &NetworkRoot,
     provider: &CryptoProvider,
 ) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
-    // Revocation is the roster's, on every call; certificate revocation lists would only delay it here.
+    // Revocation is the roster's, on every call; certificate revocation lists would only delay it
+    // here.
     WebPkiClientVerifier::builder_with_provider(roots(root)?, Arc::new(provider.clone()))
         .clear_root_hint_subjects()
         .build()

@@ -61,7 +61,8 @@ struct Activity {
 }
 
 impl PeerConnection {
-    /// The certificate that the peer showed; TLS has checked chain and possession, nobody its rights.
+    /// The certificate that the peer showed; TLS has checked chain and possession, nobody its
+    /// rights.
     #[must_use]
     pub const fn certificate(&self) -> &Arc<PeerCertificate> {
         &self.certificate
@@ -172,8 +173,8 @@ impl Connections {
         self.cut_where(|live| !admits(&live.connection.certificate))
     }
 
-    /// As [`Self::cut_refused`], for connections that are older than `age`: a refused peer has that long to
-    /// hear why.
+    /// As [`Self::cut_refused`], for connections that are older than `age`: a refused peer has that
+    /// long to hear why.
     pub(super) fn cut_refused_after(
         &self,
         age: Duration,
@@ -183,7 +184,8 @@ impl Connections {
         self.cut_where(|live| live.since.plus(age) <= now && !admits(&live.connection.certificate))
     }
 
-    /// Cuts the connections that peers opened and on which no call ran since `moment`; gives how many.
+    /// Cuts the connections that peers opened and on which no call ran since `moment`; gives how
+    /// many.
     pub(super) fn cut_idle(&self, moment: Timestamp) -> usize {
         self.cut_where(|live| {
             live.opened == Opened::ByPeer && live.connection.is_quiet_since(moment)

@@ -1,4 +1,5 @@
-//! Opening a connection to a member: each of its endpoints in turn, and the exact reason where all fail.
+//! Opening a connection to a member: each of its endpoints in turn, and the exact reason where all
+//! fail.
 
 use std::fmt;
 use std::io;
@@ -18,7 +19,8 @@ use crate::domain::MemberId;
 use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
 use crate::membership::{PeerCertificate, Refusal, dns_name_of, server_name};
 
-/// Reads of at least this many bytes go past the buffer; it only has to hold a first frame or an alert.
+/// Reads of at least this many bytes go past the buffer; it only has to hold a first frame or an
+/// alert.
 const FIRST_BYTES: usize = 512;
 
 /// A connection that this node opened, after TLS.
@@ -158,8 +160,9 @@ async fn dial_endpoint(
             trust.clock().now(),
         )
         .map_err(Failure::Refused)?;
-    // A TLS 1.3 client is done before the server has judged its certificate: the verdict is the first thing
-    // to arrive, an alert or the HTTP/2 settings. Waiting for it makes the reason exact.
+    // A TLS 1.3 client is done before the server has judged its certificate: the verdict is the
+    // first thing to arrive, an alert or the HTTP/2 settings. Waiting for it makes the reason
+    // exact.
     let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
     let arrived = timeout(PREFACE_DEADLINE, stream.fill_buf())
         .await

@@ -91,9 +91,9 @@ impl Gate {
         }
     }
 
-    /// Admits a call from its extensions and headers. The certificate is that of the connection; where
-    /// there is none, as in a simulation without sockets, an `Arc<PeerCertificate>` among the extensions
-    /// stands for it.
+    /// Admits a call from its extensions and headers. The certificate is that of the connection;
+    /// where there is none, as in a simulation without sockets, an `Arc<PeerCertificate>` among the
+    /// extensions stands for it.
     ///
     /// # Errors
     /// [`GateRefusal`].
@@ -194,7 +194,8 @@ where
             let mut response = answer.await.map_err(Into::into)?;
             response.headers_mut().insert(LIST_VERSION_HEADER, version);
             Ok(response.map(|body| {
-                // The frames keep the guard, so that a call lasts until its body is sent or dropped.
+                // The frames keep the guard, so that a call lasts until its body is sent or
+                // dropped.
                 Body::new(body.map_frame(move |frame| {
                     let _held = &guard;
                     frame

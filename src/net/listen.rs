@@ -86,8 +86,8 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts until the stream is dropped. Every item is a connection after TLS whose certificate names a
-    /// member; whether it is admitted is decided on every call, by the gate.
+    /// Accepts until the stream is dropped. Every item is a connection after TLS whose certificate
+    /// names a member; whether it is admitted is decided on every call, by the gate.
     #[must_use]
     pub fn incoming(self) -> ReceiverStream<io::Result<AcceptedStream>> {
         let (accepted, incoming) = mpsc::channel(ACCEPTED_WAITING_MAX);
@@ -120,12 +120,15 @@ impl Listener {
                             match handshake(tcp, &tls, place, &limits).await {
                                 // Where the receiver is gone, the node is shutting down.
                                 Ok(stream) => drop(accepted.send(Ok(stream)).await),
-                                Err(reason) => tracing::info!(%address, %reason, "refused a connection"),
+                                Err(reason) => {
+                                    tracing::info!(%address, %reason, "refused a connection");
+                                }
                             }
                         });
                     }
                     Err(error) => {
-                        // Out of file descriptors, accepting fails at once and for ever: do not spin.
+                        // Out of file descriptors, accepting fails at once and for ever: do not
+                        // spin.
                         tracing::warn!(%error, "cannot accept a connection");
                         sleep(ACCEPT_BACKOFF).await;
                     }
@@ -205,7 +208,8 @@ impl Places {
     }
 }
 
-/// Whom connections from `address` are counted for: whoever has one IPv6 address has its /64 network.
+/// Whom connections from `address` are counted for: whoever has one IPv6 address has its /64
+/// network.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

@@ -1,8 +1,9 @@
 //! Streams with a proven peer at the other end.
 //!
-//! Outwards, [`Peers`] makes calls over a [`Transport`]; inwards, a [`Listener`] accepts connections, and a
-//! [`gated_server`] lets every call pass the one [`Gate`]. Both sides admit by the [`TrustHandle`], which
-//! takes a newer member list at any moment and cuts whoever is no longer on it.
+//! Outwards, [`Peers`] makes calls over a [`Transport`]; inwards, a [`Listener`] accepts
+//! connections, and a [`gated_server`] lets every call pass the one [`Gate`]. Both sides admit by
+//! the [`TrustHandle`], which takes a newer member list at any moment and cuts whoever is no longer
+//! on it.
 
 mod connections;
 

@@ -1,4 +1,5 @@
-//! One channel per member, with a breaker: calls that end by their deadline and are tried again once.
+//! One channel per member, with a breaker: calls that end by their deadline and are tried again
+//! once.
 
 use std::collections::BTreeMap;
 use std::error::Error as Cause;
@@ -39,7 +40,7 @@ pub enum CallError {
     #[error(transparent)]
     Unreachable(DialError),
     /// It answered with a status.
-    #[error("{member} answered {code:?}: {message}", code = status.code(), message = status.message())]
+    #[error("{member} answered {:?}: {}", status.code(), status.message())]
     Status {
         /// Who.
         member: MemberId,
@@ -84,8 +85,8 @@ impl Peers {
         lock(&self.lines).retain(|member, _| keep(member));
     }
 
-    /// Makes one call, which ends within `deadline` whatever happens. A call that met a closing connection
-    /// is made once more, so it must be idempotent.
+    /// Makes one call, which ends within `deadline` whatever happens. A call that met a closing
+    /// connection is made once more, so it must be idempotent.
     ///
     /// # Errors
     /// [`CallError`].
@@ -165,8 +166,8 @@ fn is_broken_connection(status: &Status) -> bool {
         && causes(status).any(|error| error.is::<tonic::transport::Error>())
 }
 
-/// Leaves a peer alone after several failures in a row: for a moment, then twice as long, up to a bound.
-/// After each pause one call is let through.
+/// Leaves a peer alone after several failures in a row: for a moment, then twice as long, up to a
+/// bound. After each pause one call is let through.
 #[derive(Debug, Default)]
 struct Breaker {
     failures: u32,

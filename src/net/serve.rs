@@ -13,8 +13,8 @@ use crate::limits::{
 /// A server whose every service stands behind `gate`. Add services, then serve it over
 /// [`super::Listener::incoming`].
 ///
-/// The age of a connection has no grace period: with one, the server of tonic 0.14 would not announce the
-/// end and only cut. Peers exchange their channels before that age anyway.
+/// The age of a connection has no grace period: with one, the server of tonic 0.14 would not
+/// announce the end and only cut. Peers exchange their channels before that age anyway.
 #[must_use]
 pub fn gated_server(gate: Gate) -> Server<Stack<Gate, Identity>> {
     Server::builder()

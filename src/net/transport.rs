@@ -1,4 +1,5 @@
-//! The seam between flows and the network: a channel to a member, by TLS or, in tests, by a function call.
+//! The seam between flows and the network: a channel to a member, by TLS or, in tests, by a
+//! function call.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,12 +25,14 @@ use crate::limits::{
 };
 use crate::membership::{Member, PeerCertificate, dns_name_of};
 
-/// A channel to one member; what generated clients are built over. Its error is the status that a client
-/// would make of it: with a boxed error, futures that hold a client could not be spawned (rust#100013).
+/// A channel to one member; what generated clients are built over. Its error is the status that a
+/// client would make of it: with a boxed error, futures that hold a client could not be spawned
+/// (rust#100013).
 pub type PeerChannel = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
 /// A channel that calls a service in this process, as the holder of a certificate: for tests and
-/// simulations. The service is to stand behind a [`super::Gate`], which then decides as it does for TLS.
+/// simulations. The service is to stand behind a [`super::Gate`], which then decides as it does for
+/// TLS.
 pub fn local_channel<S>(service: S, caller: Arc<PeerCertificate>) -> PeerChannel
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
@@ -47,7 +50,8 @@ where
 
 /// Where channels to members come from. It makes channels; [`super::Peers`] keeps one per member.
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// A channel to this member. It connects with its first call, and again where a connection ended.
+    /// A channel to this member. It connects with its first call, and again where a connection
+    /// ended.
     fn channel(&self, peer: &Member) -> PeerChannel;
 }
 
@@ -76,8 +80,9 @@ impl Transport for TlsTransport {
     }
 }
 
-/// The line to one member. Its HTTP/2 channel is exchanged for a fresh one when this node's certificate
-/// changed, and before the peer ends the connection for its age: calls then never meet a closing one.
+/// The line to one member. Its HTTP/2 channel is exchanged for a fresh one when this node's
+/// certificate changed, and before the peer ends the connection for its age: calls then never meet
+/// a closing one.
 #[derive(Debug)]
 struct Line {
     tls: NodeTls,

@@ -89,8 +89,8 @@ impl TrustHandle {
         self.0.roster.load().admit(certificate, self.0.clock.now())
     }
 
-    /// Puts a newer list in force, and cuts the connections of all whom it no longer admits. The list in
-    /// force already is accepted and changes nothing.
+    /// Puts a newer list in force, and cuts the connections of all whom it no longer admits. The
+    /// list in force already is accepted and changes nothing.
     ///
     /// # Errors
     /// [`ListError`]; the list in force then stays.
@@ -118,8 +118,8 @@ impl TrustHandle {
         })
     }
 
-    /// Cuts connections whose peers are no longer admitted (because a certificate or the list ended) and
-    /// those that are idle; gives how many. The listener calls it every second.
+    /// Cuts connections whose peers are no longer admitted (because a certificate or the list
+    /// ended) and those that are idle; gives how many. The listener calls it every second.
     #[must_use]
     pub fn sweep(&self) -> usize {
         let now = self.0.clock.now();
@@ -134,8 +134,9 @@ impl TrustHandle {
         self.0.heard.fetch_max(version, Ordering::Relaxed);
     }
 
-    /// The highest list version that this node has or heard of from a peer. Where it is above the version
-    /// in force, a newer list waits to be fetched. It is hearsay: nothing is refused because of it.
+    /// The highest list version that this node has or heard of from a peer. Where it is above the
+    /// version in force, a newer list waits to be fetched. It is hearsay: nothing is refused
+    /// because of it.
     #[must_use]
     pub fn newest_heard(&self) -> u32 {
         self.0.heard.load(Ordering::Relaxed)
@@ -148,7 +149,8 @@ impl TrustHandle {
     }
 }
 
-/// The certificate that this node shows, and the TLS configurations made from it. Clones share both.
+/// The certificate that this node shows, and the TLS configurations made from it. Clones share
+/// both.
 #[derive(Debug, Clone)]
 pub struct NodeTls(Arc<Shown>);
 
@@ -186,8 +188,8 @@ impl NodeTls {
         })))
     }
 
-    /// Shows another certificate on connections made from now on. Open ones go on; channels to peers move
-    /// to fresh connections with their next call.
+    /// Shows another certificate on connections made from now on. Open ones go on; channels to
+    /// peers move to fresh connections with their next call.
     ///
     /// # Errors
     /// [`TrustError`] where peers would refuse it; the certificate in use then stays.

@@ -1,4 +1,5 @@
-//! TLS failures in words for the operator: clock, chain, expiry, name; never "connection closed" alone.
+//! TLS failures in words for the operator: clock, chain, expiry, name; never "connection closed"
+//! alone.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -89,8 +90,8 @@ fn of_socket(kind: io::ErrorKind) -> String {
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => {
-            "it closed the connection without a reason: it may have too many connections, or a device in \
-             between interferes"
+            "it closed the connection without a reason: it may have too many connections, or a \
+             device in between interferes"
                 .to_owned()
         }
         other => format!("the connection failed ({other}); check the endpoint and the network"),
@@ -108,19 +109,19 @@ fn of_alert(alert: AlertDescription, own: &OwnSide<'_>) -> String {
     }
     if certificate.not_before() > now {
         return format!(
-            "it refuses this node's certificate, which is valid from {}, and the time here is {now}; \
-             check the clock",
+            "it refuses this node's certificate, which is valid from {}, and the time here is \
+             {now}; check the clock",
             certificate.not_before()
         );
     }
     match alert {
         AlertDescription::CertificateExpired => format!(
-            "by its clock this node's certificate is expired or not yet valid; the time here is {now}, \
-             compare the clocks"
+            "by its clock this node's certificate is expired or not yet valid; the time here is \
+             {now}, compare the clocks"
         ),
         AlertDescription::UnknownCA => {
-            "it does not trust the root that this node's certificate leads to; one of the two has another \
-             network's or an old root"
+            "it does not trust the root that this node's certificate leads to; one of the two has \
+             another network's or an old root"
                 .to_owned()
         }
         AlertDescription::CertificateRequired => {
@@ -133,7 +134,9 @@ fn of_alert(alert: AlertDescription, own: &OwnSide<'_>) -> String {
             "it does not speak HTTP/2 there; check host and port".to_owned()
         }
         // Other alerts carry no more than their name.
-        other => format!("it refuses this node's certificate ({other:?}); ask its operator for the log"),
+        other => {
+            format!("it refuses this node's certificate ({other:?}); ask its operator for the log")
+        }
     }
 }
 

@@ -142,7 +142,8 @@ impl Flood {
         Self { stream }
     }
 
-    /// Sends frames until the server ends the connection; gives the frames that it sent: kind and payload.
+    /// Sends frames until the server ends the connection; gives the frames that it sent: kind and
+    /// payload.
     async fn run(self, frames: impl Iterator<Item = Vec<u8>> + Send) -> Vec<(u8, Vec<u8>)> {
         let (mut read, mut write) = tokio::io::split(self.stream);
         let reader = tokio::spawn(async move {
@@ -223,7 +224,8 @@ async fn a_flood_of_continuations_ends_the_connection() {
     let mut network = Network::new().await;
     let node = network.start("bank-b");
     let begin = frame(1, 0, 1, &watch_headers());
-    let mut more = vec![0x00, 1, b'x', 0x7f, 0x91, 0x4d]; // a header `x` with a value of 10,000 bytes
+    // A header `x` with a value of 10,000 bytes.
+    let mut more = vec![0x00, 1, b'x', 0x7f, 0x91, 0x4d];
     more.extend(vec![b'y'; 10_000]);
     let frames = std::iter::once(begin).chain((0..2_000).map(move |_| frame(9, 0, 1, &more)));
     let seen = Flood::new(&network).await.run(frames).await;

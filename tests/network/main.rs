@@ -1,4 +1,5 @@
-//! Nodes on real sockets with real TLS: who is let in, who is refused and told why, what a peer can exhaust.
+//! Nodes on real sockets with real TLS: who is let in, who is refused and told why, what a peer can
+//! exhaust.
 
 #![expect(
     clippy::unwrap_used,

@@ -115,7 +115,8 @@ async fn a_server_of_a_foreign_authority_is_refused_in_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_certificates_are_refused_with_the_clock_in_words() {
-    // The server's clock is 100 days ahead, and it has a fresh certificate: the caller's is expired to it.
+    // The server's clock is 100 days ahead, and it has a fresh certificate: the caller's is expired
+    // to it.
     let mut network = Network::new().await;
     let later = network.clock.now().plus(DAY * 100);
     network
@@ -191,8 +192,8 @@ async fn a_client_that_speaks_only_tls_1_2_is_refused() {
     node.stop().await;
 }
 
-/// A `ClientHello` (RFC 5246 §7.4.1.2) with one suite, signature algorithms and groups, and without the
-/// extension that would offer TLS 1.3.
+/// A `ClientHello` (RFC 5246 §7.4.1.2) with one suite, signature algorithms and groups, and without
+/// the extension that would offer TLS 1.3.
 fn client_hello_1_2() -> Vec<u8> {
     let extensions: &[u8] = &[
         0, 13, 0, 4, 0, 2, 4, 3, // signature_algorithms: ecdsa_secp256r1_sha256

@@ -232,7 +232,8 @@ impl rustls::time_provider::TimeProvider for ManualTime {
     }
 }
 
-/// A plain client configuration that trusts the network's roots and does not follow the house rules.
+/// A plain client configuration that trusts the network's roots and does not follow the house
+/// rules.
 pub(crate) fn raw_config(network: &Network, shown: Option<&Shown>) -> ClientConfig {
     let mut roots = rustls::RootCertStore::empty();
     for authority in network.minted.root.authorities() {

@@ -1,4 +1,5 @@
-//! Joining and admission: what certificates say, what the authority can and cannot do, who is refused.
+//! Joining and admission: what certificates say, what the authority can and cannot do, who is
+//! refused.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -59,7 +60,8 @@ fn roster_after(change: impl FnOnce(&mut MemberList)) -> Roster {
     net.roster
 }
 
-/// A certificate for `bank-a` with chosen names and statement, signed by the network's own authority key.
+/// A certificate for `bank-a` with chosen names and statement, signed by the network's own
+/// authority key.
 fn certificate(
     key: &CertificateKey,
     statement: &CertificateStatement,
