@@ -2,7 +2,7 @@
 //!
 //! Everything is drawn from a seed and replays exactly. [`Population`] says who there is and what
 //! stands in the members' books at the start; [`events`] says what happens then, in the order of
-//! time; the truth is told what the members' nodes recorded, and knows the true answer to a query.
+//! time; [`Truth`] is told what the members' nodes recorded, and knows the true answer to a query.
 //! The parameters are those of published studies of multiple borrowing; `docs/workload.md` names
 //! them.
 
@@ -15,10 +15,12 @@ mod lendingclub;
 mod population;
 mod reports;
 mod standing;
+mod truth;
 
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};
 pub use population::{Behaviour, Filed, Person, Platform, Population, PopulationSpec};
+pub use truth::{Reporter, Traits, TrueAnswer, Truth};
 
 /// Why a workload cannot be drawn.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -10,8 +10,8 @@ use super::events::{Report, Step};
 use super::population::{Filed, Person};
 use super::standing::{DEFAULT_DPD, Standing, settle};
 use crate::domain::{
-    Body, Loan, LoanState, Money, Record, RecordHead, RecordId, RetractionReason, Timestamp,
-    Version,
+    Body, Loan, LoanState, Money, Record, RecordHead, RecordId, RetractionReason, Signal,
+    SignalKind, Timestamp, Version,
 };
 
 /// Writes the reports about `person`.
@@ -25,7 +25,7 @@ pub(super) fn write(conduct: &mut Conduct<'_>, person: &Person) -> Result<(), Wo
             let gone = filed.record.retracted(RetractionReason::FurnisherError, at);
             report(conduct, filed.member, at, Report::Retracted, gone);
         } else if loan.state == LoanState::Active {
-            course(conduct, filed, loan);
+            course(conduct, person, filed, loan);
         }
     }
     if conduct.draw().chance(0.005) {
@@ -35,7 +35,7 @@ pub(super) fn write(conduct: &mut Conduct<'_>, person: &Person) -> Result<(), Wo
 }
 
 /// How a running loan goes on.
-fn course(conduct: &mut Conduct<'_>, filed: &Filed, loan: &Loan) {
+fn course(conduct: &mut Conduct<'_>, person: &Person, filed: &Filed, loan: &Loan) {
     let days = days(conduct);
     match i64::from(loan.dpd) {
         0 => {
@@ -54,8 +54,39 @@ fn course(conduct: &mut Conduct<'_>, filed: &Filed, loan: &Loan) {
                 next_version(conduct, filed, at, Report::Cure, |loan, at| {
                     settle(loan, cured, at.day());
                 });
+                end_signals(conduct, person, filed, at);
             }
         }
+    }
+}
+
+/// Ends the signals of default about a loan that was made good.
+fn end_signals(conduct: &mut Conduct<'_>, person: &Person, loan: &Filed, at: Timestamp) {
+    for filed in &person.book {
+        let Body::Signal(signal) = &filed.record.body else {
+            continue;
+        };
+        if signal.kind == SignalKind::Default && signal.about == Some(loan.record.head.record_id) {
+            let mut cure = Signal::new(SignalKind::Cured, at.day(), "desk-1".to_owned());
+            cure.about = Some(filed.record.head.record_id);
+            let record = first_version(conduct, person, at, Body::Signal(cure));
+            report(conduct, filed.member, at, Report::Cure, record);
+        }
+    }
+}
+
+/// The first version of a new record about `person`.
+fn first_version(conduct: &mut Conduct<'_>, person: &Person, at: Timestamp, body: Body) -> Record {
+    Record {
+        head: RecordHead {
+            record_id: RecordId::fresh(at, conduct.draw().bytes()),
+            version: Version::FIRST,
+            reported_at: at,
+            as_of: at,
+            expires_on: None,
+        },
+        borrower: person.borrower.clone(),
+        body,
     }
 }
 
@@ -138,17 +169,7 @@ fn booked_outside(conduct: &mut Conduct<'_>, person: &Person) -> Result<(), Work
     loan.term_days = terms.months.saturating_mul(30);
     loan.apr_bps = Some(terms.apr_bps);
     loan.instalment = Some(terms.instalment);
-    let record = Record {
-        head: RecordHead {
-            record_id: RecordId::fresh(at, conduct.draw().bytes()),
-            version: Version::FIRST,
-            reported_at: at,
-            as_of: at,
-            expires_on: None,
-        },
-        borrower: person.borrower.clone(),
-        body: Body::Loan(loan),
-    };
+    let record = first_version(conduct, person, at, Body::Loan(loan));
     report(conduct, bureau, at, Report::Booked, record);
     Ok(())
 }
