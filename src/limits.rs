@@ -203,6 +203,10 @@ pub const CERTIFICATE_BACKDATE_MINUTES_MAX: u32 = 24 * 60;
 /// Bytes of a certificate request in PEM.
 pub const CERTIFICATE_REQUEST_BYTES_MAX: usize = 8 * 1024;
 
+/// Time for which a member states that a TLS key is its own: longer than a certificate lives, so
+/// that an approval may take some days.
+pub const CERTIFICATE_STATEMENT_LIFE: Duration = Duration::from_secs(100 * 86_400);
+
 /// Certificates of one chain: a member's, an issuing authority's, and one more during a rollover.
 pub const CERTIFICATE_CHAIN_MAX: usize = 3;
 
@@ -274,6 +278,9 @@ pub const CALLS_PER_CONNECTION_MAX: usize = 64;
 /// Calls at once at one node, until the end of their answer.
 pub const CALLS_MAX: usize = 1_024;
 
+/// Calls of one member at once at one node, over all its connections.
+pub const CALLS_PER_MEMBER_MAX: usize = 256;
+
 /// Streams that the server may reset for a peer's errors before it ends the connection.
 pub const LOCAL_RESETS_MAX: usize = 100;
 
@@ -331,5 +338,7 @@ const _: () = assert!(TOP_UP_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(CHECKPOINT_MARGIN_MS < CHECKPOINT_INTERVAL_MS);
 const _: () = assert!(CONNECTIONS_PER_MEMBER_MAX <= CONNECTIONS_PER_ADDRESS_MAX);
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
+const _: () = assert!(CALLS_PER_CONNECTION_MAX <= CALLS_PER_MEMBER_MAX);
+const _: () = assert!(CALLS_PER_MEMBER_MAX < CALLS_MAX);
 const _: () = assert!(CHANNEL_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
 const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

@@ -39,8 +39,11 @@ pub enum AuthorityError {
         /// What was to be signed.
         wanted: &'static str,
     },
-    /// The authority's own certificate is past its end.
-    #[error("the authority's certificate expired at {since}; sign a new one with the root")]
+    /// The authority's own certificate, or the applicant's statement of its key, is past its end.
+    #[error(
+        "the authority's certificate or the applicant's key statement expired at {since}; sign a \
+         new certificate with the root, or ask for a new request"
+    )]
     Expired {
         /// Its end.
         since: Timestamp,
@@ -246,7 +249,8 @@ impl Authority {
                 member: member.clone(),
             });
         }
-        let mut params = params(member.as_str(), network, issuance, Some(self.0.not_after))?;
+        let ends_by = self.0.not_after.min(statement.until());
+        let mut params = params(member.as_str(), network, issuance, Some(ends_by))?;
         params.subject_alt_names = vec![
             SanType::URI(ia5(&uri_of(network, role, member))?),
             SanType::DnsName(ia5(&dns_name_of(network, member))?),
@@ -257,7 +261,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        let content = [&STATEMENT_DER_HEAD[..], &statement.0].concat();
+        let content = [&STATEMENT_DER_HEAD[..], &statement.to_bytes()].concat();
         params.custom_extensions = vec![CustomExtension::from_oid_content(&STATEMENT_OID, content)];
         let certificate = self.0.sign(&params, key)?;
         Ok(format!("{}{}", certificate.pem(), self.0.pem))

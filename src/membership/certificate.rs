@@ -13,14 +13,14 @@ use crate::domain::{MemberId, NetworkId, Role, Timestamp};
 use crate::limits::CERTIFICATE_BYTES_MAX;
 
 /// Object identifier of the extension that carries the [`CertificateStatement`], as a DER octet
-/// string of 64 bytes. It lies under the arc that anyone may use with the parts of a random UUID;
+/// string of 72 bytes. It lies under the arc that anyone may use with the parts of a random UUID;
 /// it is not critical, so that tools that do not know it accept the certificate.
 pub(crate) const STATEMENT_OID: [u64; 14] = [
     1, 2, 840, 113_556, 1, 8000, 2554, 20_418, 7_731, 50_263, 19_012, 36_455, 9_120_344, 14_201_977,
 ];
 
-/// Tag and length of a DER octet string of 64 bytes.
-pub(crate) const STATEMENT_DER_HEAD: [u8; 2] = [0x04, 0x40];
+/// Tag and length of a DER octet string with a statement's bytes.
+pub(crate) const STATEMENT_DER_HEAD: [u8; 2] = [0x04, 0x48];
 
 /// Why bytes are not a certificate of a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +79,7 @@ impl PeerCertificate {
             network,
             serial: certificate.raw_serial().to_vec(),
             not_before: moment(validity.not_before.timestamp()),
-            not_after: moment(validity.not_after.timestamp()),
+            not_after: moment(validity.not_after.timestamp()).min(statement.until()),
             spki_sha256: sha256(certificate.public_key().raw),
             statement,
             stated_by: OnceLock::new(),
@@ -116,7 +116,7 @@ impl PeerCertificate {
         self.not_before
     }
 
-    /// Its last moment.
+    /// Its last moment, or the end of its key's use as the member stated it, if that is earlier.
     #[must_use]
     pub const fn not_after(&self) -> Timestamp {
         self.not_after
@@ -211,6 +211,6 @@ fn statement(certificate: &X509Certificate<'_>) -> Result<CertificateStatement, 
         .value
         .strip_prefix(&STATEMENT_DER_HEAD)
         .and_then(|bytes| bytes.try_into().ok())
-        .map(CertificateStatement)
+        .map(CertificateStatement::from_bytes)
         .ok_or(CertificateError::Statement)
 }

@@ -19,7 +19,9 @@ use super::text::{hex, moment, name, word, words};
 use super::trust::{OwnCertificate, TrustError};
 use crate::crypto::IdentityKey;
 use crate::domain::{LenderGroup, Level, MemberId, Purpose, Role, Timestamp};
-use crate::limits::{INVITATION_BYTES_MAX, REQUEST_BYTES_MAX, WELCOME_BYTES_MAX};
+use crate::limits::{
+    CERTIFICATE_STATEMENT_LIFE, INVITATION_BYTES_MAX, REQUEST_BYTES_MAX, WELCOME_BYTES_MAX,
+};
 
 /// Why joining stops.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -170,7 +172,7 @@ pub struct JoinRequest {
     pub certificate_request: String,
     /// The identity key's statement about that key.
     #[serde(with = "hex")]
-    pub certificate_statement: [u8; 64],
+    pub certificate_statement: [u8; CertificateStatement::BYTES],
     /// `host:port` of the node's replicas.
     pub endpoints: Vec<String>,
     /// Where a borrower disputes what the member reports.
@@ -218,13 +220,14 @@ pub fn request_to_join(
         root.network(),
         &invitation.document().terms.member,
         &joiner.key.spki_sha256(),
+        now.plus(CERTIFICATE_STATEMENT_LIFE),
     );
     let mut request = Signed::unsigned(JoinRequest {
         format: JoinRequest::FORMAT.to_owned(),
         invitation,
         identity_key: joiner.identity.public(),
         certificate_request: joiner.key.request_pem()?,
-        certificate_statement: statement.0,
+        certificate_statement: statement.to_bytes(),
         endpoints: joiner.endpoints,
         dispute: joiner.dispute,
         made_at: now,
@@ -267,7 +270,7 @@ pub fn check_request(
         .map_err(in_file("request"))?;
     let terms = &invitation.document().terms;
     let key = RequestedKey::from_pem(&document.certificate_request)?;
-    let statement = CertificateStatement(document.certificate_statement);
+    let statement = CertificateStatement::from_bytes(&document.certificate_statement);
     let stated = statement.is_by(
         &document.identity_key,
         root.network(),

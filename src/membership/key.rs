@@ -20,10 +20,11 @@ use crate::limits::CERTIFICATE_REQUEST_BYTES_MAX;
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const REQUEST_LABEL: &str = "CERTIFICATE REQUEST";
 
-/// Cost of turning a passphrase into a key with scrypt (RFC 7914): 2^15 × 8 × 128 bytes are 32 MiB.
-const SCRYPT_LOG_N: u8 = 15;
+/// Cost of turning a passphrase into a key with scrypt (RFC 7914): 2^14 × 8 × 128 bytes are 16 MiB,
+/// gone through five times. OpenSSL opens no key that needs 32 MiB or more.
+const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_R: u32 = 8;
-const SCRYPT_P: u32 = 1;
+const SCRYPT_P: u32 = 5;
 
 /// Why a certificate key cannot be made, read or kept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -23,6 +23,7 @@ use super::trust::{OwnCertificate, TrustError};
 use crate::crypto::{IdentityKey, Secret};
 use crate::domain::{Currency, InvalidName, Level, MemberId, NetworkId, Purpose, Role, Timestamp};
 use crate::env::{Entropy, EntropyUnavailable};
+use crate::limits::CERTIFICATE_STATEMENT_LIFE;
 
 const LIST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 const ADMINISTRATORS: [&str; 3] = ["chair", "secretary", "auditor"];
@@ -310,7 +311,13 @@ impl MintedNetwork {
         let network = self.root.network();
         let identity = &self.minted(member)?.identity;
         let spki = key.spki_sha256();
-        let statement = CertificateStatement::make(identity, network, member, &spki);
+        let statement = CertificateStatement::make(
+            identity,
+            network,
+            member,
+            &spki,
+            now.plus(CERTIFICATE_STATEMENT_LIFE),
+        );
         let subject = Subject {
             network,
             role: listed.role,

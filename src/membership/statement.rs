@@ -42,21 +42,64 @@ pub enum StatementError {
     },
 }
 
-/// The identity key's signature over a TLS public key, carried in the certificate.
+/// The identity key's signature over a TLS public key and the end of its use, carried in the
+/// certificate. The end is the member's own: nobody can certify a key for longer than it stated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CertificateStatement(pub [u8; 64]);
+pub struct CertificateStatement {
+    until_unix_s: i64,
+    signature: [u8; 64],
+}
 
 impl CertificateStatement {
+    /// Bytes of a statement: the end (8 bytes, seconds since 1970, network byte order), then the
+    /// Ed25519 signature.
+    pub const BYTES: usize = 72;
+
     /// States that the key with this `SubjectPublicKeyInfo` digest (SHA-256 of the DER form) is
-    /// `member`'s.
+    /// `member`'s until `until`, rounded down to a second.
     #[must_use]
     pub fn make(
         identity: &IdentityKey,
         network: &NetworkId,
         member: &MemberId,
         spki_sha256: &[u8; 32],
+        until: Timestamp,
     ) -> Self {
-        Self(identity.sign(&certificate_message(network, member, spki_sha256)))
+        let until_unix_s = until.unix_ms().div_euclid(1_000);
+        let message = certificate_message(network, member, spki_sha256, until_unix_s);
+        Self {
+            until_unix_s,
+            signature: identity.sign(&message),
+        }
+    }
+
+    /// The statement as bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let (head, tail) = bytes.split_at_mut(8);
+        head.copy_from_slice(&self.until_unix_s.to_be_bytes());
+        tail.copy_from_slice(&self.signature);
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; nothing of it is checked.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let (mut head, mut signature) = ([0; 8], [0; 64]);
+        let (until, rest) = bytes.split_at(head.len());
+        head.copy_from_slice(until);
+        signature.copy_from_slice(rest);
+        Self {
+            until_unix_s: i64::from_be_bytes(head),
+            signature,
+        }
+    }
+
+    /// The end of the key's use.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.until_unix_s.saturating_mul(1_000))
     }
 
     /// Whether `identity_key` made this statement.
@@ -68,16 +111,22 @@ impl CertificateStatement {
         member: &MemberId,
         spki_sha256: &[u8; 32],
     ) -> bool {
-        let message = certificate_message(network, member, spki_sha256);
-        verify(identity_key, &message, &self.0).is_ok()
+        let message = certificate_message(network, member, spki_sha256, self.until_unix_s);
+        verify(identity_key, &message, &self.signature).is_ok()
     }
 }
 
-/// Label, network, zero, member, zero, digest: names have no zero bytes, so nothing can be read
-/// twice.
-fn certificate_message(network: &NetworkId, member: &MemberId, spki_sha256: &[u8; 32]) -> Vec<u8> {
+/// Label, network, zero, member, zero, digest, end: names have no zero bytes, so nothing can be
+/// read twice.
+fn certificate_message(
+    network: &NetworkId,
+    member: &MemberId,
+    spki_sha256: &[u8; 32],
+    until_unix_s: i64,
+) -> Vec<u8> {
     let mut message = named(labels::CERTIFICATE_KEY, network, member);
     message.extend_from_slice(spki_sha256);
+    message.extend_from_slice(&until_unix_s.to_be_bytes());
     message
 }
 
@@ -251,14 +300,21 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_statement_holds_for_one_key_of_one_member() {
+    fn a_certificate_statement_holds_for_one_key_of_one_member_and_one_end() {
         let network: NetworkId = "credit-net".parse().unwrap();
         let member: MemberId = "bank-a".parse().unwrap();
-        let made = CertificateStatement::make(&identity(1), &network, &member, &[5; 32]);
+        let end = Timestamp::from_unix_ms(1_772_000_000_999);
+        let made = CertificateStatement::make(&identity(1), &network, &member, &[5; 32], end);
         let key = identity(1).public();
+        assert_eq!(made.until(), Timestamp::from_unix_ms(1_772_000_000_000));
         assert!(made.is_by(&key, &network, &member, &[5; 32]));
         assert!(!made.is_by(&key, &network, &member, &[6; 32]));
         assert!(!made.is_by(&key, &network, &"bank-b".parse().unwrap(), &[5; 32]));
         assert!(!made.is_by(&identity(2).public(), &network, &member, &[5; 32]));
+        let mut bytes = made.to_bytes();
+        assert_eq!(CertificateStatement::from_bytes(&bytes), made);
+        bytes[7] ^= 1;
+        let longer = CertificateStatement::from_bytes(&bytes);
+        assert!(!longer.is_by(&key, &network, &member, &[5; 32]));
     }
 }

@@ -1,6 +1,7 @@
 //! The one gate: every call passes it, and carries a verified peer afterwards.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
@@ -14,7 +15,8 @@ use tower::{Layer, Service};
 use super::connections::{PeerConnection, RunningCall};
 use super::trust::TrustHandle;
 use super::{BoxError, LIST_VERSION_HEADER, REASON_HEADER};
-use crate::limits::CALLS_MAX;
+use crate::domain::MemberId;
+use crate::limits::{CALLS_MAX, CALLS_PER_MEMBER_MAX};
 use crate::membership::{PeerCertificate, Refusal, VerifiedPeer};
 
 /// Why a call does not pass.
@@ -32,6 +34,9 @@ pub enum GateRefusal {
     /// As many calls run as this node lets run at once.
     #[error("this node is busy; try again in a moment")]
     Busy,
+    /// The caller has as many calls running as one member may.
+    #[error("{CALLS_PER_MEMBER_MAX} of your calls run here already; wait until one has ended")]
+    TooManyCalls,
 }
 
 impl GateRefusal {
@@ -43,6 +48,7 @@ impl GateRefusal {
             Self::Refused(refusal) => refusal.code(),
             Self::MalformedVersion => "malformed-list-version",
             Self::Busy => "busy",
+            Self::TooManyCalls => "too-many-calls",
         }
     }
 
@@ -52,7 +58,7 @@ impl GateRefusal {
         let code = match self {
             Self::NoCertificate => Code::Unauthenticated,
             Self::MalformedVersion => Code::InvalidArgument,
-            Self::Busy => Code::ResourceExhausted,
+            Self::Busy | Self::TooManyCalls => Code::ResourceExhausted,
             Self::Refused(refusal) => match refusal {
                 Refusal::CertificateExpired { .. }
                 | Refusal::NotYetValid { .. }
@@ -79,7 +85,11 @@ impl GateRefusal {
 pub struct Gate {
     trust: TrustHandle,
     calls: Arc<Semaphore>,
+    calls_of: CallsOf,
 }
+
+/// How many calls of each member run.
+type CallsOf = Arc<Mutex<BTreeMap<MemberId, usize>>>;
 
 impl Gate {
     /// A gate that admits by the list of `trust`.
@@ -88,6 +98,7 @@ impl Gate {
         Self {
             trust,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            calls_of: Arc::default(),
         }
     }
 
@@ -121,13 +132,19 @@ impl Gate {
         HeaderValue::from(self.trust.roster().version())
     }
 
-    fn begin(&self, extensions: &Extensions) -> Result<CallGuard, GateRefusal> {
+    fn begin(
+        &self,
+        peer: &VerifiedPeer,
+        extensions: &Extensions,
+    ) -> Result<CallGuard, GateRefusal> {
         let permit = Arc::clone(&self.calls)
             .try_acquire_owned()
             .map_err(|_| GateRefusal::Busy)?;
+        let share = Share::take(&self.calls_of, peer.member())?;
         let now = self.trust.clock().now();
         Ok(CallGuard {
             _permit: permit,
+            _share: share,
             _running: extensions
                 .get::<PeerConnection>()
                 .map(|connection| connection.begin_call(now)),
@@ -139,7 +156,42 @@ impl Gate {
 #[derive(Debug)]
 struct CallGuard {
     _permit: OwnedSemaphorePermit,
+    _share: Share,
     _running: Option<RunningCall>,
+}
+
+/// One call of those that a member may have running; given back on drop.
+#[derive(Debug)]
+struct Share {
+    calls_of: CallsOf,
+    member: MemberId,
+}
+
+impl Share {
+    fn take(calls_of: &CallsOf, member: &MemberId) -> Result<Self, GateRefusal> {
+        let mut counts = calls_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(member.clone()).or_insert(0);
+        if *count >= CALLS_PER_MEMBER_MAX {
+            return Err(GateRefusal::TooManyCalls);
+        }
+        *count += 1;
+        Ok(Self {
+            calls_of: Arc::clone(calls_of),
+            member: member.clone(),
+        })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = self.calls_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.member) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.member);
+            }
+        }
+    }
 }
 
 impl<S> Layer<S> for Gate {
@@ -178,7 +230,10 @@ where
         let admitted = self
             .gate
             .admit(request.extensions(), request.headers())
-            .and_then(|peer| Ok((peer, self.gate.begin(request.extensions())?)));
+            .and_then(|peer| {
+                let guard = self.gate.begin(&peer, request.extensions())?;
+                Ok((peer, guard))
+            });
         let version = self.gate.version();
         let (peer, guard) = match admitted {
             Ok(admitted) => admitted,
@@ -213,7 +268,7 @@ mod tests {
     use tonic_health::pb::health_client::HealthClient;
 
     use super::*;
-    use crate::domain::{Currency, MemberId, Role, Timestamp};
+    use crate::domain::{Currency, Role, Timestamp};
     use crate::env::{Clock, ManualClock, SeededEntropy};
     use crate::membership::{MemberState, MintedNetwork, Seat};
     use crate::net::{PeerChannel, local_channel};
@@ -296,12 +351,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn past_its_bound_of_calls_a_node_is_busy_until_one_ends() {
+    async fn past_its_bound_of_calls_a_member_waits_until_one_ends() {
         let bed = bed();
         let gate = Gate::new(bed.trust.clone());
         let channel = channel(&bed, &gate);
         let mut open = Vec::new();
-        for _ in 0..CALLS_MAX {
+        for _ in 0..CALLS_PER_MEMBER_MAX {
             let mut client = HealthClient::new(channel.clone());
             let request = HealthCheckRequest {
                 service: String::new(),

@@ -32,8 +32,13 @@ fn forged(network: &Network) -> OwnCertificate {
     let forger = IdentityKey::from_seed(&Secret::from_bytes([9; 32]));
     let root = &network.minted.root;
     let bank_a = id("bank-a");
-    let statement =
-        CertificateStatement::make(&forger, root.network(), &bank_a, &key.spki_sha256());
+    let statement = CertificateStatement::make(
+        &forger,
+        root.network(),
+        &bank_a,
+        &key.spki_sha256(),
+        network.clock.now().plus(DAY),
+    );
     let subject = Subject {
         network: root.network(),
         role: Role::Lender,

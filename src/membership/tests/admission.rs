@@ -94,6 +94,7 @@ fn stated(identity: &IdentityKey, key: &CertificateKey) -> CertificateStatement 
         NET.root.network(),
         &id("bank-a"),
         &key.spki_sha256(),
+        now().plus(DAY * 1_000),
     )
 }
 
@@ -534,4 +535,19 @@ fn a_renewed_certificate_has_a_new_key_and_is_admitted() {
     let own = net.renew(&id("bank-a"), now().plus(DAY), &entropy).unwrap();
     assert_ne!(*own.leaf().spki_sha256(), before);
     assert!(net.roster.admit(own.leaf(), now().plus(DAY)).is_ok());
+}
+
+#[test]
+fn a_certificate_ends_with_the_members_own_statement() {
+    let bank_a = id("bank-a");
+    let key = CertificateKey::generate().unwrap();
+    let identity = &NET.members[&bank_a].identity;
+    let network = NET.root.network();
+    let end = now().plus(DAY);
+    let statement = CertificateStatement::make(identity, network, &bank_a, &key.spki_sha256(), end);
+    let brief = certificate(&key, &statement, Role::Lender);
+    assert_eq!(brief.not_after(), end);
+    assert!(NET.roster.admit(&brief, now()).is_ok());
+    let refusal = NET.roster.admit(&brief, end).unwrap_err();
+    assert_eq!(refusal.code(), "certificate-expired");
 }
