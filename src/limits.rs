@@ -59,6 +59,75 @@ pub const TAIL_LEAVES_MAX: usize = 4_096;
 /// Most blinded elements in one evaluation request.
 pub const EVALUATE_ELEMENTS_MAX: usize = 1_024;
 
+/// Bytes of one ristretto255 element.
+pub const ELEMENT_BYTES: usize = 32;
+
+/// Longest signed checkpoint that is read, in bytes.
+pub const CHECKPOINT_BYTES_MAX: usize = 4_096;
+
+/// Most hashes in one consistency proof: a proof over 2^63 leaves needs fewer.
+pub const CONSISTENCY_HASHES_MAX: usize = 64;
+
+/// Most key statements and feeds in one description.
+pub const STATED_KEYS_MAX: usize = 4;
+
+/// Longest gRPC message that is read, in bytes: a full tail with room to spare.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Longest message between a node and its operator, in bytes: 500 rows of the longest kind.
+pub const OPERATOR_MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Leaves in one message of a feed stream.
+pub const STREAM_CHUNK_LEAVES: usize = 2_048;
+
+/// Most chunks that an asker streams to bring a mirror up to an answer's checkpoint.
+pub const TAIL_STREAM_CHUNKS_MAX: usize = 64;
+
+/// Most elements that are evaluated without leaving the task that answers.
+pub const EVALUATE_INLINE_MAX: usize = 16;
+
+/// Most requests that one commit of the ledger takes together.
+pub const LEDGER_GROUP_MAX: usize = 64;
+
+/// Most requests that wait for the ledger.
+pub const LEDGER_QUEUE_MAX: usize = 1_024;
+
+/// Most publications that wait for the next group.
+pub const PUBLISH_QUEUE_MAX: usize = 1_024;
+
+/// Identifiers that one publishing commit takes together.
+pub const PUBLISH_BATCH_IDENTIFIERS: usize = 64;
+
+/// How often the publisher looks for work that nobody told it of, such as padding that falls due.
+pub const PUBLISH_TICK: Duration = Duration::from_millis(500);
+
+/// Group rows in one commit while a feed is opened.
+pub const OPEN_ROWS_PER_COMMIT: usize = 400;
+
+/// Group rows in one commit of a mirror.
+pub const MIRROR_GROUPS_PER_COMMIT: usize = 400;
+
+/// Longest pause before a broken mirror stream is taken up again.
+pub const FOLLOW_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// How often a node looks whether there are new peers or epochs to follow.
+pub const FOLLOW_LOOK: Duration = Duration::from_millis(500);
+
+/// Longest idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Most rows in one furnish request.
+pub const FURNISH_ROWS_MAX: usize = 500;
+
+/// Rows that an import sends together.
+pub const IMPORT_BATCH_ROWS: usize = 200;
+
+/// Longest wait of a publication for company, in milliseconds.
+pub const GROUP_INTERVAL_MS_MAX: u64 = 50;
+
+/// Longest time that a peer may take to answer, in milliseconds.
+pub const PEER_DEADLINE_MS_MAX: u64 = 60_000;
+
 /// Most rows in one store batch (sled's memory grows with the batch).
 pub const STORE_BATCH_ROWS_MAX: usize = 500;
 

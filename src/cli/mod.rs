@@ -1,1 +1,120 @@
-//! Commands and printing.
+//! Commands and printing: the only room that prints, and that decides exit codes.
+//!
+//! Exit codes: 0 done, 1 refused or not found, 2 wrong usage, 3 peers unreachable or coverage too low,
+//! 4 local fault.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod cert;
+mod demo;
+mod exit;
+mod lending;
+mod log;
+mod network;
+mod node;
+mod operator;
+mod output;
+mod records;
+mod records_import;
+
+use exit::{CliError, Exit};
+use output::Output;
+
+/// See over-borrowing and default across lenders, without showing each other the customers.
+#[derive(Debug, Parser)]
+#[command(name = "creditmesh", version, propagate_version = true)]
+#[command(
+    after_help = "Start here:\n  creditmesh demo        a whole network on this machine\n\n\
+    Exit codes: 0 done, 1 refused or not found, 2 wrong usage,\n\
+    3 peers unreachable or coverage too low, 4 local fault."
+)]
+struct Cli {
+    /// Print JSON for machines on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A whole network on this machine: see it catch a loan stacker.
+    Demo(demo::DemoArgs),
+    /// Found a network, invite members, approve them, see the member list.
+    #[command(subcommand)]
+    Network(network::NetworkCommand),
+    /// Join a network and run this member's node.
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    /// This node's certificate.
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
+    /// The member's own book: import, export, show, retract.
+    #[command(subcommand)]
+    Records(records::RecordsCommand),
+    /// Write an application, publish it, and ask every peer about the borrower.
+    Assess(lending::AssessArgs),
+    /// Record a signed contract, give it up, or turn it into the loan that was paid out.
+    Hold(lending::HoldArgs),
+    /// Ask again about an application, right before paying out.
+    Recheck(lending::RecheckArgs),
+    /// Close an application with its outcome.
+    Close(lending::CloseArgs),
+    /// Fetch an answer that was given earlier.
+    Answer(lending::AnswerArgs),
+    /// Measure, beside the ceiling of the same run.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+}
+
+/// Runs one command and returns the program's exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let code = if usage.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            // Where even the usage text cannot be printed there is nothing left to say.
+            drop(usage.print());
+            return code.into();
+        }
+    };
+    let output = Output::new(cli.json);
+    match dispatch(cli.command, &output) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output.error(&error);
+            error.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
+    log::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::local(format!("no threads to run on: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(args) => demo::run(&args, output).await,
+            Command::Network(command) => network::run(command, output),
+            Command::Node(command) => node::run(command, output).await,
+            Command::Cert(command) => cert::run(&command, output).await,
+            Command::Records(command) => records::run(command, output).await,
+            Command::Assess(args) => lending::assess(&args, output).await,
+            Command::Hold(args) => lending::hold(&args, output).await,
+            Command::Recheck(args) => lending::recheck(&args, output).await,
+            Command::Close(args) => lending::close(&args, output).await,
+            Command::Answer(args) => lending::answer(&args, output).await,
+            Command::Bench(command) => bench::run(&command, output),
+        }
+    })
+}

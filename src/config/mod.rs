@@ -1,1 +1,5 @@
-//! Configuration: text to raw to checked.
+//! Configuration: text to raw to checked. No file is read here, and nothing is taken from the environment.
+
+mod node;
+
+pub use node::{ConfigError, NodeConfig, UnlockSource};

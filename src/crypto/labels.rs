@@ -24,6 +24,8 @@ labels! {
     pub const OPRF_SEED: &[u8] = b"Seed-OPRFV1-\x01-ristretto255-SHA512";
     /// The nonce of a proof, hedged with key and batch.
     pub const OPRF_PROOF_NONCE: &[u8] = b"creditmesh/v1/proof-nonce";
+    /// The batch seed for one peer, from the seed of a query; the peer's id follows.
+    pub const BATCH_SEED: &[u8] = b"creditmesh/v1/batch-seed/";
     /// The blinding factors that derive from a batch seed.
     pub const BLINDING_FACTOR: &[u8] = b"creditmesh/v1/blinding-factor";
 

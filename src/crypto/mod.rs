@@ -8,6 +8,8 @@ pub mod bench;
 
 mod ceiling;
 
+mod digest;
+
 mod hkdf;
 
 mod ident;
@@ -29,6 +31,7 @@ mod token;
 mod unlock;
 
 pub use backend::{avx512_present, vector_backend};
+pub use digest::sha256;
 pub use ident::{IdentityKey, SignatureRefused, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{OpenError, SealContext, SealError, Sealed};

@@ -1,1 +1,40 @@
-//! The effects in their order: import, publish, assess, mirror, epochs.
+//! The effects in their order: book, publish, answer, mirror, assess, epochs.
+//!
+//! A flow reads and writes through the [`Vault`](crate::store::Vault), asks peers through the
+//! [`Transport`](crate::net::Transport), and leaves every decision to the pure rooms above.
+
+mod answerer;
+mod assess;
+mod book;
+mod check;
+mod desk;
+mod draft;
+mod error;
+mod feed_rows;
+mod follow;
+mod home;
+mod ledger;
+mod mirrors;
+mod open_feed;
+mod own_feeds;
+mod own_keys;
+mod peer_keys;
+mod promise;
+mod publish;
+mod question;
+mod steps;
+
+pub use answerer::{Answerer, leaves_in};
+pub use assess::{Assessor, Given};
+pub use book::{Book, Filed};
+pub use check::{AuditLogCheck, FeedsCheck};
+pub use desk::{Applied, Desk, NewApplication, NewHold};
+pub use error::{FlowError, retry_conflicts};
+pub use follow::Follower;
+pub use home::{Home, Timing};
+pub use ledger::{AuditEvent, Ledger};
+pub use mirrors::{Mirror, Mirrors};
+pub use own_feeds::OwnFeeds;
+pub use own_keys::OwnKeys;
+pub use peer_keys::PeerKeys;
+pub use publish::{Publisher, PublisherTask};

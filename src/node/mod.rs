@@ -1,1 +1,23 @@
-//! Wires the rooms together; owns tasks, key unlock, health, shutdown.
+//! Wires the rooms together; owns the node's folder, key unlock, tasks, health and shutdown.
+
+mod admin;
+mod backup;
+mod core;
+mod folder;
+mod import_mark;
+mod join;
+mod parts;
+mod running;
+mod status;
+mod unlock;
+mod verify;
+
+pub use admin::{AdminError, AdminFolder, Found, Invite};
+pub use core::Core;
+pub use folder::{Folder, NodeError, Opened};
+pub use import_mark::ImportMark;
+pub use join::{Invited, Joined};
+pub use parts::{NodeParts, Sealing};
+pub use running::RunningNode;
+pub use unlock::read_unlock;
+pub use verify::verify;

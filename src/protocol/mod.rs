@@ -3,6 +3,8 @@
 //! Every step takes values and returns values: the flows write what a step returned, and only then
 //! call the next one.
 
+pub mod answer;
+
 pub mod epochs;
 
 pub mod feed;

@@ -128,6 +128,17 @@ pub fn spend(
 }
 
 impl QueryPermit {
+    /// The right to have the same elements evaluated again: for a request whose debit is durable already,
+    /// found under its request id and the root of its batch.
+    pub fn repeated(account: &QuotaAccount, elements: u32) -> Self {
+        Self {
+            member: account.member.clone(),
+            level: account.level,
+            epoch: account.epoch,
+            elements,
+        }
+    }
+
     /// Who paid.
     #[must_use]
     pub const fn member(&self) -> &MemberId {

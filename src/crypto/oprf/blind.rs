@@ -49,6 +49,12 @@ impl BatchSeed {
         Self(secret)
     }
 
+    /// The seed for one peer, from the one seed of a query: independent of every other peer's.
+    #[must_use]
+    pub fn of_peer(query: &Secret<32>, peer: &str) -> Self {
+        Self(Prk::from_uniform(query).expand(&[labels::BATCH_SEED, peer.as_bytes()]))
+    }
+
     /// A fresh seed: every batch and every peer gets its own.
     ///
     /// # Errors

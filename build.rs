@@ -1,0 +1,25 @@
+//! Compiles `proto/` with a protobuf compiler written in Rust, so that none has to be installed.
+
+use std::error::Error;
+use std::path::Path;
+
+use prost::Message as _;
+
+const FILES: [&str; 2] = [
+    "proto/creditmesh/v1/peer.proto",
+    "proto/creditmesh/v1/operator.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    std::fs::write(
+        Path::new(&out).join("descriptors.bin"),
+        descriptors.encode_to_vec(),
+    )?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! Assess, hold, recheck, close: the steps of lending, through the running node.
+
+use std::io::BufRead;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::exit::{CliError, Exit};
+use super::operator::{NodeDir, required};
+use super::output::Output;
+use crate::domain::{Money, Outcome};
+use crate::wire::pb;
+
+/// A request that may be repeated.
+#[derive(Debug, Args)]
+struct Key {
+    /// Chosen by you; a repeat with the same key returns the first result. A fresh one is made without it.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl Key {
+    fn value(&self) -> String {
+        self.idempotency_key
+            .clone()
+            .unwrap_or_else(|| uuid::Uuid::new_v4().to_string())
+    }
+}
+
+/// `creditmesh assess`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  creditmesh assess --id us-ssn:536-90-4399 --amount '1200.00 USD' \\\n    \
+    --term-days 90 --consent C-2026-001 --explain\n\n\
+    An identifier of `-` is read from standard input, one per line, and so stays out of the shell's history."
+)]
+pub(super) struct AssessArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Identifier as kind:value (cn-rid, in-pan, in-aadhaar, us-ssn, phone); `-` reads standard input.
+    #[arg(long = "id", value_name = "KIND:VALUE", required = true)]
+    identifiers: Vec<String>,
+    /// A soft offer, which leaves no mark that counts against the borrower.
+    #[arg(long)]
+    soft: bool,
+    /// Why you ask.
+    #[arg(long, default_value = "credit-application")]
+    purpose: String,
+    /// What the borrower applies for.
+    #[arg(long, default_value = "INSTALMENT_UNSECURED")]
+    product: String,
+    /// Amount applied for, such as "1200.00 USD".
+    #[arg(long)]
+    amount: Option<String>,
+    /// Term applied for, days.
+    #[arg(long, default_value_t = 0)]
+    term_days: u32,
+    /// Your own reference to the borrower's consent; only its salted hash leaves.
+    #[arg(long, value_name = "REFERENCE")]
+    consent: String,
+    /// Say what each flag rests on.
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    key: Key,
+}
+
+/// `creditmesh recheck`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creditmesh recheck 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e")]
+pub(super) struct RecheckArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Record id of the application.
+    application: String,
+    /// Say what each flag rests on.
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    key: Key,
+}
+
+/// `creditmesh hold`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    after_help = "Examples:\n  creditmesh hold APPLICATION --amount-minor 120000\n  \
+    creditmesh hold release HOLD\n  creditmesh hold convert HOLD --account L-4711"
+)]
+pub(super) struct HoldArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    #[command(subcommand)]
+    step: Option<HoldStep>,
+    /// Record id of the application whose contract was signed.
+    #[arg(required = true)]
+    application: Option<String>,
+    /// Amount signed, in minor units; without it the amount applied for.
+    #[arg(long, default_value_t = 0)]
+    amount_minor: i64,
+    /// Hours until the hold ends by itself, at most 168.
+    #[arg(long, default_value_t = 72)]
+    hours: u32,
+    #[command(flatten)]
+    key: Key,
+}
+
+#[derive(Debug, Subcommand)]
+enum HoldStep {
+    /// Give a hold up.
+    Release {
+        #[command(flatten)]
+        node: NodeDir,
+        /// Record id of the hold.
+        hold: String,
+    },
+    /// Turn a hold into the loan that was paid out.
+    Convert {
+        #[command(flatten)]
+        node: NodeDir,
+        /// Record id of the hold.
+        hold: String,
+        /// Your own number of the loan; stays in the node.
+        #[arg(long, value_name = "REFERENCE")]
+        account: String,
+        #[command(flatten)]
+        key: Key,
+    },
+}
+
+/// `creditmesh close`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creditmesh close APPLICATION --outcome DECLINED")]
+pub(super) struct CloseArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Record id of the application.
+    application: String,
+    /// DECLINED, WITHDRAWN, APPROVED, SIGNED, FUNDED or EXPIRED.
+    #[arg(long)]
+    outcome: String,
+}
+
+/// `creditmesh answer`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  creditmesh answer 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e --explain"
+)]
+pub(super) struct AnswerArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Query id.
+    query: String,
+    /// Say what each flag rests on.
+    #[arg(long)]
+    explain: bool,
+}
+
+pub(super) async fn assess(args: &AssessArgs, output: &Output) -> Result<Exit, CliError> {
+    let amount: Option<Money> = match &args.amount {
+        Some(text) => Some(
+            text.parse()
+                .map_err(|error| CliError::usage(format!("--amount: {error}")))?,
+        ),
+        None => None,
+    };
+    let kind = if args.soft { "offer" } else { "application" };
+    let request = pb::AssessRequest {
+        idempotency_key: args.key.value(),
+        identifiers: read_identifiers(&args.identifiers)?,
+        kind: kind.to_owned(),
+        purpose: args.purpose.clone(),
+        product: args.product.clone(),
+        amount_minor: amount.map_or(0, |amount| amount.minor),
+        currency: amount.map_or_else(String::new, |amount| amount.currency.code().to_owned()),
+        term_days: args.term_days,
+        consent_reference: args.consent.clone(),
+    };
+    let mut node = required(&args.node.path).await?;
+    let answer = node.assess(request).await?.into_inner();
+    show_answer(&answer, args.explain, output)
+}
+
+pub(super) async fn recheck(args: &RecheckArgs, output: &Output) -> Result<Exit, CliError> {
+    let request = pb::RecheckRequest {
+        idempotency_key: args.key.value(),
+        application_id: args.application.clone(),
+    };
+    let answer = required(&args.node.path)
+        .await?
+        .recheck(request)
+        .await?
+        .into_inner();
+    show_answer(&answer, args.explain, output)
+}
+
+pub(super) async fn answer(args: &AnswerArgs, output: &Output) -> Result<Exit, CliError> {
+    let request = pb::FetchAnswerRequest {
+        query_id: args.query.clone(),
+    };
+    let answer = required(&args.node.path)
+        .await?
+        .fetch_answer(request)
+        .await?
+        .into_inner();
+    show_answer(&answer, args.explain, output)
+}
+
+pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliError> {
+    let change = match &args.step {
+        Some(HoldStep::Release { node, hold }) => {
+            let request = pb::ReleaseHoldRequest {
+                hold_id: hold.clone(),
+            };
+            required(&node.path).await?.release_hold(request).await?
+        }
+        Some(HoldStep::Convert {
+            node,
+            hold,
+            account,
+            key,
+        }) => {
+            let request = pb::ConvertHoldRequest {
+                idempotency_key: key.value(),
+                hold_id: hold.clone(),
+                account_reference: account.clone(),
+            };
+            required(&node.path).await?.convert_hold(request).await?
+        }
+        None => {
+            let request = pb::PlaceHoldRequest {
+                idempotency_key: args.key.value(),
+                application_id: args.application.clone().unwrap_or_default(),
+                amount_minor: args.amount_minor,
+                hours: args.hours,
+            };
+            required(&args.node.path).await?.place_hold(request).await?
+        }
+    };
+    Ok(show_change(&change.into_inner(), output))
+}
+
+pub(super) async fn close(args: &CloseArgs, output: &Output) -> Result<Exit, CliError> {
+    let request = pb::CloseApplicationRequest {
+        application_id: args.application.clone(),
+        outcome: args.outcome.to_uppercase(),
+    };
+    let change = required(&args.node.path)
+        .await?
+        .close_application(request)
+        .await?;
+    Ok(show_change(&change.into_inner(), output))
+}
+
+/// Prints the id and version that a change left behind.
+pub(super) fn show_change(change: &pb::ChangeResponse, output: &Output) -> Exit {
+    let value = json!({ "record_id": change.record_id, "version": change.version });
+    output.show(&value, || {
+        format!("record {}, version {}", change.record_id, change.version)
+    });
+    Exit::Done
+}
+
+fn read_identifiers(arguments: &[String]) -> Result<Vec<String>, CliError> {
+    let mut identifiers = Vec::new();
+    for argument in arguments {
+        if argument == "-" {
+            for line in std::io::stdin().lock().lines() {
+                let line =
+                    line.map_err(|error| CliError::local(format!("standard input: {error}")))?;
+                identifiers.extend((!line.trim().is_empty()).then(|| line.trim().to_owned()));
+            }
+        } else {
+            identifiers.push(argument.clone());
+        }
+    }
+    Ok(identifiers)
+}
+
+fn show_answer(
+    answer: &pb::AnswerResponse,
+    explain: bool,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let unreadable = |error| CliError::local(format!("the node's answer cannot be read: {error}"));
+    let mut value: Value = serde_json::from_str(&answer.answer_json).map_err(unreadable)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("application_id".to_owned(), json!(answer.application_id));
+        if !explain {
+            object.remove("explanation");
+        }
+    }
+    output.show(&value, || answer_text(answer, &value));
+    let low = answer.outcome == Outcome::Inconclusive.word();
+    Ok(if low { Exit::Peers } else { Exit::Done })
+}
+
+/// The answer as a lender reads it at a glance.
+fn answer_text(answer: &pb::AnswerResponse, value: &Value) -> String {
+    let mut lines = vec![format!("{}   query {}", answer.outcome, answer.query_id)];
+    let coverage = &value["coverage"];
+    let silent = coverage["silent"].as_array().map_or(0, Vec::len);
+    let weight = coverage["weight"].as_f64().unwrap_or(0.0) * 100.0;
+    lines.push(format!(
+        "coverage  {} of {} members answered ({weight:.0} % by weight), {silent} silent",
+        coverage["answered"], coverage["asked"]
+    ));
+    for flag in value["flags"].as_array().into_iter().flatten() {
+        if flag["state"] == "TRUE" || flag["state"] == "UNKNOWN" {
+            let reasons = flag["reasons"]
+                .as_array()
+                .map_or_else(String::new, |reasons| {
+                    reasons
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                });
+            let word = |key: &str| flag[key].as_str().unwrap_or_default().to_owned();
+            let (code, state, severity) = (word("code"), word("state"), word("severity"));
+            lines.push(format!(
+                "flag      {code:<3} {state:<8} {severity:<9} {reasons}"
+            ));
+        }
+    }
+    for (name, count) in value["counts"].as_object().into_iter().flatten() {
+        let (lo, hi) = (&count["lo"], &count["hi"]);
+        if lo == hi && *lo == 0 {
+            continue;
+        }
+        let range = if lo == hi {
+            lo.to_string()
+        } else {
+            format!("{lo} to {hi}")
+        };
+        lines.push(format!("count     {name} {range}"));
+    }
+    for line in value["explanation"].as_array().into_iter().flatten() {
+        lines.push(format!("because   {}", line.as_str().unwrap_or_default()));
+    }
+    lines.push(format!(
+        "next      creditmesh hold {}",
+        answer.application_id
+    ));
+    lines.join("\n")
+}

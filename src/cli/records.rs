@@ -1,0 +1,207 @@
+//! The member's own book on the command line.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::exit::{CliError, Exit};
+use super::lending::show_change;
+use super::operator::{NodeDir, running};
+use super::output::Output;
+use super::records_import::{self, ImportArgs};
+use crate::domain::{Record, RecordId, RecordKind, RetractionReason};
+use crate::env::{Clock, SystemClock};
+use crate::flows::Book;
+use crate::formats::jsonl;
+use crate::node::Folder;
+use crate::wire::pb;
+
+/// `creditmesh records …`.
+#[derive(Debug, Subcommand)]
+pub(super) enum RecordsCommand {
+    /// Put records into the book; bad rows go to a rejects file.
+    Import(ImportArgs),
+    /// Write the whole book as canonical JSON Lines.
+    Export(ExportArgs),
+    /// Print one record.
+    Show(ShowArgs),
+    /// Take a record back, everywhere.
+    Retract(RetractArgs),
+}
+
+/// A kind of record.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Kind {
+    Loan,
+    Application,
+    Hold,
+    Signal,
+}
+
+impl From<Kind> for RecordKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Loan => Self::Loan,
+            Kind::Application => Self::Application,
+            Kind::Hold => Self::Hold,
+            Kind::Signal => Self::Signal,
+        }
+    }
+}
+
+/// `creditmesh records export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creditmesh records export --kind loan --out loans.jsonl")]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Only this kind.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// File to write; without it standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// `creditmesh records show`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creditmesh records show 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e")]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Record id.
+    record: String,
+}
+
+/// `creditmesh records retract`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  creditmesh records retract RECORD --reason wrong-person")]
+pub(super) struct RetractArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Record id.
+    record: String,
+    /// furnisher-error, wrong-person, dispute-upheld, court or duplicate.
+    #[arg(long)]
+    reason: String,
+}
+
+pub(super) async fn run(command: RecordsCommand, output: &Output) -> Result<Exit, CliError> {
+    match command {
+        RecordsCommand::Import(args) => records_import::run(&args, output).await,
+        RecordsCommand::Export(args) => export(&args, output).await,
+        RecordsCommand::Show(args) => show(&args, output).await,
+        RecordsCommand::Retract(args) => retract(&args, output).await,
+    }
+}
+
+fn record_id(text: &str) -> Result<RecordId, CliError> {
+    let id = text
+        .parse()
+        .map_err(|_| CliError::usage("a record id is a UUID"))?;
+    Ok(RecordId(id))
+}
+
+async fn show(args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
+    let id = record_id(&args.record)?;
+    let row = if let Some(mut node) = running(&args.node.path).await? {
+        let request = pb::ShowRecordRequest {
+            record_id: args.record.clone(),
+        };
+        node.show_record(request).await?.into_inner().row
+    } else {
+        let opened = Folder::at(&args.node.path).open().await?;
+        let found = Book::new(opened.vault.clone()).find(id).await;
+        opened.close().await?;
+        let record = found?.ok_or_else(|| CliError::refused("no such record: check the id"))?;
+        jsonl::to_line(&record)
+    };
+    output.raw(&row);
+    Ok(Exit::Done)
+}
+
+async fn retract(args: &RetractArgs, output: &Output) -> Result<Exit, CliError> {
+    let id = record_id(&args.record)?;
+    let reason = RetractionReason::from_word(&args.reason).ok_or_else(|| {
+        CliError::usage("--reason: furnisher-error, wrong-person, dispute-upheld, court, duplicate")
+    })?;
+    if let Some(mut node) = running(&args.node.path).await? {
+        let request = pb::RetractRecordRequest {
+            record_id: args.record.clone(),
+            reason: args.reason.clone(),
+        };
+        let change = node.retract_record(request).await?.into_inner();
+        return Ok(show_change(&change, output));
+    }
+    let opened = Folder::at(&args.node.path).open().await?;
+    let book = Book::new(opened.vault.clone());
+    let retracted = book.retract(id, reason, SystemClock.now()).await;
+    opened.close().await?;
+    let record = retracted?;
+    output.remark("the node is stopped: the retraction is published when it starts");
+    let change = pb::ChangeResponse {
+        record_id: args.record.clone(),
+        version: record.head.version.number(),
+    };
+    Ok(show_change(&change, output))
+}
+
+async fn export(args: &ExportArgs, output: &Output) -> Result<Exit, CliError> {
+    let kind = args.kind.map(RecordKind::from);
+    let mut sink: Box<dyn Write + Send> = match &args.out {
+        Some(path) => {
+            let file = File::create_new(path).map_err(|error| CliError::file(path, &error))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(std::io::stdout())),
+    };
+    let bar = output.progress("records", None);
+    let mut count = 0_u64;
+    let mut write = |row: &str| {
+        count += 1;
+        bar.inc(1);
+        writeln!(sink, "{row}").map_err(|error| CliError::local(format!("export: {error}")))
+    };
+    if let Some(mut node) = running(&args.node.path).await? {
+        let kind = kind.map_or_else(String::new, |kind| kind.word().to_owned());
+        let request = pb::ExportRecordsRequest { kind };
+        let mut pages = node.export_records(request).await?.into_inner();
+        while let Some(page) = pages.message().await? {
+            page.rows.iter().try_for_each(|row| write(row))?;
+        }
+    } else {
+        let opened = Folder::at(&args.node.path).open().await?;
+        let outcome = export_local(&Book::new(opened.vault.clone()), kind, &mut write).await;
+        opened.close().await?;
+        outcome?;
+    }
+    sink.flush()
+        .map_err(|error| CliError::local(format!("export: {error}")))?;
+    bar.finish_and_clear();
+    if args.out.is_some() {
+        output.show(&json!({ "exported": count }), || {
+            format!("{count} records exported")
+        });
+    }
+    Ok(Exit::Done)
+}
+
+async fn export_local(
+    book: &Book,
+    kind: Option<RecordKind>,
+    write: &mut impl FnMut(&str) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut after = None;
+    loop {
+        let (records, next) = book.page(after).await?;
+        let Some(next) = next else { return Ok(()) };
+        after = Some(next);
+        let wanted = |record: &&Record| kind.is_none_or(|kind| record.kind() == kind);
+        for record in records.iter().filter(wanted) {
+            write(&jsonl::to_line(record))?;
+        }
+    }
+}

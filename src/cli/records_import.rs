@@ -1,0 +1,344 @@
+//! `records import`: streaming, resumable, with a rejects file.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tonic::transport::Channel;
+
+use super::exit::{CliError, Exit};
+use super::operator::{NodeDir, running};
+use super::output::Output;
+use super::records::Kind;
+use crate::domain::{Record, Verdict};
+use crate::flows::{Book, Filed};
+use crate::formats::{Reject, RejectWriter, Row, csv, jsonl};
+use crate::limits::IMPORT_BATCH_ROWS;
+use crate::node::{Folder, Opened};
+use crate::wire::pb;
+use crate::wire::pb::operator_client::OperatorClient;
+
+/// The form of an input file.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Csv,
+    Jsonl,
+}
+
+/// `creditmesh records import`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  creditmesh records import loans.csv --kind loan\n  \
+    creditmesh records import book.jsonl --dry-run\n\n\
+    An import that was interrupted goes on where it was: run it again. Rows are idempotent by record id and\n\
+    version. Exit code 1 says that rows were rejected."
+)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// File to import.
+    file: PathBuf,
+    /// Kind of the records; needed for CSV.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// Form of the file; by its ending without it.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Where bad rows go; without it beside the input, as FILE.rejects.csv.
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Check every row; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Begin at the first row even where an earlier import of this file was interrupted.
+    #[arg(long)]
+    from_start: bool,
+}
+
+/// Where accepted rows go.
+enum Sink {
+    Running(OperatorClient<Channel>),
+    Stopped(Opened),
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    new: u64,
+    newer: u64,
+    unchanged: u64,
+    stale: u64,
+    rejected: u64,
+    gaps: u64,
+    skipped: u64,
+}
+
+type Rows = Box<dyn Iterator<Item = Row> + Send>;
+
+pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliError> {
+    let file = File::open(&args.file).map_err(|error| CliError::file(&args.file, &error))?;
+    let bytes = file
+        .metadata()
+        .map_err(|error| CliError::file(&args.file, &error))?
+        .len();
+    let bar = output.progress("bytes", Some(bytes));
+    let counted = bar.wrap_read(BufReader::with_capacity(1 << 20, file));
+    let rows = open_rows(args, counted)?;
+    let folder = Folder::at(&args.node.path);
+    let mark = folder.import_mark(&args.file)?;
+    let done = if args.dry_run || args.from_start {
+        0
+    } else {
+        mark.line()
+    };
+    let sink = match running(&args.node.path).await? {
+        Some(node) => Sink::Running(node),
+        None => Sink::Stopped(folder.open().await?),
+    };
+    let rejects_path = args.rejects.clone().unwrap_or_else(|| beside(&args.file));
+    let mut import = Import {
+        sink,
+        dry_run: args.dry_run,
+        rejects: Rejects {
+            path: rejects_path.clone(),
+            resumed: done > 0,
+            writer: None,
+        },
+        tally: Tally::default(),
+    };
+    let outcome = import.run(rows, done, |line| mark.keep(line)).await;
+    if let Sink::Stopped(opened) = import.sink {
+        opened.close().await?;
+    }
+    outcome?;
+    bar.finish_and_clear();
+    if !args.dry_run {
+        mark.clear()?;
+    }
+    import.rejects.finish()?;
+    report(&import.tally, args.dry_run, &rejects_path, output);
+    Ok(if import.tally.rejected > 0 {
+        Exit::Refused
+    } else {
+        Exit::Done
+    })
+}
+
+fn open_rows(args: &ImportArgs, input: impl Read + Send + 'static) -> Result<Rows, CliError> {
+    let by_ending = || match args.file.extension().and_then(|ending| ending.to_str()) {
+        Some("csv") => Some(Format::Csv),
+        Some("jsonl" | "ndjson") => Some(Format::Jsonl),
+        Some(_) | None => None,
+    };
+    let region = None;
+    match args.format.or_else(by_ending) {
+        Some(Format::Jsonl) => Ok(Box::new(jsonl::Reader::new(input))),
+        Some(Format::Csv) => {
+            let kind = args.kind.ok_or_else(|| {
+                CliError::usage(
+                    "--kind: a CSV file holds one kind: loan, application, hold, signal",
+                )
+            })?;
+            let reader = csv::Reader::new(kind.into(), input).map_err(|reject| {
+                CliError::refused(format!("{}: {reject}", args.file.display()))
+            })?;
+            Ok(Box::new(reader))
+        }
+        None => Err(CliError::usage(
+            "--format: csv or jsonl; the file's ending does not tell",
+        )),
+    }
+}
+
+fn beside(input: &Path) -> PathBuf {
+    let mut name = input.as_os_str().to_owned();
+    name.push(".rejects.csv");
+    PathBuf::from(name)
+}
+
+struct Import {
+    sink: Sink,
+    dry_run: bool,
+    rejects: Rejects,
+    tally: Tally,
+}
+
+impl Import {
+    async fn run(
+        &mut self,
+        rows: Rows,
+        done: u64,
+        mut keep: impl FnMut(u64) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let mut batch: Vec<(u64, Record)> = Vec::with_capacity(IMPORT_BATCH_ROWS);
+        for row in rows {
+            if row.line <= done {
+                self.tally.skipped += 1;
+                continue;
+            }
+            match row.result {
+                Ok(record) => batch.push((row.line, record)),
+                Err(reject) => self.reject(&reject)?,
+            }
+            if batch.len() >= IMPORT_BATCH_ROWS {
+                self.flush(&mut batch).await?;
+                self.rejects.sync()?;
+                if !self.dry_run {
+                    keep(row.line)?;
+                }
+            }
+        }
+        self.flush(&mut batch).await
+    }
+
+    async fn flush(&mut self, batch: &mut Vec<(u64, Record)>) -> Result<(), CliError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (lines, records): (Vec<u64>, Vec<Record>) = batch.drain(..).unzip();
+        let outcomes = match &mut self.sink {
+            Sink::Running(node) => furnish(node, &records, self.dry_run).await?,
+            Sink::Stopped(opened) => {
+                let book = Book::new(opened.vault.clone());
+                let filed = if self.dry_run {
+                    book.rehearse(&records).await?
+                } else {
+                    book.file(&records).await?
+                };
+                filed.into_iter().map(plain_outcome).collect()
+            }
+        };
+        for (line, outcome) in lines.into_iter().zip(outcomes) {
+            self.count(line, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, line: u64, outcome: pb::RowOutcome) -> Result<(), CliError> {
+        self.tally.gaps += u64::from(outcome.gap);
+        match outcome.verdict.as_str() {
+            "new" => self.tally.new += 1,
+            "newer" => self.tally.newer += 1,
+            "unchanged" => self.tally.unchanged += 1,
+            "stale" => self.tally.stale += 1,
+            _ => {
+                let pb::RowOutcome {
+                    field,
+                    class,
+                    reason,
+                    ..
+                } = outcome;
+                return self.reject(&Reject {
+                    line,
+                    field,
+                    class,
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, reject: &Reject) -> Result<(), CliError> {
+        self.tally.rejected += 1;
+        self.rejects.write(reject)
+    }
+}
+
+async fn furnish(
+    node: &mut OperatorClient<Channel>,
+    records: &[Record],
+    dry_run: bool,
+) -> Result<Vec<pb::RowOutcome>, CliError> {
+    let rows = records.iter().map(jsonl::to_line).collect();
+    let request = pb::FurnishRequest { rows, dry_run };
+    Ok(node.furnish(request).await?.into_inner().rows)
+}
+
+fn plain_outcome(filed: Filed) -> pb::RowOutcome {
+    crate::service::outcome(filed)
+}
+
+/// The rejects file, made when the first row is rejected.
+struct Rejects {
+    path: PathBuf,
+    resumed: bool,
+    writer: Option<RejectWriter<File>>,
+}
+
+impl Rejects {
+    fn write(&mut self, reject: &Reject) -> Result<(), CliError> {
+        if self.writer.is_none() {
+            let mut options = File::options();
+            options
+                .create(true)
+                .write(true)
+                .append(self.resumed)
+                .truncate(!self.resumed);
+            let file = options
+                .open(&self.path)
+                .map_err(|error| CliError::file(&self.path, &error))?;
+            self.writer = Some(RejectWriter::new(file));
+        }
+        let Some(writer) = &mut self.writer else {
+            return Ok(());
+        };
+        writer
+            .write(reject)
+            .map_err(|error| CliError::local(format!("rejects: {error}")))
+    }
+
+    fn sync(&mut self) -> Result<(), CliError> {
+        match &mut self.writer {
+            Some(writer) => writer
+                .flush()
+                .map_err(|error| CliError::local(format!("rejects: {error}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), CliError> {
+        self.sync()
+    }
+}
+
+fn report(tally: &Tally, dry_run: bool, rejects: &Path, output: &Output) {
+    let Tally {
+        new,
+        newer,
+        unchanged,
+        stale,
+        rejected,
+        gaps,
+        skipped,
+    } = tally;
+    let value = json!({
+        "dry_run": dry_run, "new": new, "newer": newer, "unchanged": unchanged, "stale": stale,
+        "rejected": rejected, "gaps": gaps, "skipped": skipped,
+        "rejects_file": (*rejected > 0).then(|| rejects.display().to_string()),
+    });
+    output.show(&value, || {
+        let mut text = format!(
+            "{}{new} new, {newer} newer, {unchanged} unchanged, {stale} stale, {rejected} rejected",
+            if dry_run { "nothing written: " } else { "" }
+        );
+        if *gaps > 0 {
+            text.push_str(&format!(
+                "\n{gaps} records skip versions: earlier ones are missing here"
+            ));
+        }
+        if *skipped > 0 {
+            text.push_str(&format!(
+                "\n{skipped} rows were imported before the interruption"
+            ));
+        }
+        if *rejected > 0 {
+            text.push_str(&format!(
+                "\nbad rows, with their reasons: {}",
+                rejects.display()
+            ));
+        }
+        text
+    });
+}

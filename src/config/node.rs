@@ -1,0 +1,219 @@
+//! `node.toml`: how one node runs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::domain::MemberId;
+use crate::limits::{GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX};
+
+/// What is wrong with a configuration, and what to write instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Not TOML, an unknown key, or a value of another type.
+    #[error("node.toml: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A value that is out of its bounds.
+    #[error("node.toml: {key} {rule}")]
+    Value {
+        /// The key as written.
+        key: &'static str,
+        /// What the value must be.
+        rule: String,
+    },
+}
+
+/// Where the key that opens the key ring comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnlockSource {
+    /// A file whose first line is the passphrase.
+    PassphraseFile(PathBuf),
+    /// A file of 32 random bytes, as 64 hexadecimal characters.
+    KeyFile(PathBuf),
+}
+
+/// A checked configuration. Relative paths are relative to the node's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// The member that this node serves.
+    pub member: MemberId,
+    /// Address to listen on for peers.
+    pub listen: SocketAddr,
+    /// How the key ring is opened.
+    pub unlock: UnlockSource,
+    /// Policy file; `None` takes the built-in policy of the network's currency.
+    pub policy: Option<PathBuf>,
+    /// Memory for the store's cache, MiB.
+    pub cache_mib: u32,
+    /// How long a publication waits for company; at most 50 ms.
+    pub group_interval: Duration,
+    /// How long a peer may take to answer.
+    pub peer_deadline: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawNode {
+    member: String,
+    listen: String,
+    passphrase_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    policy: Option<PathBuf>,
+    #[serde(default = "cache_mib_default")]
+    cache_mib: u32,
+    #[serde(default = "group_interval_ms_default")]
+    group_interval_ms: u64,
+    #[serde(default = "peer_deadline_ms_default")]
+    peer_deadline_ms: u64,
+}
+
+const fn cache_mib_default() -> u32 {
+    256
+}
+
+const fn group_interval_ms_default() -> u64 {
+    20
+}
+
+const fn peer_deadline_ms_default() -> u64 {
+    1_500
+}
+
+fn value(key: &'static str, rule: impl Into<String>) -> ConfigError {
+    ConfigError::Value {
+        key,
+        rule: rule.into(),
+    }
+}
+
+fn within(key: &'static str, found: u64, most: u64) -> Result<Duration, ConfigError> {
+    if (1..=most).contains(&found) {
+        Ok(Duration::from_millis(found))
+    } else {
+        Err(value(key, format!("must be 1 to {most} and is {found}")))
+    }
+}
+
+impl NodeConfig {
+    /// Reads and checks the text of a `node.toml`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the key and says what it must be.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let raw: RawNode = toml::from_str(text)?;
+        let unlock = match (raw.passphrase_file, raw.key_file) {
+            (Some(path), None) => UnlockSource::PassphraseFile(path),
+            (None, Some(path)) => UnlockSource::KeyFile(path),
+            (None, None) | (Some(_), Some(_)) => {
+                return Err(value(
+                    "passphrase_file",
+                    "or key_file must be set, and not both",
+                ));
+            }
+        };
+        if !(16..=65_536).contains(&raw.cache_mib) {
+            return Err(value("cache_mib", "must be 16 to 65536"));
+        }
+        Ok(Self {
+            member: raw
+                .member
+                .parse()
+                .map_err(|error| value("member", format!("{error}")))?,
+            listen: raw
+                .listen
+                .parse()
+                .map_err(|_| value("listen", "must be an address and port such as 0.0.0.0:7401"))?,
+            unlock,
+            policy: raw.policy,
+            cache_mib: raw.cache_mib,
+            group_interval: within(
+                "group_interval_ms",
+                raw.group_interval_ms,
+                GROUP_INTERVAL_MS_MAX,
+            )?,
+            peer_deadline: within(
+                "peer_deadline_ms",
+                raw.peer_deadline_ms,
+                PEER_DEADLINE_MS_MAX,
+            )?,
+        })
+    }
+
+    /// The text of a fresh `node.toml`, with every key explained.
+    #[must_use]
+    pub fn sample(member: &MemberId, listen: SocketAddr, unlock: &UnlockSource) -> String {
+        let unlock = match unlock {
+            UnlockSource::PassphraseFile(path) => format!("passphrase_file = {path:?}"),
+            UnlockSource::KeyFile(path) => format!("key_file = {path:?}"),
+        };
+        format!(
+            "# How this node runs. Relative paths are relative to this folder.\n\
+             member = \"{member}\"\n\
+             # Address that peers reach; the member list names it to them.\n\
+             listen = \"{listen}\"\n\
+             # Opens the key ring: a passphrase file or a key file.\n\
+             {unlock}\n\
+             # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
+             # policy = \"policy.toml\"\n\
+             # Memory for the store's cache, MiB.\n\
+             cache_mib = {cache}\n\
+             # How long a publication waits for company, at most 50.\n\
+             group_interval_ms = {group}\n\
+             # How long a peer may take to answer before it counts as silent.\n\
+             peer_deadline_ms = {deadline}\n",
+            cache = cache_mib_default(),
+            group = group_interval_ms_default(),
+            deadline = peer_deadline_ms_default(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = "member = \"alpha\"\nlisten = \"127.0.0.1:7401\"\nkey_file = \"k\"\n";
+
+    #[test]
+    fn the_sample_parses_to_what_it_was_made_from() {
+        let member: MemberId = "alpha".parse().unwrap();
+        let listen: SocketAddr = "127.0.0.1:7401".parse().unwrap();
+        let unlock = UnlockSource::KeyFile("unlock.key".into());
+        let config = NodeConfig::parse(&NodeConfig::sample(&member, listen, &unlock)).unwrap();
+        assert_eq!(
+            (config.member, config.listen, config.unlock),
+            (member, listen, unlock)
+        );
+    }
+
+    #[test]
+    fn each_broken_key_is_named() {
+        let cases = [
+            ("passphrase_file = \"p\"\n", "passphrase_file"),
+            ("group_interval_ms = 51\n", "group_interval_ms"),
+            ("group_interval_ms = 0\n", "group_interval_ms"),
+            ("peer_deadline_ms = 0\n", "peer_deadline_ms"),
+            ("cache_mib = 1\n", "cache_mib"),
+            ("colour = \"red\"\n", "colour"),
+        ];
+        for (line, key) in cases {
+            let error = NodeConfig::parse(&format!("{SOUND}{line}"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        for (good, bad, key) in [
+            ("alpha", "Alpha!", "member"),
+            ("127.0.0.1:7401", "7401", "listen"),
+        ] {
+            let error = NodeConfig::parse(&SOUND.replace(good, bad))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        assert!(NodeConfig::parse("member = \"alpha\"").is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The answering side: debit and log, then evaluate, then read the tail.
+
+use std::sync::Arc;
+
+use prost::bytes::Bytes;
+
+use super::home::Home;
+use super::ledger::{batch_root, quota_name};
+use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys};
+use crate::domain::Epoch;
+use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
+use crate::membership::VerifiedPeer;
+use crate::protocol::answer;
+use crate::protocol::feed::FeedId;
+use crate::protocol::quota::{QuotaAccount, QuotaRow};
+use crate::store::Table;
+use crate::wire::{Description, Evaluation, FeedWanted, Malformed, Question};
+
+/// The version of the protocol that this node speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Answers what peers ask.
+#[derive(Debug, Clone)]
+pub struct Answerer {
+    home: Arc<Home>,
+    keys: Arc<OwnKeys>,
+    feeds: Arc<OwnFeeds>,
+    ledger: Ledger,
+}
+
+impl Answerer {
+    /// Answers from these keys and feeds.
+    #[must_use]
+    pub fn new(home: Arc<Home>, keys: Arc<OwnKeys>, feeds: Arc<OwnFeeds>, ledger: Ledger) -> Self {
+        Self {
+            home,
+            keys,
+            feeds,
+            ledger,
+        }
+    }
+
+    /// What this node is and offers to `peer`.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where keys, feeds or quota cannot be read.
+    pub async fn describe(&self, peer: &VerifiedPeer) -> Result<Description, FlowError> {
+        let home = &self.home;
+        let now = home.clock.now();
+        let level = peer.level();
+        let mut keys = Vec::new();
+        for epoch in home
+            .calendar
+            .served(now)
+            .into_iter()
+            .chain(home.calendar.to_announce(now))
+        {
+            keys.push(self.keys.key(level, epoch).await?.stated.clone());
+        }
+        let mut checkpoints = Vec::new();
+        for epoch in home.calendar.served(now) {
+            if let Some(note) = self.feeds.checkpoint(&home.feed(level, epoch)).await? {
+                checkpoints.push((epoch, note));
+            }
+        }
+        Ok(Description {
+            network: home.network().clone(),
+            member: home.member.clone(),
+            protocol_version: PROTOCOL_VERSION,
+            list_version: u64::from(home.trust.roster().version()),
+            now,
+            keys,
+            checkpoints,
+            quota_left: self.quota_left(peer).await?,
+        })
+    }
+
+    async fn quota_left(&self, peer: &VerifiedPeer) -> Result<u64, FlowError> {
+        let epoch = self.home.calendar.current(self.home.clock.now());
+        let name = quota_name(&QuotaAccount::of(peer, epoch, &self.home.calendar));
+        let key = self.home.vault.row_key(Table::Quota, name.as_bytes());
+        let row = match self.home.vault.read(Table::Quota, &key).await? {
+            Some(row) => QuotaRow::decode(&row.bytes)?,
+            None => QuotaRow::default(),
+        };
+        Ok(peer.quota_elements_per_epoch().saturating_sub(row.used))
+    }
+
+    /// Evaluates a question and returns the tail of the feed, read after the question arrived.
+    ///
+    /// # Errors
+    /// Refusals ([`FlowError::OverBudget`], [`FlowError::EpochNotLive`], [`FlowError::PurposeNotGranted`],
+    /// [`FlowError::Oprf`] for elements that are not sound) and failures of the store. What is refused
+    /// before the debit costs no quota.
+    pub async fn evaluate(
+        &self,
+        peer: &VerifiedPeer,
+        question: Question,
+    ) -> Result<Evaluation, FlowError> {
+        let home = &self.home;
+        if !home
+            .calendar
+            .served(home.clock.now())
+            .contains(&question.epoch)
+        {
+            return Err(FlowError::EpochNotLive {
+                epoch: question.epoch,
+            });
+        }
+        if !peer.may_ask_for(question.purpose) {
+            let member = peer.member().to_string();
+            return Err(FlowError::PurposeNotGranted {
+                purpose: question.purpose.word(),
+                member,
+            });
+        }
+        let feed = home.feed(peer.level(), question.epoch);
+        let key = self.keys.key(feed.level, feed.epoch).await?;
+        let count = question.elements.len() / ELEMENT_BYTES;
+        let event = AuditEvent::Answered {
+            member: peer.member().clone(),
+            level: feed.level,
+            epoch: feed.epoch,
+            purpose: question.purpose,
+            commitment: question.commitment,
+            batch: batch_root(&question.elements),
+            elements: u32::try_from(count).unwrap_or(u32::MAX),
+        };
+        let permit = self.ledger.debit(peer, question.request_id, event).await?;
+        let entropy = Arc::clone(&home.entropy);
+        let elements = question.elements.clone();
+        let evaluate = move || answer::evaluate(permit, &key.secret, &elements, &*entropy);
+        let evaluated = if count <= EVALUATE_INLINE_MAX {
+            evaluate()?
+        } else {
+            let task = tokio::task::spawn_blocking(evaluate);
+            task.await.map_err(|_| FlowError::ShuttingDown)??
+        };
+        let (tail, size) = self
+            .feeds
+            .chunk(&feed, question.mirror_size, TAIL_LEAVES_MAX, None)
+            .await?;
+        let end = tail.from + leaves_in(&tail.leaves);
+        Ok(Evaluation {
+            elements: Bytes::from(evaluated.elements),
+            proof: evaluated.proof,
+            tail,
+            truncated: end < size,
+        })
+    }
+
+    /// The feed that `peer` may stream, after checking that it may and that the epoch is live.
+    ///
+    /// # Errors
+    /// [`FlowError::EpochNotLive`] for any other epoch.
+    pub fn feed_for(&self, peer: &VerifiedPeer, wanted: FeedWanted) -> Result<FeedId, FlowError> {
+        let live = self.home.calendar.served(self.home.clock.now());
+        if !live.contains(&wanted.epoch) {
+            return Err(FlowError::EpochNotLive {
+                epoch: wanted.epoch,
+            });
+        }
+        Ok(self.home.feed(peer.level(), wanted.epoch))
+    }
+
+    /// The feeds that answers are read from.
+    #[must_use]
+    pub fn feeds(&self) -> &Arc<OwnFeeds> {
+        &self.feeds
+    }
+
+    /// Refuses a stream position behind which the peer cannot be.
+    ///
+    /// # Errors
+    /// [`FlowError::Malformed`] where `from` lies beyond the feed.
+    pub fn check_position(from: u64, size: u64) -> Result<(), FlowError> {
+        if from > size {
+            let reason = format!("must not be beyond the feed's {size} leaves");
+            return Err(Malformed::new("from", reason).into());
+        }
+        Ok(())
+    }
+
+    /// The current key epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.home.calendar.current(self.home.clock.now())
+    }
+}
+
+/// Leaves in flat bytes.
+#[must_use]
+pub fn leaves_in(flat: &[u8]) -> u64 {
+    u64::try_from(flat.len() / crate::limits::LEAF_BYTES).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,269 @@
+//! Asking all peers about one borrower: log first, ask in parallel, conclude from what came in time.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use super::draft::Draft;
+use super::home::Home;
+use super::ledger::{batch_root, roots_digest};
+use super::question::{Asker, Prepared};
+use super::{AuditEvent, FlowError, Ledger, Mirrors, PeerKeys, retry_conflicts};
+use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
+use crate::crypto::{Secret, sha256};
+use crate::domain::{
+    Answer, Application, Borrower, MemberId, Purpose, QueryId, RecordId, Role, Timestamp,
+};
+use crate::formats::answer_json;
+use crate::membership::Member;
+use crate::risk::{self, AskerContext, PeerView, Seen};
+use crate::store::Table;
+
+/// An answer as given and kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// The query.
+    pub query: QueryId,
+    /// The application that it was about.
+    pub application: RecordId,
+    /// `ALLOW`, `REVIEW`, `RESTRICT` or `INCONCLUSIVE`.
+    pub outcome: String,
+    /// The answer as the JSON object of `docs/answer.md`.
+    pub json: String,
+}
+
+/// Asks peers and concludes.
+#[derive(Debug, Clone)]
+pub struct Assessor {
+    home: Arc<Home>,
+    asker: Asker,
+    ledger: Ledger,
+}
+
+/// One query: fixed before anything is asked.
+struct Query<'a> {
+    id: QueryId,
+    purpose: Purpose,
+    commitment: [u8; 32],
+    borrower: &'a Borrower,
+    salt: Secret<32>,
+    seed: Secret<32>,
+}
+
+impl Query<'_> {
+    /// The seed of the blinding factors for one peer: fresh for each query and peer, and opened later from
+    /// the query's one sealed seed.
+    fn batch_seed(&self, peer: &MemberId) -> BatchSeed {
+        BatchSeed::of_peer(&self.seed, peer.as_str())
+    }
+}
+
+/// One peer's part of a query: prepared, or silent already.
+type Part = (Arc<Member>, Result<Prepared, String>);
+
+impl Assessor {
+    /// Asks with these keys and mirrors, and logs in this ledger.
+    #[must_use]
+    pub fn new(
+        home: Arc<Home>,
+        keys: Arc<PeerKeys>,
+        mirrors: Arc<Mirrors>,
+        ledger: Ledger,
+    ) -> Self {
+        let asker = Asker {
+            home: Arc::clone(&home),
+            keys,
+            mirrors,
+        };
+        Self {
+            home,
+            asker,
+            ledger,
+        }
+    }
+
+    /// Asks every other member about the borrower of an application that is published already, and keeps
+    /// the answer. Silence of a peer costs its deadline and shows in the coverage.
+    ///
+    /// # Errors
+    /// The store's or the ledger's failure; then nothing was asked, or the answer could not be kept.
+    pub async fn ask_all(
+        &self,
+        application_id: RecordId,
+        borrower: &Borrower,
+        application: &Application,
+        purpose: Purpose,
+    ) -> Result<Given, FlowError> {
+        let home = &self.home;
+        let mut random = [0; 10];
+        home.entropy.fill(&mut random)?;
+        let salt = Secret::<32>::random(&*home.entropy)?;
+        let query = Query {
+            id: QueryId::fresh(home.clock.now(), random),
+            purpose,
+            commitment: commitment(&salt, borrower, application),
+            borrower,
+            salt,
+            seed: Secret::random(&*home.entropy)?,
+        };
+        let parts = self.prepare(&query).await?;
+        self.log(&query, &parts).await?;
+        let views = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
+        let answer = self.conclude(&query, &views);
+        self.keep(application_id, &answer).await
+    }
+
+    async fn prepare(&self, query: &Query<'_>) -> Result<Vec<Part>, FlowError> {
+        let input = |identifier: &'_ Option<crate::domain::Identifier>| {
+            identifier
+                .as_ref()
+                .map(|identifier| identifier.canonical().to_owned())
+        };
+        let national = input(&query.borrower.national);
+        let phone = input(&query.borrower.phone);
+        let slot = |text: &'_ Option<String>| match text {
+            Some(text) => Input::Present(text.as_bytes()),
+            None => Input::Missing,
+        };
+        let inputs = HashedInputs::hash(&[slot(&national), slot(&phone)])?;
+        let mut parts = Vec::new();
+        for peer in self.home.asked() {
+            let seed = query.batch_seed(&peer.id);
+            let prepared = self.asker.prepare(Arc::clone(&peer), &inputs, &seed).await;
+            parts.push((peer, prepared.map_err(|error| error.to_string())));
+        }
+        Ok(parts)
+    }
+
+    /// The query is durable, with what opens it later, before the first peer hears of it.
+    async fn log(&self, query: &Query<'_>, parts: &[Part]) -> Result<(), FlowError> {
+        let asked: Vec<&Prepared> = parts
+            .iter()
+            .filter_map(|(_, part)| part.as_ref().ok())
+            .collect();
+        let roots: Vec<[u8; 32]> = asked
+            .iter()
+            .map(|prepared| batch_root(prepared.pending.elements()))
+            .collect();
+        let event = AuditEvent::Asked {
+            query: query.id,
+            purpose: query.purpose,
+            commitment: query.commitment,
+            batches: roots_digest(&roots),
+            peers: u32::try_from(asked.len()).unwrap_or(u32::MAX),
+        };
+        let opening = [query.salt.expose().as_slice(), query.seed.expose()].concat();
+        let key = self
+            .home
+            .vault
+            .row_key(Table::Query, query.id.0.as_bytes())
+            .to_vec();
+        self.ledger
+            .log(event, vec![(Table::Query, key, opening)])
+            .await
+    }
+
+    async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> PeerView {
+        let deadline = self.home.timing.peer_deadline;
+        let seen = match part {
+            Err(reason) => Seen::Silent { reason },
+            Ok(prepared) => {
+                let asking = self.asker.ask(prepared, query.purpose, query.commitment);
+                match timeout(deadline, asking).await {
+                    Ok(Ok(told)) => Seen::Answered {
+                        national: told.national,
+                        phone: told.phone,
+                        as_of: told.as_of,
+                    },
+                    Ok(Err(error)) => Seen::Silent {
+                        reason: error.to_string(),
+                    },
+                    Err(_) => Seen::Silent {
+                        reason: format!("no answer within {} ms", deadline.as_millis()),
+                    },
+                }
+            }
+        };
+        PeerView {
+            member: peer.id.clone(),
+            lender_group: peer.lender_group.clone(),
+            role: peer.role,
+            weight: peer.weight,
+            seen,
+        }
+    }
+
+    fn conclude(&self, query: &Query<'_>, views: &[PeerView]) -> Answer {
+        let home = &self.home;
+        let now = home.clock.now();
+        let context = AskerContext {
+            lender_group: home.lender_group(),
+        };
+        risk::conclude(&home.policy, &context, views, now).into_answer(query.id, now)
+    }
+
+    async fn keep(&self, application: RecordId, answer: &Answer) -> Result<Given, FlowError> {
+        let given = Given {
+            query: answer.query_id,
+            application,
+            outcome: answer.outcome.word().to_owned(),
+            json: answer_json(answer).to_string(),
+        };
+        let key = self
+            .home
+            .vault
+            .row_key(Table::Answer, given.query.0.as_bytes());
+        let mut draft = Draft::default();
+        draft.put(Table::Answer, &key, 0, given.encode());
+        draft.commit(&self.home.vault).await?;
+        Ok(given)
+    }
+
+    /// An answer given earlier.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] where there is none with this id.
+    pub async fn fetch(&self, query: QueryId) -> Result<Given, FlowError> {
+        let key = self.home.vault.row_key(Table::Answer, query.0.as_bytes());
+        let row = self.home.vault.read(Table::Answer, &key).await?;
+        let row = row.ok_or(FlowError::NotFound { what: "answer" })?;
+        Given::decode(query, &row.bytes)
+    }
+}
+
+impl Given {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.application.0.as_bytes().to_vec();
+        bytes.extend_from_slice(self.outcome.as_bytes());
+        bytes.push(b'\n');
+        bytes.extend_from_slice(self.json.as_bytes());
+        bytes
+    }
+
+    fn decode(query: QueryId, bytes: &[u8]) -> Result<Self, FlowError> {
+        let unreadable = || FlowError::Unreadable { what: "answer" };
+        let (id, rest) = bytes.split_first_chunk::<16>().ok_or_else(unreadable)?;
+        let text = std::str::from_utf8(rest).map_err(|_| unreadable())?;
+        let (outcome, json) = text.split_once('\n').ok_or_else(unreadable)?;
+        Ok(Self {
+            query,
+            application: RecordId(uuid::Uuid::from_bytes(*id)),
+            outcome: outcome.to_owned(),
+            json: json.to_owned(),
+        })
+    }
+}
+
+/// Salted commitment to borrower and consent reference: what every peer logs.
+fn commitment(salt: &Secret<32>, borrower: &Borrower, application: &Application) -> [u8; 32] {
+    let mut opened = salt.expose().to_vec();
+    for identifier in [&borrower.national, &borrower.phone] {
+        let canonical = identifier
+            .as_ref()
+            .map_or("", |identifier| identifier.canonical());
+        opened.extend_from_slice(&sha256(canonical.as_bytes()));
+    }
+    opened.extend_from_slice(&application.consent_ref.unwrap_or([0; 32]));
+    sha256(&opened)
+}

@@ -1,0 +1,299 @@
+//! The member's own book: records filed, found and taken back.
+
+use std::collections::BTreeSet;
+
+use super::draft::Draft;
+use super::{FlowError, retry_conflicts};
+use crate::domain::{
+    Borrower, Identifier, Record, RecordId, RetractionReason, Timestamp, Verdict, merge,
+};
+use crate::formats::jsonl;
+use crate::limits::STORE_BATCH_ROWS_MAX;
+use crate::store::{Scan, Table, Vault};
+
+/// Bytes of a borrower's part of an index key.
+const BORROWER_KEY_BYTES: usize = 16;
+
+/// Rows that filing one record can touch: itself, and index, identity and marker per identifier, for the
+/// identifiers of the version before and of the new one.
+const ROWS_PER_RECORD_MAX: usize = 1 + 3 * 2 * 2;
+
+/// What became of a record that was filed.
+pub type Filed = Result<Verdict, FlowError>;
+
+/// The member's own records, sealed in the store.
+#[derive(Debug, Clone)]
+pub struct Book {
+    vault: Vault,
+}
+
+/// The prefix under which a borrower's records are indexed.
+fn borrower_prefix(vault: &Vault, canonical: &str) -> Vec<u8> {
+    let mut key = vault
+        .row_key(Table::Borrower, canonical.as_bytes())
+        .to_vec();
+    key.truncate(BORROWER_KEY_BYTES);
+    key
+}
+
+fn identifiers(borrower: &Borrower) -> impl Iterator<Item = &Identifier> {
+    borrower.national.iter().chain(borrower.phone.iter())
+}
+
+impl Book {
+    /// The book in this vault.
+    #[must_use]
+    pub fn new(vault: Vault) -> Self {
+        Self { vault }
+    }
+
+    /// Files records in order: each is checked against the version held, and what is accepted is durable
+    /// and marked for publication when this returns. One verdict or refusal per record.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the store failed; records before the failure may have been filed, and
+    /// filing them again changes nothing.
+    pub async fn file(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
+        let mut filed = Vec::with_capacity(records.len());
+        for chunk in records.chunks(STORE_BATCH_ROWS_MAX / (2 * ROWS_PER_RECORD_MAX)) {
+            filed.extend(retry_conflicts(async || self.file_chunk(chunk).await).await?);
+        }
+        Ok(filed)
+    }
+
+    /// Files one record together with rows that must appear with it.
+    ///
+    /// # Errors
+    /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store failed.
+    pub(super) async fn file_with(
+        &self,
+        record: &Record,
+        also: &[(Table, Vec<u8>, Vec<u8>)],
+    ) -> Result<Verdict, FlowError> {
+        retry_conflicts(async || {
+            let mut draft = Draft::default();
+            let verdict = self.stage(record, &mut draft).await?;
+            for (table, key, plain) in also {
+                let revision = self
+                    .vault
+                    .read(*table, key)
+                    .await?
+                    .map_or(0, |row| row.revision);
+                draft.put(*table, key, revision, plain.clone());
+            }
+            draft.commit(&self.vault).await?;
+            Ok(verdict)
+        })
+        .await
+    }
+
+    /// What filing these records would come to; writes nothing.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the store failed.
+    pub async fn rehearse(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
+        let mut draft = Draft::default();
+        let mut filed = Vec::with_capacity(records.len());
+        for record in records {
+            filed.push(keep_store_errors(self.stage(record, &mut draft).await)?);
+        }
+        Ok(filed)
+    }
+
+    async fn file_chunk(&self, chunk: &[Record]) -> Result<Vec<Filed>, FlowError> {
+        let mut draft = Draft::default();
+        let mut filed = Vec::with_capacity(chunk.len());
+        for record in chunk {
+            filed.push(keep_store_errors(self.stage(record, &mut draft).await)?);
+        }
+        draft.commit(&self.vault).await?;
+        Ok(filed)
+    }
+
+    async fn stage(&self, record: &Record, draft: &mut Draft) -> Result<Verdict, FlowError> {
+        let key = self.record_key(record.head.record_id);
+        let row = self.vault.read(Table::Record, &key).await?;
+        let revision = row.as_ref().map_or(0, |row| row.revision);
+        let held = match draft.staged(Table::Record, &key) {
+            Some(staged) => staged.map(decode).transpose()?,
+            None => row.map(|row| decode(&row.bytes)).transpose()?,
+        };
+        record.check(held.as_ref())?;
+        let verdict = merge(held.as_ref(), record)?;
+        if !verdict.is_change() {
+            return Ok(verdict);
+        }
+        draft.put(
+            Table::Record,
+            &key,
+            revision,
+            jsonl::to_line(record).into_bytes(),
+        );
+        let now: BTreeSet<&str> = identifiers(&record.borrower)
+            .map(Identifier::canonical)
+            .collect();
+        let before: BTreeSet<&str> = held
+            .iter()
+            .flat_map(|held| identifiers(&held.borrower))
+            .map(Identifier::canonical)
+            .collect();
+        for canonical in &now {
+            self.stage_put(
+                draft,
+                Table::Borrower,
+                self.index_key(canonical, &key),
+                &key,
+            )
+            .await?;
+            let identity = self.vault.row_key(Table::Identity, canonical.as_bytes());
+            self.stage_put(
+                draft,
+                Table::Identity,
+                identity.to_vec(),
+                canonical.as_bytes(),
+            )
+            .await?;
+        }
+        for canonical in before.difference(&now) {
+            let index = self.index_key(canonical, &key);
+            let held = self.vault.read(Table::Borrower, &index).await?;
+            draft.delete(Table::Borrower, &index, held.map_or(0, |row| row.revision));
+        }
+        for canonical in now.union(&before) {
+            self.stage_marker(draft, canonical).await?;
+        }
+        Ok(verdict)
+    }
+
+    /// Stages a row whose content never changes, unless it is there.
+    async fn stage_put(
+        &self,
+        draft: &mut Draft,
+        table: Table,
+        key: Vec<u8>,
+        plain: &[u8],
+    ) -> Result<(), FlowError> {
+        if draft.staged(table, &key).is_none() && self.vault.read(table, &key).await?.is_none() {
+            draft.put(table, &key, 0, plain.to_vec());
+        }
+        Ok(())
+    }
+
+    async fn stage_marker(&self, draft: &mut Draft, canonical: &str) -> Result<(), FlowError> {
+        let key = self.vault.row_key(Table::Unpublished, canonical.as_bytes());
+        if draft.staged(Table::Unpublished, &key).is_none() {
+            let held = self.vault.read(Table::Unpublished, &key).await?;
+            let revision = held.map_or(0, |row| row.revision);
+            draft.put(
+                Table::Unpublished,
+                &key,
+                revision,
+                canonical.as_bytes().to_vec(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The newest version of a record.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where it cannot be read back.
+    pub async fn find(&self, id: RecordId) -> Result<Option<Record>, FlowError> {
+        let row = self.vault.read(Table::Record, &self.record_key(id)).await?;
+        row.map(|row| decode(&row.bytes)).transpose()
+    }
+
+    /// The newest versions of every record of the borrower with this canonical identifier.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where they cannot be read back.
+    pub async fn records_of(&self, canonical: &str) -> Result<Vec<Record>, FlowError> {
+        let prefix = borrower_prefix(&self.vault, canonical);
+        let mut records = Vec::new();
+        let mut after = None;
+        loop {
+            let scan = Scan {
+                prefix: prefix.clone(),
+                after,
+                limit: STORE_BATCH_ROWS_MAX,
+            };
+            let page = self.vault.scan(Table::Borrower, &scan).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(records);
+            };
+            after = Some(last.clone());
+            for (_, row) in &page {
+                let held = self.vault.read(Table::Record, &row.bytes).await?;
+                records.extend(held.map(|row| decode(&row.bytes)).transpose()?);
+            }
+        }
+    }
+
+    /// The next page of the book, in the order of the store's keys, and where the page after it begins.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where it cannot be read back.
+    pub async fn page(
+        &self,
+        after: Option<Vec<u8>>,
+    ) -> Result<(Vec<Record>, Option<Vec<u8>>), FlowError> {
+        let scan = Scan {
+            prefix: Vec::new(),
+            after,
+            limit: STORE_BATCH_ROWS_MAX,
+        };
+        let page = self.vault.scan(Table::Record, &scan).await?;
+        let next = page.last().map(|(key, _)| key.clone());
+        let records = page
+            .iter()
+            .map(|(_, row)| decode(&row.bytes))
+            .collect::<Result<_, _>>()?;
+        Ok((records, next))
+    }
+
+    /// Retracts a record: its next version takes it back.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] where there is no such record; as [`Book::file`] otherwise.
+    pub async fn retract(
+        &self,
+        id: RecordId,
+        reason: RetractionReason,
+        now: Timestamp,
+    ) -> Result<Record, FlowError> {
+        let held = self
+            .find(id)
+            .await?
+            .ok_or(FlowError::NotFound { what: "record" })?;
+        if held.is_retracted() {
+            return Ok(held);
+        }
+        let next = held.retracted(reason, now);
+        self.file_with(&next, &[]).await?;
+        Ok(next)
+    }
+
+    fn record_key(&self, id: RecordId) -> Vec<u8> {
+        self.vault.row_key(Table::Record, id.0.as_bytes()).to_vec()
+    }
+
+    fn index_key(&self, canonical: &str, record_key: &[u8]) -> Vec<u8> {
+        [
+            borrower_prefix(&self.vault, canonical).as_slice(),
+            record_key,
+        ]
+        .concat()
+    }
+}
+
+fn keep_store_errors(result: Result<Verdict, FlowError>) -> Result<Filed, FlowError> {
+    match result {
+        Err(error) if error.is_store() => Err(error),
+        other => Ok(other),
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Record, FlowError> {
+    let line = std::str::from_utf8(bytes).map_err(|_| FlowError::Unreadable { what: "record" })?;
+    jsonl::from_line(line).map_err(|_| FlowError::Unreadable { what: "record" })
+}

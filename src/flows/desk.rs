@@ -1,0 +1,355 @@
+//! The lender's desk: apply, sign, pay out, give up, close. Each step is durable and published before the
+//! next may rest on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::home::Home;
+use super::promise::{Promise, Promises};
+use super::steps::{first, paid_out, signed_amount, successor};
+use super::{Assessor, Book, FlowError, Given, Publisher};
+use crate::crypto::sha256;
+use crate::domain::{
+    Application, ApplicationKind, ApplicationOutcome, Body, Borrower, Channel, Hold, HoldState,
+    Money, Product, Purpose, QueryId, Record, RecordId, RetractionReason, Timestamp,
+};
+
+/// What an applicant asks for.
+#[derive(Debug)]
+pub struct NewApplication {
+    /// Who applies; the national identity is required.
+    pub borrower: Borrower,
+    /// Hard (application) or soft (offer).
+    pub kind: ApplicationKind,
+    /// Why the peers are asked.
+    pub purpose: Purpose,
+    /// Product applied for.
+    pub product: Product,
+    /// Amount applied for, if known.
+    pub amount: Option<Money>,
+    /// Term applied for in days, if known.
+    pub term_days: Option<u16>,
+    /// The member's own reference to the consent.
+    pub consent_reference: String,
+}
+
+/// A contract that was signed.
+#[derive(Debug, Clone)]
+pub struct NewHold {
+    /// The application that it follows.
+    pub application: RecordId,
+    /// Amount signed; `None` takes the amount applied for.
+    pub amount_minor: Option<i64>,
+    /// Life of the hold.
+    pub life: Duration,
+}
+
+/// A record that a step left behind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// Its newest version.
+    pub record: Record,
+}
+
+/// The steps of lending, in their order.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    home: Arc<Home>,
+    book: Book,
+    promises: Promises,
+    publisher: Publisher,
+    assessor: Assessor,
+}
+
+impl Desk {
+    /// The desk over this book.
+    #[must_use]
+    pub fn new(home: Arc<Home>, book: Book, publisher: Publisher, assessor: Assessor) -> Self {
+        let promises = Promises::new(home.vault.clone(), book.clone());
+        Self {
+            home,
+            book,
+            promises,
+            publisher,
+            assessor,
+        }
+    }
+
+    /// The member's book.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Writes an application, publishes it, and asks every peer about the borrower.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPublished`] where it could not be published (then nothing was asked),
+    /// [`FlowError::IdempotencyKeyReused`], or as [`Assessor::ask_all`].
+    pub async fn assess(&self, key: &str, wanted: &NewApplication) -> Result<Given, FlowError> {
+        if wanted.borrower.national.is_none() {
+            return Err(FlowError::NotPossible(
+                "an application needs a national identity: a phone number alone is a weak key"
+                    .to_owned(),
+            ));
+        }
+        let digest = wanted.digest();
+        let (record, answered) = match self.promises.find("assess", key, digest).await? {
+            Some(promise) => (
+                self.require(promise.record, "application").await?,
+                promise.query,
+            ),
+            None => (self.apply(key, digest, wanted).await?, None),
+        };
+        if let Some(query) = answered {
+            return self.assessor.fetch(query).await;
+        }
+        let given = self.ask(&record, wanted.purpose).await?;
+        self.promises.fulfil("assess", key, digest, &given).await?;
+        Ok(given)
+    }
+
+    /// Asks again about an application; nothing new is written into the book.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] where there is no such application; as [`Desk::assess`] otherwise.
+    pub async fn recheck(&self, key: &str, application: RecordId) -> Result<Given, FlowError> {
+        let digest = sha256(application.0.as_bytes());
+        if let Some(Promise {
+            query: Some(query), ..
+        }) = self.promises.find("recheck", key, digest).await?
+        {
+            return self.assessor.fetch(query).await;
+        }
+        let record = self.require(application, "application").await?;
+        let given = self.ask(&record, Purpose::PreFundingRecheck).await?;
+        self.promises.fulfil("recheck", key, digest, &given).await?;
+        Ok(given)
+    }
+
+    /// An answer given earlier.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] where there is none.
+    pub async fn fetch(&self, query: QueryId) -> Result<Given, FlowError> {
+        self.assessor.fetch(query).await
+    }
+
+    /// Files records that the member furnishes, and publishes them in the background.
+    ///
+    /// # Errors
+    /// As [`Book::file`].
+    pub async fn furnish(&self, records: &[Record]) -> Result<Vec<super::Filed>, FlowError> {
+        let filed = self.book.file(records).await?;
+        self.publisher.nudge();
+        Ok(filed)
+    }
+
+    /// Records a signed contract and publishes it before it returns.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the application is closed or names no amount.
+    pub async fn hold(&self, key: &str, wanted: &NewHold) -> Result<Applied, FlowError> {
+        let digest = sha256(format!("{wanted:?}").as_bytes());
+        if let Some(promise) = self.promises.find("hold", key, digest).await? {
+            return self
+                .published(self.require(promise.record, "hold").await?)
+                .await;
+        }
+        let applied = self.require(wanted.application, "application").await?;
+        let Body::Application(application) = &applied.body else {
+            return Err(FlowError::NotFound {
+                what: "application",
+            });
+        };
+        if !application.is_undecided() {
+            let outcome = application.outcome.word();
+            return Err(FlowError::NotPossible(format!(
+                "the application is {outcome} already"
+            )));
+        }
+        let amount = signed_amount(wanted, application)?;
+        let now = self.home.clock.now();
+        let hold = Hold {
+            application: Some(wanted.application),
+            lender_group: None,
+            amount,
+            signed_at: now,
+            expires_at: now.plus(wanted.life),
+            state: HoldState::Live,
+        };
+        let record = self.record(applied.borrower.clone(), Body::Hold(hold), now)?;
+        self.promises.file("hold", key, digest, &record).await?;
+        self.published(record).await
+    }
+
+    /// Gives a live hold up.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the hold is not live.
+    pub async fn release(&self, hold: RecordId) -> Result<Applied, FlowError> {
+        let held = self.require(hold, "hold").await?;
+        let Body::Hold(body) = &held.body else {
+            return Err(FlowError::NotFound { what: "hold" });
+        };
+        if body.state == HoldState::Released {
+            return self.published(held).await;
+        }
+        let released = Hold {
+            state: HoldState::Released,
+            ..body.clone()
+        };
+        self.supersede(&held, Body::Hold(released)).await
+    }
+
+    /// Turns a live hold into the loan that was paid out.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the hold is not live.
+    pub async fn convert(
+        &self,
+        key: &str,
+        hold: RecordId,
+        account_reference: &str,
+    ) -> Result<Applied, FlowError> {
+        let digest = sha256(format!("{hold} {account_reference}").as_bytes());
+        let held = self.require(hold, "hold").await?;
+        let Body::Hold(body) = &held.body else {
+            return Err(FlowError::NotFound { what: "hold" });
+        };
+        let loan = match self.promises.find("convert", key, digest).await? {
+            Some(promise) => self.require(promise.record, "loan").await?,
+            None => {
+                if body.state != HoldState::Live {
+                    return Err(FlowError::NotPossible("the hold is not live".to_owned()));
+                }
+                let application = match body.application {
+                    Some(id) => self.book.find(id).await?,
+                    None => None,
+                };
+                let now = self.home.clock.now();
+                let loan = paid_out(body, application.as_ref(), account_reference, now);
+                let record = self.record(held.borrower.clone(), Body::Loan(loan), now)?;
+                self.promises.file("convert", key, digest, &record).await?;
+                record
+            }
+        };
+        let converted = HoldState::Converted {
+            loan: loan.head.record_id,
+        };
+        if body.state != converted {
+            let next = Hold {
+                state: converted,
+                ..body.clone()
+            };
+            self.supersede(&held, Body::Hold(next)).await?;
+        }
+        self.published(loan).await
+    }
+
+    /// Closes an application with its outcome.
+    ///
+    /// # Errors
+    /// [`FlowError::Record`] where the state graph forbids it.
+    pub async fn close(
+        &self,
+        application: RecordId,
+        outcome: ApplicationOutcome,
+    ) -> Result<Applied, FlowError> {
+        let held = self.require(application, "application").await?;
+        let Body::Application(body) = &held.body else {
+            return Err(FlowError::NotFound {
+                what: "application",
+            });
+        };
+        if body.outcome == outcome {
+            return self.published(held).await;
+        }
+        let outcome_at = Some(self.home.clock.now());
+        let closed = Application {
+            outcome,
+            outcome_at,
+            ..body.clone()
+        };
+        self.supersede(&held, Body::Application(closed)).await
+    }
+
+    /// Takes a record back and publishes that.
+    ///
+    /// # Errors
+    /// As [`Book::retract`].
+    pub async fn retract(
+        &self,
+        record: RecordId,
+        reason: RetractionReason,
+    ) -> Result<Applied, FlowError> {
+        let retracted = self
+            .book
+            .retract(record, reason, self.home.clock.now())
+            .await?;
+        self.published(retracted).await
+    }
+
+    async fn apply(
+        &self,
+        key: &str,
+        digest: [u8; 32],
+        wanted: &NewApplication,
+    ) -> Result<Record, FlowError> {
+        let now = self.home.clock.now();
+        let application = Application {
+            kind: wanted.kind,
+            lender_group: None,
+            purpose: wanted.purpose,
+            product: wanted.product,
+            amount: wanted.amount,
+            term_days: wanted.term_days,
+            channel: Channel::Online,
+            at: now,
+            outcome: ApplicationOutcome::Pending,
+            outcome_at: None,
+            consent_ref: Some(sha256(wanted.consent_reference.as_bytes())),
+        };
+        let record = self.record(wanted.borrower.clone(), Body::Application(application), now)?;
+        self.promises.file("assess", key, digest, &record).await?;
+        Ok(record)
+    }
+
+    /// Publish before query: only what is in every own feed lets the first peer be asked.
+    async fn ask(&self, record: &Record, purpose: Purpose) -> Result<Given, FlowError> {
+        self.publisher.publish(&record.borrower).await?;
+        let Body::Application(application) = &record.body else {
+            return Err(FlowError::NotFound {
+                what: "application",
+            });
+        };
+        let id = record.head.record_id;
+        self.assessor
+            .ask_all(id, &record.borrower, application, purpose)
+            .await
+    }
+
+    async fn supersede(&self, held: &Record, body: Body) -> Result<Applied, FlowError> {
+        let next = successor(held, body, self.home.clock.now());
+        self.book.file_with(&next, &[]).await?;
+        self.published(next).await
+    }
+
+    async fn published(&self, record: Record) -> Result<Applied, FlowError> {
+        self.publisher.publish(&record.borrower).await?;
+        Ok(Applied { record })
+    }
+
+    async fn require(&self, id: RecordId, what: &'static str) -> Result<Record, FlowError> {
+        self.book
+            .find(id)
+            .await?
+            .ok_or(FlowError::NotFound { what })
+    }
+
+    fn record(&self, borrower: Borrower, body: Body, now: Timestamp) -> Result<Record, FlowError> {
+        let mut random = [0; 10];
+        self.home.entropy.fill(&mut random)?;
+        Ok(first(RecordId::fresh(now, random), borrower, body, now))
+    }
+}

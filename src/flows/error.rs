@@ -1,0 +1,152 @@
+//! Why a flow did not come to its end.
+
+use std::time::Duration;
+
+use crate::crypto::oprf::OprfError;
+use crate::domain::{Epoch, RecordError, Timestamp};
+use crate::env::EntropyUnavailable;
+use crate::membership::StatementError;
+use crate::merkle::LogFault;
+use crate::protocol::answer::AnswerError;
+use crate::protocol::feed::FeedFault;
+use crate::protocol::leaf::LeafFault;
+use crate::protocol::mirror::MirrorFault;
+use crate::protocol::quota::{OverBudget, QuotaRowDamaged};
+use crate::store::StoreError;
+use crate::wire::Malformed;
+
+/// How often a commit that lost a race is tried again before the caller hears of it.
+const CONFLICT_RETRIES: u32 = 32;
+
+/// Why a flow did not come to its end, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FlowError {
+    /// The store failed, or a row changed since it was read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record was refused.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A message or field was not as its contract asks.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Elements, keys or proofs were not sound.
+    #[error(transparent)]
+    Oprf(#[from] OprfError),
+    /// The member's quota is spent.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// A permitted evaluation could not be done.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// An own feed cannot take what it should.
+    #[error(transparent)]
+    Feed(#[from] FeedFault),
+    /// A leaf is not what its tag says.
+    #[error(transparent)]
+    Leaf(#[from] LeafFault),
+    /// The quota ledger is damaged.
+    #[error(transparent)]
+    Quota(#[from] QuotaRowDamaged),
+    /// A peer's feed does not hold together.
+    #[error(transparent)]
+    Mirror(#[from] MirrorFault),
+    /// A key statement is forged or contradicts an earlier one.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A Merkle log or a checkpoint does not hold together.
+    #[error(transparent)]
+    Log(#[from] LogFault),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyUnavailable),
+    /// There is no such thing.
+    #[error("no such {what}: check the id")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// What is stored cannot be read.
+    #[error(
+        "a stored {what} cannot be read: run `creditmesh node verify` and restore from a backup"
+    )]
+    Unreadable {
+        /// What was read.
+        what: &'static str,
+    },
+    /// The key epoch is not live.
+    #[error("key epoch {epoch} is not live here: fetch the current epochs with Describe")]
+    EpochNotLive {
+        /// The epoch asked for.
+        epoch: Epoch,
+    },
+    /// The feed asked for is not open yet.
+    #[error("the feed of epoch {epoch} is not open yet: try again in a few seconds")]
+    FeedNotOpen {
+        /// The epoch asked for.
+        epoch: Epoch,
+    },
+    /// The purpose is not granted to the member.
+    #[error("purpose {purpose} is not granted to member {member}: ask the administrators")]
+    PurposeNotGranted {
+        /// The purpose asked for.
+        purpose: &'static str,
+        /// The member that asked.
+        member: String,
+    },
+    /// A request id was used before for other elements.
+    #[error("request id was used before with other elements: choose a fresh one")]
+    RequestIdReused,
+    /// An idempotency key was used before for another request.
+    #[error("idempotency key was used before for another request: choose a fresh one")]
+    IdempotencyKeyReused,
+    /// The request cannot be done in the state that things are in.
+    #[error("{0}")]
+    NotPossible(String),
+    /// Something could not be published, so nothing may be asked.
+    #[error("not published, so no peer was asked: {0}")]
+    NotPublished(String),
+    /// The node is shutting down.
+    #[error("the node is shutting down: try again when it is back")]
+    ShuttingDown,
+    /// The member list has run out.
+    #[error("the member list ran out at {since}: fetch a newer one from the administrators")]
+    ListExpired {
+        /// When it ran out.
+        since: Timestamp,
+    },
+}
+
+impl FlowError {
+    /// Whether the store is at fault, rather than what was asked.
+    #[must_use]
+    pub fn is_store(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_) | Self::Unreadable { .. } | Self::Quota(_)
+        )
+    }
+
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict { .. }))
+    }
+}
+
+/// Runs `attempt` again while it loses races for rows that others write.
+///
+/// # Errors
+/// The error of the last attempt.
+pub async fn retry_conflicts<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, FlowError>,
+) -> Result<T, FlowError> {
+    for round in 0..CONFLICT_RETRIES {
+        match attempt().await {
+            Err(error) if error.is_conflict() => {
+                tokio::time::sleep(Duration::from_millis(u64::from(round.min(8)))).await;
+            }
+            settled => return settled,
+        }
+    }
+    attempt().await
+}

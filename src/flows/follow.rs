@@ -1,0 +1,127 @@
+//! Keeping mirrors current: one stream per peer and live epoch, taken up again whenever it breaks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::home::Home;
+use super::question::Asker;
+use super::{FlowError, Mirrors, PeerKeys};
+use crate::domain::{Epoch, MemberId};
+use crate::limits::{FOLLOW_BACKOFF_MAX, FOLLOW_LOOK};
+
+/// What is wrong with each peer, in words.
+pub type Troubles = BTreeMap<MemberId, String>;
+
+/// Follows every peer's feeds.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    asker: Asker,
+    troubles: Arc<Mutex<Troubles>>,
+}
+
+impl Follower {
+    /// Follows into these mirrors.
+    #[must_use]
+    pub fn new(home: Arc<Home>, keys: Arc<PeerKeys>, mirrors: Arc<Mirrors>) -> Self {
+        Self {
+            asker: Asker {
+                home,
+                keys,
+                mirrors,
+            },
+            troubles: Arc::default(),
+        }
+    }
+
+    /// What is wrong with each peer right now.
+    #[must_use]
+    pub fn troubles(&self) -> Troubles {
+        self.troubles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Follows every active peer in every live epoch; ends only when dropped.
+    pub async fn run(self) {
+        let mut streams = JoinSet::new();
+        let mut running = BTreeMap::new();
+        loop {
+            let wanted = self.wanted();
+            running.retain(|pair, stream: &mut tokio::task::AbortHandle| {
+                let kept = wanted.contains(pair) && !stream.is_finished();
+                if !kept {
+                    stream.abort();
+                }
+                kept
+            });
+            for pair in wanted {
+                running.entry(pair.clone()).or_insert_with(|| {
+                    let follower = self.clone();
+                    streams.spawn(async move { follower.keep_following(pair.0, pair.1).await })
+                });
+            }
+            while streams.try_join_next().is_some() {}
+            sleep(FOLLOW_LOOK).await;
+        }
+    }
+
+    fn wanted(&self) -> Vec<(MemberId, Epoch)> {
+        let home = &self.asker.home;
+        let live = home.calendar.served(home.clock.now());
+        let peers = home.asked();
+        let pairs = peers
+            .iter()
+            .flat_map(|peer| live.iter().map(|epoch| (peer.id.clone(), *epoch)));
+        pairs.collect()
+    }
+
+    async fn keep_following(&self, peer: MemberId, epoch: Epoch) {
+        let mut pause = self.asker.home.timing.follow_backoff;
+        loop {
+            let first = self.asker.home.timing.follow_backoff;
+            let outcome = self.follow_once(&peer, epoch, &mut pause).await;
+            let why = match outcome {
+                Ok(()) => "the stream ended; it is taken up again".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            tracing::debug!(%peer, %epoch, %why, "mirror stream ended");
+            self.note(&peer, Some(why));
+            sleep(pause).await;
+            pause = (pause * 2).clamp(first, FOLLOW_BACKOFF_MAX);
+        }
+    }
+
+    async fn follow_once(
+        &self,
+        id: &MemberId,
+        epoch: Epoch,
+        pause: &mut Duration,
+    ) -> Result<(), FlowError> {
+        let peer = self
+            .asker
+            .home
+            .peer(id)
+            .ok_or(FlowError::NotFound { what: "peer" })?;
+        self.asker.describe(&peer).await?;
+        let first = self.asker.home.timing.follow_backoff;
+        self.asker
+            .follow(&peer, epoch, || {
+                *pause = first;
+                self.note(id, None);
+            })
+            .await
+    }
+
+    fn note(&self, peer: &MemberId, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(why) => troubles.insert(peer.clone(), why),
+            None => troubles.remove(peer),
+        };
+    }
+}

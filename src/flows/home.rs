@@ -1,0 +1,172 @@
+//! Everything that belongs to this node and to no peer: who it is, its keys and store, its time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::FlowError;
+use crate::crypto::IdentityKey;
+use crate::domain::{
+    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, SummaryTerms, summarize,
+};
+use crate::env::{Clock, Entropy};
+use crate::limits::{NONCE_BYTES, SUMMARY_BYTES};
+use crate::membership::{Calendar, Member};
+use crate::merkle::{Checkpoint, Frontier, SignedNote};
+use crate::net::{Peers, TrustHandle};
+use crate::protocol::feed::FeedId;
+use crate::risk::Policy;
+use crate::store::Vault;
+
+/// Spans of waiting, all real time.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a publication waits for others to share its group; at most 50 ms.
+    pub group_interval: Duration,
+    /// How long one peer may take to answer before it counts as silent.
+    pub peer_deadline: Duration,
+    /// First pause before a broken stream is taken up again; doubles up to a minute.
+    pub follow_backoff: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            group_interval: Duration::from_millis(20),
+            peer_deadline: Duration::from_millis(1_500),
+            follow_backoff: Duration::from_millis(200),
+        }
+    }
+}
+
+/// This node's own side of everything.
+#[derive(Debug)]
+pub struct Home {
+    /// Who this node is.
+    pub member: MemberId,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The sealed store.
+    pub vault: Vault,
+    /// The member list in force.
+    pub trust: TrustHandle,
+    /// The key that signs what this member says.
+    pub identity: IdentityKey,
+    /// The way to peers, one line each.
+    pub peers: Peers,
+    /// Key epochs of the network.
+    pub calendar: Calendar,
+    /// Thresholds of the flags.
+    pub policy: Policy,
+    /// The network's exposure bands.
+    pub bands: Bands,
+    /// Spans of waiting.
+    pub timing: Timing,
+}
+
+impl Home {
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &NetworkId {
+        self.trust.root().network()
+    }
+
+    /// This node's own feed of a level and epoch.
+    #[must_use]
+    pub fn feed(&self, level: Level, epoch: Epoch) -> FeedId {
+        FeedId {
+            member: self.member.clone(),
+            level,
+            epoch,
+        }
+    }
+
+    /// This member's entry in the list in force; `None` where it is not (any more) in it.
+    #[must_use]
+    pub fn own_entry(&self) -> Option<Arc<Member>> {
+        let roster = self.trust.roster();
+        roster.member(&self.member).cloned().map(Arc::new)
+    }
+
+    /// The level under which this member is evaluated.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.own_entry().map_or(Level::Defaults, |own| own.level)
+    }
+
+    /// The economic lender that this member belongs to.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the member is not in the list in force.
+    pub fn lender_group(&self) -> Result<LenderGroup, FlowError> {
+        let own = self.own_entry().ok_or_else(|| {
+            FlowError::NotPossible("this member is not in the member list in force".to_owned())
+        })?;
+        Ok(own.lender_group.clone())
+    }
+
+    /// The encoded summary of records at a level, made now.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the member is not in the list in force.
+    pub fn summary_of(
+        &self,
+        records: &[Record],
+        level: Level,
+    ) -> Result<[u8; SUMMARY_BYTES], FlowError> {
+        let own_group = self.lender_group()?;
+        let terms = SummaryTerms {
+            level,
+            network: self.network(),
+            own_group: &own_group,
+            bands: &self.bands,
+            now: self.clock.now(),
+        };
+        Ok(summarize(records, &terms).summary.encode())
+    }
+
+    /// Every member that this node asks, in the order of their ids.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Arc<Member>> {
+        self.trust
+            .roster()
+            .peers_of(&self.member)
+            .cloned()
+            .map(Arc::new)
+            .collect()
+    }
+
+    /// An active peer by its id.
+    #[must_use]
+    pub fn peer(&self, id: &MemberId) -> Option<Arc<Member>> {
+        self.asked().into_iter().find(|peer| peer.id == *id)
+    }
+
+    /// The levels at which some other member is evaluated: each has a feed.
+    #[must_use]
+    pub fn levels_served(&self) -> BTreeSet<Level> {
+        self.asked().iter().map(|peer| peer.level).collect()
+    }
+
+    /// Signs the state of one of this node's logs.
+    ///
+    /// # Errors
+    /// [`FlowError::Log`] where the origin or the clock is not sound.
+    pub fn sign_checkpoint(&self, origin: &str, log: &Frontier) -> Result<String, FlowError> {
+        let now = self.clock.now();
+        let checkpoint = Checkpoint::new(origin, log.size(), log.root(), now)?;
+        Ok(checkpoint.sign(&self.identity)?.to_string())
+    }
+
+    /// A random nonce.
+    ///
+    /// # Errors
+    /// [`FlowError::Entropy`].
+    pub fn nonce(&self) -> Result<[u8; NONCE_BYTES], FlowError> {
+        let mut nonce = [0; NONCE_BYTES];
+        self.entropy.fill(&mut nonce)?;
+        Ok(nonce)
+    }
+}

@@ -1,0 +1,382 @@
+//! Quota and audit: every query is debited and logged durably before it is computed or asked, one commit
+//! for all requests that wait at the same moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::draft::Draft;
+use super::home::Home;
+use super::{FlowError, retry_conflicts};
+use crate::crypto::sha256;
+use crate::domain::{Epoch, Level, MemberId, Purpose, QueryId, Timestamp};
+use crate::limits::{ELEMENT_BYTES, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX};
+use crate::membership::VerifiedPeer;
+use crate::merkle::{self, Frontier, Tree};
+use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
+use crate::store::Table;
+
+/// What the audit log tells of one query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditEvent {
+    /// This node asked its peers.
+    Asked {
+        /// The query.
+        query: QueryId,
+        /// Why.
+        purpose: Purpose,
+        /// Commitment to borrower and consent reference, as sent.
+        commitment: [u8; 32],
+        /// SHA-256 over the batch roots of all peers asked.
+        batches: [u8; 32],
+        /// How many peers were asked.
+        peers: u32,
+    },
+    /// This node was asked.
+    Answered {
+        /// Who asked.
+        member: MemberId,
+        /// Under which level.
+        level: Level,
+        /// In which key epoch.
+        epoch: Epoch,
+        /// Why.
+        purpose: Purpose,
+        /// Commitment to borrower and consent reference, as received.
+        commitment: [u8; 32],
+        /// Merkle root over the blinded elements.
+        batch: [u8; 32],
+        /// Elements evaluated.
+        elements: u32,
+    },
+}
+
+impl AuditEvent {
+    /// The entry as a line of the audit log: `version at kind fields…`, separated by spaces.
+    #[must_use]
+    pub fn line(&self, at: Timestamp) -> String {
+        let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
+        match self {
+            Self::Asked {
+                query,
+                purpose,
+                commitment,
+                batches,
+                peers,
+            } => format!(
+                "1 {} asked {query} {purpose} {} {} {peers}",
+                at.unix_ms(),
+                hex(commitment),
+                hex(batches)
+            ),
+            Self::Answered {
+                member,
+                level,
+                epoch,
+                purpose,
+                commitment,
+                batch,
+                elements,
+            } => {
+                format!(
+                    "1 {} answered {member} {level} {epoch} {purpose} {} {} {elements}",
+                    at.unix_ms(),
+                    hex(commitment),
+                    hex(batch)
+                )
+            }
+        }
+    }
+}
+
+/// One evaluation to debit.
+#[derive(Debug, Clone)]
+struct Debit {
+    peer: VerifiedPeer,
+    epoch: Epoch,
+    request_id: [u8; 16],
+    batch: [u8; 32],
+    elements: u32,
+}
+
+#[derive(Debug)]
+struct Request {
+    event: AuditEvent,
+    debit: Option<Debit>,
+    rows: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    done: oneshot::Sender<Result<Option<QueryPermit>, FlowError>>,
+}
+
+/// The way to the one task that writes quota and audit rows.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    queue: mpsc::Sender<Request>,
+}
+
+impl Ledger {
+    /// The ledger, and its task to run.
+    #[must_use]
+    pub fn new(home: Arc<Home>) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, inbox) = mpsc::channel(LEDGER_QUEUE_MAX);
+        (Self { queue }, run(home, inbox))
+    }
+
+    /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request id that was
+    /// debited before with the same batch is permitted again without a debit.
+    ///
+    /// # Errors
+    /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], or the store's failure.
+    pub async fn debit(
+        &self,
+        peer: &VerifiedPeer,
+        request_id: [u8; 16],
+        event: AuditEvent,
+    ) -> Result<QueryPermit, FlowError> {
+        let AuditEvent::Answered {
+            epoch,
+            batch,
+            elements,
+            ..
+        } = event
+        else {
+            return Err(FlowError::NotPossible(
+                "only answers are debited".to_owned(),
+            ));
+        };
+        let debit = Debit {
+            peer: peer.clone(),
+            epoch,
+            request_id,
+            batch,
+            elements,
+        };
+        let permit = self.send(event, Some(debit), Vec::new()).await?;
+        permit.ok_or(FlowError::ShuttingDown)
+    }
+
+    /// Logs an event, together with rows that must be durable with it.
+    ///
+    /// # Errors
+    /// The store's failure: then the event must not happen.
+    pub async fn log(
+        &self,
+        event: AuditEvent,
+        rows: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), FlowError> {
+        self.send(event, None, rows).await.map(|_| ())
+    }
+
+    async fn send(
+        &self,
+        event: AuditEvent,
+        debit: Option<Debit>,
+        rows: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    ) -> Result<Option<QueryPermit>, FlowError> {
+        let (done, outcome) = oneshot::channel();
+        let request = Request {
+            event,
+            debit,
+            rows,
+            done,
+        };
+        self.queue
+            .send(request)
+            .await
+            .map_err(|_| FlowError::ShuttingDown)?;
+        outcome.await.map_err(|_| FlowError::ShuttingDown)?
+    }
+}
+
+async fn run(home: Arc<Home>, mut inbox: mpsc::Receiver<Request>) {
+    let mut group = Vec::with_capacity(LEDGER_GROUP_MAX);
+    while inbox.recv_many(&mut group, LEDGER_GROUP_MAX).await > 0 {
+        let outcomes = retry_conflicts(async || write_group(&home, &group).await).await;
+        let mut settled = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                let why = error.to_string();
+                let refuse = || {
+                    Err(FlowError::NotPossible(format!(
+                        "not logged, so not done: {why}"
+                    )))
+                };
+                group.iter().map(|_| refuse()).collect()
+            }
+        };
+        for (request, outcome) in group.drain(..).zip(settled.drain(..)) {
+            let _heard = request.done.send(outcome);
+        }
+    }
+}
+
+type Outcome = Result<Option<QueryPermit>, FlowError>;
+
+async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, FlowError> {
+    let mut draft = Draft::default();
+    let mut quotas = Quotas::default();
+    let mut log = AuditLog::read(home).await?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for request in group {
+        let outcome = match &request.debit {
+            None => Ok(None),
+            Some(debit) => quotas.spend(home, &mut draft, debit).await?,
+        };
+        let already = matches!(&outcome, Ok(Some((_, true))));
+        if outcome.is_ok() && !already {
+            log.append(home, &mut draft, &request.event)?;
+            for (table, key, plain) in &request.rows {
+                let held = home
+                    .vault
+                    .read(*table, key)
+                    .await?
+                    .map_or(0, |row| row.revision);
+                draft.put(*table, key, held, plain.clone());
+            }
+        }
+        outcomes.push(outcome.map(|permit| permit.map(|(permit, _)| permit)));
+    }
+    log.close(home, &mut draft)?;
+    draft.commit(&home.vault).await?;
+    Ok(outcomes)
+}
+
+/// Quota rows touched by one group.
+#[derive(Debug, Default)]
+struct Quotas {
+    rows: BTreeMap<Vec<u8>, (u64, QuotaRow)>,
+}
+
+impl Quotas {
+    /// Debits one evaluation; `true` beside the permit where the request had been debited before.
+    async fn spend(
+        &mut self,
+        home: &Home,
+        draft: &mut Draft,
+        debit: &Debit,
+    ) -> Result<Result<Option<(QueryPermit, bool)>, FlowError>, FlowError> {
+        let account = QuotaAccount::of(&debit.peer, debit.epoch, &home.calendar);
+        let name = quota_name(&account);
+        let key = home.vault.row_key(Table::Quota, name.as_bytes()).to_vec();
+        let (revision, row) = match self.rows.get(&key) {
+            Some(held) => held.clone(),
+            None => match home.vault.read(Table::Quota, &key).await? {
+                Some(row) => (row.revision, QuotaRow::decode(&row.bytes)?),
+                None => (0, QuotaRow::default()),
+            },
+        };
+        let mut request_name = debit.request_id.to_vec();
+        request_name.extend_from_slice(name.as_bytes());
+        let request_key = home
+            .vault
+            .row_key(Table::Idempotency, &request_name)
+            .to_vec();
+        let seen = match draft.staged(Table::Idempotency, &request_key) {
+            Some(staged) => staged.map(<[u8]>::to_vec),
+            None => {
+                let held = home.vault.read(Table::Idempotency, &request_key).await?;
+                held.map(|row| row.bytes.to_vec())
+            }
+        };
+        if let Some(seen) = seen {
+            return Ok(if seen == debit.batch {
+                let permit = QueryPermit::repeated(&account, debit.elements);
+                Ok(Some((permit, true)))
+            } else {
+                Err(FlowError::RequestIdReused)
+            });
+        }
+        match spend(row, &account, debit.elements) {
+            Ok((row, permit)) => {
+                draft.put(Table::Quota, &key, revision, row.encode());
+                draft.put(Table::Idempotency, &request_key, 0, debit.batch.to_vec());
+                self.rows.insert(key, (revision, row));
+                Ok(Ok(Some((permit, false))))
+            }
+            Err(over) => Ok(Err(over.into())),
+        }
+    }
+}
+
+/// The audit log's head while one group is appended.
+#[derive(Debug)]
+struct AuditLog {
+    revision: u64,
+    frontier: Frontier,
+    grown: bool,
+}
+
+/// The name of a quota account's row.
+pub(super) fn quota_name(account: &QuotaAccount) -> String {
+    format!("{}/{}", account.member(), account.epoch())
+}
+
+/// The one row that holds the audit log's frontier and newest checkpoint.
+pub(super) const HEAD: &[u8] = b"head";
+
+impl AuditLog {
+    async fn read(home: &Home) -> Result<Self, FlowError> {
+        let Some(row) = home.vault.read(Table::AuditHead, HEAD).await? else {
+            return Ok(Self {
+                revision: 0,
+                frontier: Frontier::new(),
+                grown: false,
+            });
+        };
+        let frontier = Frontier::decode(&row.bytes).map_err(|_| FlowError::Unreadable {
+            what: "audit log head",
+        })?;
+        Ok(Self {
+            revision: row.revision,
+            frontier,
+            grown: false,
+        })
+    }
+
+    fn append(
+        &mut self,
+        home: &Home,
+        draft: &mut Draft,
+        event: &AuditEvent,
+    ) -> Result<(), FlowError> {
+        let line = event.line(home.clock.now()).into_bytes();
+        let position = self.frontier.size().to_be_bytes();
+        self.frontier.append(merkle::leaf_hash(&line))?;
+        self.grown = true;
+        draft.put(Table::AuditEntry, &position, 0, line);
+        Ok(())
+    }
+
+    fn close(self, home: &Home, draft: &mut Draft) -> Result<(), FlowError> {
+        if self.grown {
+            draft.put(
+                Table::AuditHead,
+                HEAD,
+                self.revision,
+                self.frontier.encode(),
+            );
+            let origin = format!("{}/audit", home.member);
+            let note = home.sign_checkpoint(&origin, &self.frontier)?;
+            let size = self.frontier.size().to_be_bytes();
+            let key = [b"audit/".as_slice(), &size].concat();
+            draft.put(Table::Checkpoint, &key, 0, note.into_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// Merkle root over the blinded elements of one batch: what both sides log.
+#[must_use]
+pub fn batch_root(elements: &[u8]) -> [u8; 32] {
+    let mut tree = Tree::with_groups_of(0);
+    for element in elements.chunks(ELEMENT_BYTES) {
+        tree.append_root(merkle::leaf_hash(element));
+    }
+    tree.root_at(tree.size()).unwrap_or_default()
+}
+
+/// SHA-256 over several batch roots, in order.
+#[must_use]
+pub fn roots_digest(roots: &[[u8; 32]]) -> [u8; 32] {
+    sha256(&roots.concat())
+}

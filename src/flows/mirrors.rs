@@ -1,0 +1,303 @@
+//! Mirrors of peers' feeds: leaves kept as they came, checked against signed checkpoints, found by tag.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+
+use tokio::sync::Mutex;
+
+use super::FlowError;
+use super::draft::Draft;
+use super::home::Home;
+use crate::crypto::Token;
+use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
+use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT};
+use crate::membership::Member;
+use crate::protocol::feed::FeedId;
+use crate::protocol::leaf::{Leaf, leaves_of, tag_of};
+use crate::protocol::mirror::{
+    Accepted, MirrorFault, MirrorHead, SeenCheckpoint, TagIndex, Tail, find_last,
+};
+use crate::store::{Scan, StoreError, Table};
+use crate::wire::Chunk;
+
+/// The mirrors that this node keeps, one per peer and key epoch.
+#[derive(Debug)]
+pub struct Mirrors {
+    home: Arc<Home>,
+    open: SyncMutex<BTreeMap<(MemberId, Epoch), Arc<Mirror>>>,
+}
+
+/// One mirrored feed.
+#[derive(Debug)]
+pub struct Mirror {
+    home: Arc<Home>,
+    feed: FeedId,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    loaded: bool,
+    revision: u64,
+    head: MirrorHead,
+    index: TagIndex,
+}
+
+/// How far a mirror has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Leaves held.
+    pub size: u64,
+    /// Leaves that the newest checkpoint names.
+    pub checkpoint_size: u64,
+    /// When the newest checkpoint was signed.
+    pub checkpoint_at: Option<Timestamp>,
+}
+
+impl Mirrors {
+    /// The mirrors in this node's store.
+    #[must_use]
+    pub fn new(home: Arc<Home>) -> Self {
+        Self {
+            home,
+            open: SyncMutex::default(),
+        }
+    }
+
+    /// The mirror of a peer's feed at this node's own level.
+    ///
+    /// # Errors
+    /// [`FlowError::Entropy`].
+    pub fn of(
+        &self,
+        peer: &MemberId,
+        level: Level,
+        epoch: Epoch,
+    ) -> Result<Arc<Mirror>, FlowError> {
+        let index = TagIndex::with_room_for(0, &*self.home.entropy)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mirror = open.entry((peer.clone(), epoch)).or_insert_with(|| {
+            let feed = FeedId {
+                member: peer.clone(),
+                level,
+                epoch,
+            };
+            let head = MirrorHead::empty(feed.clone());
+            let index = TagIndex::default();
+            let state = State {
+                loaded: false,
+                revision: 0,
+                head,
+                index,
+            };
+            Arc::new(Mirror {
+                home: Arc::clone(&self.home),
+                feed,
+                state: Mutex::new(state),
+            })
+        });
+        Ok(Arc::clone(mirror))
+    }
+}
+
+impl Mirror {
+    /// How far the mirror has come.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the mirror cannot be read.
+    pub async fn reach(&self) -> Result<Reach, FlowError> {
+        let mut state = self.state.lock().await;
+        self.load(&mut state).await?;
+        Ok(reach(&state.head))
+    }
+
+    /// Takes a chunk of the feed: verified, durable, then searchable. Leaves that are held already are
+    /// skipped; a chunk that the mirror has overtaken meanwhile changes nothing.
+    ///
+    /// # Errors
+    /// [`FlowError::Mirror`] where the chunk does not hold together with what is held; [`FlowError::Store`]
+    /// where it cannot be kept.
+    pub async fn apply(&self, peer: &Member, chunk: &Chunk) -> Result<Reach, FlowError> {
+        let tail = Tail {
+            from: chunk.from,
+            leaves: &chunk.leaves,
+            note: &chunk.checkpoint,
+            consistency: &chunk.consistency,
+        };
+        let mut state = self.state.lock().await;
+        self.load(&mut state).await?;
+        loop {
+            let accepted = match state.head.accept(&tail, &peer.identity_key, None) {
+                Err(MirrorFault::Overtaken { .. }) => return Ok(reach(&state.head)),
+                judged => judged?,
+            };
+            let leaves = accepted.new_leaves(&tail);
+            match self.keep(&state, &accepted, leaves).await {
+                Ok(()) => {
+                    index(&mut state.index, accepted.first, leaves)?;
+                    state.revision += u64::from(accepted.head != state.head);
+                    state.head = accepted.head;
+                    return Ok(reach(&state.head));
+                }
+                Err(FlowError::Store(StoreError::Conflict { .. })) => {
+                    state.loaded = false;
+                    self.load(&mut state).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        state: &State,
+        accepted: &Accepted,
+        leaves: &[u8],
+    ) -> Result<(), FlowError> {
+        if accepted.head == state.head {
+            return Ok(());
+        }
+        let vault = &self.home.vault;
+        let mut draft = Draft::default();
+        let first = accepted.first / FEED_GROUP_LEAVES as u64;
+        for (number, group) in (first..).zip(leaves.chunks(LEAF_BYTES * FEED_GROUP_LEAVES)) {
+            if draft.len() >= MIRROR_GROUPS_PER_COMMIT {
+                std::mem::take(&mut draft).commit(vault).await?;
+            }
+            let key = self.group_key(number);
+            let held = vault.read(Table::MirrorGroup, &key).await?;
+            let revision = held.map_or(0, |row| row.revision);
+            draft.put(Table::MirrorGroup, &key, revision, group.to_vec());
+        }
+        draft.put(
+            Table::MirrorHead,
+            &self.head_key(),
+            state.revision,
+            accepted.head.encode(),
+        );
+        draft.commit(vault).await
+    }
+
+    /// The summary that the peer last published for the holder of `token`, if it published any.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the mirror cannot be read, [`FlowError::NotPossible`] where the peer
+    /// published something under this token that is not a summary.
+    pub async fn look_up(&self, token: &Token) -> Result<Option<Summary>, FlowError> {
+        let mut state = self.state.lock().await;
+        self.load(&mut state).await?;
+        let unsound = || FlowError::NotPossible(format!("{} has an unsound leaf", self.feed));
+        let last = find_last(token, |tag| state.index.holds(tag)).map_err(|_| unsound())?;
+        let Some(last) = last else { return Ok(None) };
+        // Fingerprints may collide: then the number before is the last one.
+        for n in (0..=last).rev() {
+            if let Some(leaf) = self.leaf(&state, token, n).await? {
+                let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
+                return Summary::decode(&plain).map(Some).map_err(|_| unsound());
+            }
+        }
+        Ok(None)
+    }
+
+    async fn leaf(&self, state: &State, token: &Token, n: u32) -> Result<Option<Leaf>, FlowError> {
+        let tag = tag_of(token, n);
+        let unreadable = || FlowError::Unreadable {
+            what: "mirrored leaf",
+        };
+        for position in state.index.candidates(&tag) {
+            let key = self.group_key(position / FEED_GROUP_LEAVES as u64);
+            let row = self.home.vault.read(Table::MirrorGroup, &key).await?;
+            let row = row.ok_or_else(unreadable)?;
+            let offset = usize::try_from(position % FEED_GROUP_LEAVES as u64).unwrap_or(0);
+            let mut leaves = leaves_of(&row.bytes).ok_or_else(unreadable)?;
+            let leaf = leaves.nth(offset).ok_or_else(unreadable)?;
+            if leaf.tag() == tag {
+                return Ok(Some(leaf));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the head and the leaves that the index does not know yet.
+    async fn load(&self, state: &mut State) -> Result<(), FlowError> {
+        if state.loaded {
+            return Ok(());
+        }
+        let known = state.head.size();
+        if let Some(row) = self
+            .home
+            .vault
+            .read(Table::MirrorHead, &self.head_key())
+            .await?
+        {
+            state.head = MirrorHead::decode(&row.bytes)
+                .map_err(|_| FlowError::Unreadable { what: "mirror" })?;
+            state.revision = row.revision;
+        }
+        let group_leaves = FEED_GROUP_LEAVES as u64;
+        let mut next = known / group_leaves;
+        while next * group_leaves < state.head.size() {
+            let after = next.checked_sub(1).map(|number| self.group_key(number));
+            let scan = Scan {
+                prefix: self.prefix(),
+                after,
+                limit: MIRROR_GROUPS_PER_COMMIT,
+            };
+            let page = self.home.vault.scan(Table::MirrorGroup, &scan).await?;
+            if page.is_empty() {
+                return Err(FlowError::Unreadable { what: "mirror" });
+            }
+            for (_, row) in page {
+                if next * group_leaves < state.head.size() {
+                    index(&mut state.index, next * group_leaves, &row.bytes)?;
+                }
+                next += 1;
+            }
+        }
+        state.loaded = true;
+        Ok(())
+    }
+
+    fn prefix(&self) -> Vec<u8> {
+        let key = self
+            .home
+            .vault
+            .row_key(Table::MirrorGroup, self.feed.origin().as_bytes());
+        key.first_chunk::<16>()
+            .map(|prefix| prefix.to_vec())
+            .unwrap_or_default()
+    }
+
+    fn group_key(&self, number: u64) -> Vec<u8> {
+        [self.prefix().as_slice(), &number.to_be_bytes()].concat()
+    }
+
+    fn head_key(&self) -> Vec<u8> {
+        self.home
+            .vault
+            .row_key(Table::MirrorHead, self.feed.origin().as_bytes())
+            .to_vec()
+    }
+}
+
+fn reach(head: &MirrorHead) -> Reach {
+    let checkpoint = head.checkpoint();
+    Reach {
+        size: head.size(),
+        checkpoint_size: checkpoint.map_or(0, SeenCheckpoint::size),
+        checkpoint_at: checkpoint.map(SeenCheckpoint::signed_at),
+    }
+}
+
+/// Notes where the leaves of `flat` are, the first of them at `first`.
+fn index(index: &mut TagIndex, first: u64, flat: &[u8]) -> Result<(), FlowError> {
+    let leaves = leaves_of(flat).ok_or(FlowError::Unreadable {
+        what: "mirrored leaf",
+    })?;
+    for (position, leaf) in (first..).zip(leaves) {
+        index
+            .insert(&leaf.tag(), position)
+            .map_err(|full| FlowError::NotPossible(full.to_string()))?;
+    }
+    Ok(())
+}

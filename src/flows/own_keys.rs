@@ -1,0 +1,110 @@
+//! This node's OPRF keys: a fresh random seed per level and key epoch, sealed in the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::draft::Draft;
+use super::home::Home;
+use super::{FlowError, retry_conflicts};
+use crate::crypto::Secret;
+use crate::crypto::oprf::SecretKey;
+use crate::domain::{Epoch, Level, Timestamp};
+use crate::membership::{KeyStatement, KeyTerms};
+use crate::store::Table;
+
+/// Domain separation of the OPRF keys (RFC 9497 section 3.2.1, `info` of `DeriveKeyPair`).
+const KEY_LABEL: &str = "creditmesh/v1/oprf";
+
+/// One OPRF key with what was stated of it.
+#[derive(Debug)]
+pub struct OwnKey {
+    /// The key.
+    pub secret: SecretKey,
+    /// Its public part, signed by the identity key.
+    pub stated: KeyStatement,
+}
+
+/// The OPRF keys that this node has made.
+#[derive(Debug)]
+pub struct OwnKeys {
+    home: Arc<Home>,
+    made: Mutex<BTreeMap<(Level, Epoch), Arc<OwnKey>>>,
+}
+
+impl OwnKeys {
+    /// The keys in this node's store.
+    #[must_use]
+    pub fn new(home: Arc<Home>) -> Self {
+        Self {
+            home,
+            made: Mutex::default(),
+        }
+    }
+
+    /// The key of a level and epoch; made and durable if there was none.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the seed cannot be read or kept.
+    pub async fn key(&self, level: Level, epoch: Epoch) -> Result<Arc<OwnKey>, FlowError> {
+        if let Some(key) = self.lock().get(&(level, epoch)) {
+            return Ok(Arc::clone(key));
+        }
+        let (seed, announced_at) = retry_conflicts(async || self.seed(level, epoch).await).await?;
+        let key = Arc::new(self.derive(&seed, level, epoch, announced_at));
+        self.lock().insert((level, epoch), Arc::clone(&key));
+        Ok(key)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Level, Epoch), Arc<OwnKey>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn seed(&self, level: Level, epoch: Epoch) -> Result<(Secret<32>, Timestamp), FlowError> {
+        let home = &self.home;
+        let row_key = home
+            .vault
+            .row_key(Table::Key, format!("oprf/{level}/{epoch}").as_bytes());
+        if let Some(row) = home.vault.read(Table::Key, &row_key).await? {
+            let unreadable = || FlowError::Unreadable { what: "OPRF seed" };
+            let (at, seed) = row.bytes.split_first_chunk::<8>().ok_or_else(unreadable)?;
+            let seed: [u8; 32] = seed.try_into().map_err(|_| unreadable())?;
+            return Ok((
+                Secret::from_bytes(seed),
+                Timestamp::from_unix_ms(i64::from_be_bytes(*at)),
+            ));
+        }
+        let seed = Secret::<32>::random(&*home.entropy)?;
+        let now = home.clock.now();
+        let mut plain = now.unix_ms().to_be_bytes().to_vec();
+        plain.extend_from_slice(seed.expose());
+        let mut draft = Draft::default();
+        draft.put(Table::Key, &row_key, 0, plain);
+        draft.commit(&home.vault).await?;
+        Ok((seed, now))
+    }
+
+    fn derive(
+        &self,
+        seed: &Secret<32>,
+        level: Level,
+        epoch: Epoch,
+        announced_at: Timestamp,
+    ) -> OwnKey {
+        let home = &self.home;
+        let name = format!(
+            "{KEY_LABEL}/{}/{}/{level}/{epoch}",
+            home.network(),
+            home.member
+        );
+        let secret = SecretKey::derive(seed, name.as_bytes());
+        let terms = KeyTerms {
+            member: home.member.clone(),
+            level,
+            epoch,
+            public_key: secret.public().to_bytes(),
+            announced_at,
+        };
+        let stated = KeyStatement::make(&home.identity, home.network(), terms);
+        OwnKey { secret, stated }
+    }
+}

@@ -1,0 +1,103 @@
+//! Idempotency keys: a request that is made again finds what it made the first time.
+
+use super::draft::Draft;
+use super::{Book, FlowError, Given, retry_conflicts};
+use crate::domain::{QueryId, Record, RecordId};
+use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
+use crate::store::{Table, Vault};
+
+/// What an idempotency key stands for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Promise {
+    /// The record that the request made or was about.
+    pub(super) record: RecordId,
+    /// The query that answered it, once there is one.
+    pub(super) query: Option<QueryId>,
+}
+
+/// The idempotency keys in the store.
+#[derive(Debug, Clone)]
+pub(super) struct Promises {
+    vault: Vault,
+    book: Book,
+}
+
+impl Promises {
+    pub(super) fn new(vault: Vault, book: Book) -> Self {
+        Self { vault, book }
+    }
+
+    /// What the key stands for, if it was used before for this same request.
+    pub(super) async fn find(
+        &self,
+        step: &str,
+        key: &str,
+        digest: [u8; 32],
+    ) -> Result<Option<Promise>, FlowError> {
+        if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+            return Err(FlowError::NotPossible(format!(
+                "an idempotency key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes"
+            )));
+        }
+        let Some(row) = self
+            .vault
+            .read(Table::Idempotency, &self.row_key(step, key))
+            .await?
+        else {
+            return Ok(None);
+        };
+        let unreadable = || FlowError::Unreadable {
+            what: "idempotency key",
+        };
+        let (held, rest) = row.bytes.split_first_chunk::<32>().ok_or_else(unreadable)?;
+        if *held != digest {
+            return Err(FlowError::IdempotencyKeyReused);
+        }
+        let (record, rest) = rest.split_first_chunk::<16>().ok_or_else(unreadable)?;
+        let query = rest.first_chunk::<16>();
+        Ok(Some(Promise {
+            record: RecordId(uuid::Uuid::from_bytes(*record)),
+            query: query.map(|id| QueryId(uuid::Uuid::from_bytes(*id))),
+        }))
+    }
+
+    /// Files a record and, in the same commit, what the key stands for.
+    pub(super) async fn file(
+        &self,
+        step: &str,
+        key: &str,
+        digest: [u8; 32],
+        record: &Record,
+    ) -> Result<(), FlowError> {
+        let plain = [digest.as_slice(), record.head.record_id.0.as_bytes()].concat();
+        let row = (Table::Idempotency, self.row_key(step, key), plain);
+        self.book.file_with(record, &[row]).await.map(|_| ())
+    }
+
+    /// Notes the query that answered the request.
+    pub(super) async fn fulfil(
+        &self,
+        step: &str,
+        key: &str,
+        digest: [u8; 32],
+        given: &Given,
+    ) -> Result<(), FlowError> {
+        let row_key = self.row_key(step, key);
+        let (record, query) = (given.application.0.as_bytes(), given.query.0.as_bytes());
+        let plain = [digest.as_slice(), record, query].concat();
+        retry_conflicts(async || {
+            let held = self.vault.read(Table::Idempotency, &row_key).await?;
+            let mut draft = Draft::default();
+            let revision = held.map_or(0, |row| row.revision);
+            draft.put(Table::Idempotency, &row_key, revision, plain.clone());
+            draft.commit(&self.vault).await
+        })
+        .await
+    }
+
+    fn row_key(&self, step: &str, key: &str) -> Vec<u8> {
+        self.vault
+            .row_key(Table::Idempotency, format!("{step}/{key}").as_bytes())
+            .to_vec()
+    }
+}

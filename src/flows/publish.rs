@@ -1,0 +1,286 @@
+//! Publishing: what changed in the book becomes leaves in every own feed, durable before it is
+//! acknowledged. One task does it, so that publications share groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::draft::Draft;
+use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
+use super::home::Home;
+use super::{Book, FlowError, OwnFeeds, OwnKeys, retry_conflicts};
+use crate::domain::{Borrower, Record};
+use crate::limits::{
+    FEED_GROUP_LEAVES, PUBLISH_BATCH_IDENTIFIERS, PUBLISH_QUEUE_MAX, PUBLISH_TICK,
+};
+use crate::protocol::feed::FeedId;
+use crate::protocol::leaf::{Leaf, flat};
+use crate::store::{Scan, Table};
+
+#[derive(Debug)]
+enum Request {
+    /// These canonical identifiers, and whoever waits for them.
+    Publish(Vec<String>, oneshot::Sender<Result<(), FlowError>>),
+    /// There may be a backlog.
+    Nudge,
+}
+
+/// The way to the publishing task.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    queue: mpsc::Sender<Request>,
+}
+
+impl Publisher {
+    /// Waits until the newest records of this borrower are durable in every own feed.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPublished`] with the reason, and then nothing may be asked.
+    pub async fn publish(&self, borrower: &Borrower) -> Result<(), FlowError> {
+        let (done, outcome) = oneshot::channel();
+        let identifiers = borrower.national.iter().chain(&borrower.phone);
+        let names = identifiers
+            .map(|identifier| identifier.canonical().to_owned())
+            .collect();
+        let sent = self.queue.send(Request::Publish(names, done)).await;
+        sent.map_err(|_| FlowError::ShuttingDown)?;
+        outcome.await.map_err(|_| FlowError::ShuttingDown)?
+    }
+
+    /// Says that records were filed that nobody waits for.
+    pub fn nudge(&self) {
+        // A full queue holds publications that take the backlog along.
+        drop(self.queue.try_send(Request::Nudge));
+    }
+}
+
+/// The one task that publishes.
+#[derive(Debug)]
+pub struct PublisherTask {
+    home: Arc<Home>,
+    book: Book,
+    keys: Arc<OwnKeys>,
+    feeds: Arc<OwnFeeds>,
+    inbox: mpsc::Receiver<Request>,
+}
+
+/// What one pass publishes: canonical identifiers with the revision of their marker.
+type Markers = BTreeMap<String, (Vec<u8>, u64)>;
+
+impl PublisherTask {
+    /// The task and the way to it.
+    #[must_use]
+    pub fn new(
+        home: Arc<Home>,
+        book: Book,
+        keys: Arc<OwnKeys>,
+        feeds: Arc<OwnFeeds>,
+    ) -> (Publisher, Self) {
+        let (queue, inbox) = mpsc::channel(PUBLISH_QUEUE_MAX);
+        (
+            Publisher { queue },
+            Self {
+                home,
+                book,
+                keys,
+                feeds,
+                inbox,
+            },
+        )
+    }
+
+    /// Publishes until the last [`Publisher`] is gone.
+    pub async fn run(mut self) {
+        let mut next_group = Instant::now();
+        loop {
+            let mut waiting = Vec::new();
+            match timeout(PUBLISH_TICK, self.inbox.recv()).await {
+                Ok(None) => return,
+                Ok(Some(request)) => {
+                    waiting.push(request);
+                    sleep_until(next_group).await;
+                    while let Ok(request) = self.inbox.try_recv() {
+                        waiting.push(request);
+                    }
+                }
+                Err(_) => {}
+            }
+            let wanted = waiting.iter().flat_map(|request| match request {
+                Request::Publish(names, _) => names.clone(),
+                Request::Nudge => Vec::new(),
+            });
+            let outcome = self.publish_all(wanted.collect()).await;
+            next_group = Instant::now() + self.home.timing.group_interval;
+            let failed = outcome.err().map(|error| error.to_string());
+            for request in waiting {
+                if let Request::Publish(_, done) = request {
+                    let told = failed
+                        .clone()
+                        .map_or(Ok(()), |why| Err(FlowError::NotPublished(why)));
+                    let _heard = done.send(told);
+                }
+            }
+            if let Some(why) = failed {
+                tracing::warn!(%why, "publication failed; it is tried again");
+                tokio::time::sleep(self.home.timing.follow_backoff).await;
+            }
+        }
+    }
+
+    /// Publishes these identifiers and then the backlog, and keeps the feeds alive.
+    async fn publish_all(&self, wanted: BTreeSet<String>) -> Result<(), FlowError> {
+        let feeds = self.expected_feeds();
+        for feed in &feeds {
+            super::open_feed::ensure_open(&self.home, &self.book, &self.keys, feed).await?;
+        }
+        let wanted: Vec<String> = wanted.into_iter().collect();
+        for part in wanted.chunks(PUBLISH_BATCH_IDENTIFIERS) {
+            retry_conflicts(async || {
+                let markers = self.markers_of(part).await?;
+                self.publish_batch(&feeds, markers).await
+            })
+            .await?;
+        }
+        loop {
+            let published = retry_conflicts(async || {
+                let markers = self.backlog().await?;
+                let count = markers.len();
+                self.publish_batch(&feeds, markers).await?;
+                Ok(count)
+            })
+            .await?;
+            if published < PUBLISH_BATCH_IDENTIFIERS || !self.inbox.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The feeds that must be open now: live epochs, at the levels of the members that there are.
+    fn expected_feeds(&self) -> Vec<FeedId> {
+        let levels = self.home.levels_served();
+        let live = self.home.calendar.served(self.home.clock.now());
+        let pairs = live
+            .iter()
+            .flat_map(|epoch| levels.iter().map(|level| (*level, *epoch)));
+        pairs
+            .map(|(level, epoch)| self.home.feed(level, epoch))
+            .collect()
+    }
+
+    async fn markers_of(&self, names: &[String]) -> Result<Markers, FlowError> {
+        let mut markers = Markers::new();
+        for name in names {
+            let key = self
+                .home
+                .vault
+                .row_key(Table::Unpublished, name.as_bytes())
+                .to_vec();
+            if let Some(row) = self.home.vault.read(Table::Unpublished, &key).await? {
+                markers.insert(name.clone(), (key, row.revision));
+            }
+        }
+        Ok(markers)
+    }
+
+    async fn backlog(&self) -> Result<Markers, FlowError> {
+        let scan = Scan {
+            prefix: Vec::new(),
+            after: None,
+            limit: PUBLISH_BATCH_IDENTIFIERS,
+        };
+        let page = self.home.vault.scan(Table::Unpublished, &scan).await?;
+        let unreadable = |_| FlowError::Unreadable {
+            what: "publication marker",
+        };
+        page.into_iter()
+            .map(|(key, row)| {
+                let name = String::from_utf8(row.bytes.to_vec()).map_err(unreadable)?;
+                Ok((name, (key, row.revision)))
+            })
+            .collect()
+    }
+
+    /// One commit: leaves in every feed, and the markers gone.
+    async fn publish_batch(&self, feeds: &[FeedId], markers: Markers) -> Result<(), FlowError> {
+        let mut draft = Draft::default();
+        let mut records = Vec::with_capacity(markers.len());
+        for (name, (key, revision)) in &markers {
+            records.push((name.as_str(), self.book.records_of(name).await?));
+            draft.delete(Table::Unpublished, key, *revision);
+        }
+        for feed in feeds {
+            self.stage_feed(&mut draft, feed, &records).await?;
+        }
+        if draft.len() > 0 {
+            draft.commit(&self.home.vault).await?;
+            self.feeds.announce();
+        }
+        Ok(())
+    }
+
+    async fn stage_feed(
+        &self,
+        draft: &mut Draft,
+        feed: &FeedId,
+        records: &[(&str, Vec<Record>)],
+    ) -> Result<(), FlowError> {
+        let home = &*self.home;
+        let rows = FeedRows::new(home, feed);
+        let Some((
+            revision,
+            FeedRow {
+                attempt,
+                open: Some(open),
+            },
+        )) = rows.read().await?
+        else {
+            return Err(FlowError::FeedNotOpen { epoch: feed.epoch });
+        };
+        let key = self.keys.key(feed.level, feed.epoch).await?;
+        let mut leaves = Vec::with_capacity(records.len());
+        for (name, held) in records {
+            let summary = home.summary_of(held, feed.level)?;
+            let (count_revision, published) = rows.published(name).await?;
+            let unchanged = published
+                .as_ref()
+                .is_some_and(|(_, old)| old.as_slice() == summary);
+            if unchanged {
+                continue;
+            }
+            let n = published.map_or(0, |(count, _)| count);
+            let token = key.secret.token_of(name.as_bytes());
+            leaves.push(Leaf::seal(&token, n, &summary, home.nonce()?, feed));
+            rows.stage_published(draft, name, count_revision, (n.saturating_add(1), &summary));
+        }
+        let now = home.clock.now();
+        let plan = if leaves.is_empty() {
+            open.head.top_up(&*home.entropy, now)?
+        } else {
+            Some(open.head.append(&leaves, &*home.entropy, now)?)
+        };
+        let head = match plan {
+            Some(plan) => {
+                let first = plan.first / FEED_GROUP_LEAVES as u64;
+                for (number, group) in (first..).zip(&plan.groups) {
+                    rows.stage_group(draft, attempt, number, flat(group));
+                }
+                plan.head
+            }
+            None if open.head.checkpoint_due(now) => open.head,
+            None => return Ok(()),
+        };
+        let (checkpoint, head) = head.checkpoint(now)?;
+        let note = checkpoint.sign(&home.identity)?.to_string();
+        rows.stage_head(
+            draft,
+            revision,
+            &FeedRow {
+                attempt,
+                open: Some(OpenFeed { head, note }),
+            },
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! One question to one peer: blind, ask, verify, bring the mirror up to the answer's checkpoint, look up.
+
+use std::sync::Arc;
+
+use tonic::{Request, Status, Streaming};
+
+use super::home::Home;
+use super::{FlowError, Mirror, Mirrors, PeerKeys};
+use crate::crypto::Token;
+use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
+use crate::domain::{Epoch, Purpose, Summary, Timestamp};
+use crate::limits::{MESSAGE_BYTES_MAX, TAIL_STREAM_CHUNKS_MAX};
+use crate::membership::Member;
+use crate::net::{CallError, LIST_VERSION_HEADER, PeerChannel, dial_error};
+use crate::wire::pb::peer_client::PeerClient;
+use crate::wire::pb::{DescribeRequest, EvaluateRequest, FeedChunk};
+use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Question};
+
+/// What one peer is asked, fixed before the query is logged.
+pub(super) struct Prepared {
+    /// The peer.
+    pub(super) peer: Arc<Member>,
+    /// The epoch of evaluation and mirror.
+    pub(super) epoch: Epoch,
+    /// The peer's key in that epoch.
+    pub(super) key: PublicKey,
+    /// Blinded identifiers.
+    pub(super) pending: PendingBatch,
+    /// Makes a retry recognisable.
+    pub(super) request_id: [u8; 16],
+}
+
+/// What one peer's answer told.
+pub(super) struct Told {
+    /// Under the national identity.
+    pub(super) national: Option<Summary>,
+    /// Under the phone number.
+    pub(super) phone: Option<Summary>,
+    /// When the checkpoint was signed that the look-up rests on.
+    pub(super) as_of: Timestamp,
+}
+
+/// The asking side's hands: transport, pinned keys and mirrors.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    pub(super) home: Arc<Home>,
+    pub(super) keys: Arc<PeerKeys>,
+    pub(super) mirrors: Arc<Mirrors>,
+}
+
+impl Asker {
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        let version = self.home.trust.roster().version();
+        request
+            .metadata_mut()
+            .insert(LIST_VERSION_HEADER, version.into());
+        request
+    }
+
+    /// Asks a peer what it is, and pins the keys that it states.
+    pub(super) async fn describe(&self, peer: &Member) -> Result<Description, FlowError> {
+        let deadline = self.home.timing.peer_deadline;
+        let make = |channel| async move {
+            client(channel)
+                .describe(self.request(DescribeRequest {}))
+                .await
+        };
+        let response = self.home.peers.call(peer, deadline, make).await;
+        let response = response.map_err(unreached)?;
+        let description = Description::try_from(response.into_inner())?;
+        if description.member != peer.id || description.network != *self.home.network() {
+            return Err(FlowError::NotPossible(format!(
+                "{} answers as somebody else",
+                peer.id
+            )));
+        }
+        for stated in &description.keys {
+            if stated.terms.level == self.home.level() {
+                self.keys.accept(peer, stated).await?;
+            }
+        }
+        Ok(description)
+    }
+
+    /// Opens a stream of a peer's feed.
+    async fn stream(
+        &self,
+        peer: &Member,
+        wanted: FeedWanted,
+    ) -> Result<Streaming<FeedChunk>, FlowError> {
+        let request = self.request(wanted.into());
+        let channel = self.home.peers.channel(peer);
+        let response = client(channel).stream_feed(request).await;
+        Ok(response.map_err(|status| broken(&status))?.into_inner())
+    }
+
+    /// The newest live epoch in which this node has a mirror of the peer and knows the peer's key.
+    async fn epoch_for(&self, peer: &Member) -> Result<Option<(Epoch, PublicKey)>, FlowError> {
+        let mut live = self.home.calendar.served(self.home.clock.now());
+        live.sort_unstable();
+        let level = self.home.level();
+        for epoch in live.into_iter().rev() {
+            let mirror = self.mirrors.of(&peer.id, level, epoch)?;
+            if mirror.reach().await?.checkpoint_at.is_some() {
+                if let Some(key) = self.keys.pinned(&peer.id, level, epoch).await? {
+                    return Ok(Some((epoch, key)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Blinds the identifiers for one peer, or says why it cannot be asked.
+    pub(super) async fn prepare(
+        &self,
+        peer: Arc<Member>,
+        inputs: &HashedInputs,
+        seed: &BatchSeed,
+    ) -> Result<Prepared, FlowError> {
+        let Some((epoch, key)) = self.epoch_for(&peer).await? else {
+            return Err(FlowError::NotPossible(
+                "no mirror of this peer yet".to_owned(),
+            ));
+        };
+        let pending = inputs.blind(seed);
+        let mut request_id = [0; 16];
+        self.home.entropy.fill(&mut request_id)?;
+        Ok(Prepared {
+            peer,
+            epoch,
+            key,
+            pending,
+            request_id,
+        })
+    }
+
+    /// Asks, verifies and looks up. The caller sets the deadline.
+    pub(super) async fn ask(
+        &self,
+        prepared: Prepared,
+        purpose: Purpose,
+        commitment: [u8; 32],
+    ) -> Result<Told, FlowError> {
+        let Prepared {
+            peer,
+            epoch,
+            key,
+            pending,
+            request_id,
+        } = prepared;
+        let mirror = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
+        let question = Question {
+            request_id,
+            epoch,
+            purpose,
+            commitment,
+            elements: pending.elements().to_vec().into(),
+            mirror_size: mirror.reach().await?.size,
+        };
+        let message = EvaluateRequest::from(question);
+        let make = |channel| {
+            let request = self.request(message.clone());
+            async move { client(channel).evaluate(request).await }
+        };
+        let deadline = self.home.timing.peer_deadline;
+        let response = self.home.peers.call(&peer, deadline, make).await;
+        let response = response.map_err(unreached)?;
+        let evaluation = Evaluation::try_from(response.into_inner())?;
+        let tokens = pending.finish(&key, &evaluation.elements, &evaluation.proof)?;
+        let reach = self
+            .catch_up(&peer, &mirror, epoch, evaluation.tail)
+            .await?;
+        let mut tokens = tokens.into_iter();
+        let national = look_up(&mirror, tokens.next().flatten()).await?;
+        let phone = look_up(&mirror, tokens.next().flatten()).await?;
+        Ok(Told {
+            national,
+            phone,
+            as_of: reach,
+        })
+    }
+
+    /// Applies the tail; where it was cut short, streams up to its checkpoint.
+    async fn catch_up(
+        &self,
+        peer: &Member,
+        mirror: &Mirror,
+        epoch: Epoch,
+        tail: Chunk,
+    ) -> Result<Timestamp, FlowError> {
+        let mut reach = mirror.apply(peer, &tail).await?;
+        let goal = reach.checkpoint_size;
+        if reach.size < goal {
+            let wanted = FeedWanted {
+                epoch,
+                from: reach.size,
+                until: Some(goal),
+            };
+            let mut stream = self.stream(peer, wanted).await?;
+            let mut stream = stream.map_err(|status| broken(&status))?.into_inner();
+            for _ in 0..TAIL_STREAM_CHUNKS_MAX {
+                let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? else {
+                    break;
+                };
+                reach = mirror.apply(peer, &chunk.try_into()?).await?;
+                if reach.size >= goal {
+                    break;
+                }
+            }
+        }
+        match reach.checkpoint_at {
+            Some(at) if reach.size >= goal => Ok(at),
+            _ => Err(FlowError::NotPossible(
+                "its mirror could not be brought up to date".to_owned(),
+            )),
+        }
+    }
+
+    /// Streams a peer's feed from the mirror's end into the mirror until it breaks off.
+    pub(super) async fn follow(
+        &self,
+        peer: &Member,
+        epoch: Epoch,
+        mut heard: impl FnMut(),
+    ) -> Result<(), FlowError> {
+        let mirror = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
+        let from = mirror.reach().await?.size;
+        let wanted = FeedWanted {
+            epoch,
+            from,
+            until: None,
+        };
+        let mut stream = self.stream(peer, wanted).await?;
+        let mut stream = stream.map_err(|status| broken(&status))?.into_inner();
+        while let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? {
+            mirror.apply(peer, &chunk.try_into()?).await?;
+            heard();
+        }
+        Ok(())
+    }
+}
+
+async fn look_up(mirror: &Mirror, token: Option<Token>) -> Result<Option<Summary>, FlowError> {
+    match token {
+        Some(token) => mirror.look_up(&token).await,
+        None => Ok(None),
+    }
+}
+
+fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
+    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn unreached(error: CallError) -> FlowError {
+    FlowError::NotPossible(error.to_string())
+}
+
+/// Why a stream broke off, in words for the operator.
+fn broken(status: &Status) -> FlowError {
+    FlowError::NotPossible(match dial_error(status) {
+        Some(error) => error.to_string(),
+        None => format!("{}: {}", status.code(), status.message()),
+    })
+}

@@ -1,0 +1,454 @@
+//! The administrators' folder: found a network, invite, approve, change a member's state. All by file.
+//!
+//! ```text
+//! network.json          the root document
+//! members.json          the newest member list
+//! passphrase            opens everything secret here; move it to another place and name it with --passphrase-file
+//! keyring.json          wraps the key that seals the administrators' seeds
+//! administrators/*.key  the administrators' Ed25519 seeds, sealed
+//! authority/            root and issuing certificates, and their keys as encrypted PKCS#8
+//! used-invitations      numbers of the invitations that were used
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::NodeError;
+use super::join::replace;
+use super::unlock::{read_unlock, write_private};
+use crate::config::UnlockSource;
+use crate::crypto::{
+    IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Sealed, Secret, SecretBytes,
+    Unlock,
+};
+use crate::domain::{Currency, MemberId, NetworkId, Timestamp};
+use crate::env::Entropy;
+use crate::membership::{
+    Administrator, Applicant, Authority, AuthorityError, CertificateKey, Document, DocumentError,
+    Founding, Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList,
+    MemberState, NetworkRoot, ProfileError, Profiles, RequestedKey, RootAuthority, RootDocument,
+    RootError, Roster, Signed, Subject, Terms, Welcome, check_request,
+};
+
+/// How long a member list counts.
+const LIST_LIFE: Duration = Duration::from_secs(90 * 86_400);
+
+/// How long an invitation counts.
+const INVITATION_LIFE: Duration = Duration::from_secs(48 * 3_600);
+
+/// Why the administrators' folder does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// A file, the passphrase or the folder.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A key ring does not open.
+    #[error(transparent)]
+    Keyring(#[from] crate::crypto::KeyringError),
+    /// An administrator's seed does not seal.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// An administrator's seed does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An authority does not sign.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A certificate key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A document cannot be read or signed.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The root document.
+    #[error("network.json: {0}")]
+    Root(#[from] RootError),
+    /// The member list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// An invitation or request.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// A certificate profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] crate::env::EntropyUnavailable),
+    /// An invitation was used before.
+    #[error("this invitation was used before: write a new one with `creditmesh network invite`")]
+    UsedBefore,
+    /// The folder holds a network already.
+    #[error("{0} holds a network already: choose another folder")]
+    Occupied(String),
+}
+
+/// What the founders of a network decide.
+#[derive(Debug)]
+pub struct Found {
+    /// The network's id.
+    pub network: NetworkId,
+    /// Currency of the exposure bands.
+    pub currency: Currency,
+    /// How many people the identifiers may belong to.
+    pub population: u64,
+    /// Names of the administrators.
+    pub administrators: Vec<String>,
+    /// How many of them must sign.
+    pub threshold: u32,
+    /// What one guess at the passphrase costs.
+    pub cost: KdfCost,
+}
+
+/// An invitation as written.
+#[derive(Debug)]
+pub struct Invite {
+    /// Text for the joiner.
+    pub text: String,
+    /// The network's fingerprint, to be told on another way.
+    pub fingerprint: String,
+}
+
+/// The administrators' folder, opened.
+#[derive(Debug)]
+pub struct AdminFolder {
+    path: PathBuf,
+    root: NetworkRoot,
+    roster: Roster,
+    seeds: Vec<Secret<32>>,
+    authority: Authority,
+}
+
+fn seed_context(name: &str) -> SealContext<'_> {
+    SealContext {
+        table: "administrator",
+        key: name.as_bytes(),
+        revision: 1,
+    }
+}
+
+fn secret_passphrase(unlock: &Unlock) -> SecretBytes {
+    match unlock {
+        Unlock::Passphrase(text) => SecretBytes::new(text.expose().to_vec()),
+        Unlock::KeyFile(key) => {
+            SecretBytes::new(data_encoding::HEXLOWER.encode(key.expose()).into_bytes())
+        }
+    }
+}
+
+impl AdminFolder {
+    /// Founds a network in a new folder.
+    ///
+    /// # Errors
+    /// [`AdminError::Occupied`] where there is one already; nothing is touched then.
+    pub fn found(
+        path: &Path,
+        found: &Found,
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, AdminError> {
+        if path.join("network.json").exists() {
+            return Err(AdminError::Occupied(path.display().to_string()));
+        }
+        for part in ["administrators", "authority"] {
+            let folder = path.join(part);
+            fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
+        }
+        ensure_passphrase(path, passphrase, entropy)?;
+        let unlock = read_unlock(path, passphrase)?;
+        let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
+        write_private(&path.join("keyring.json"), text.as_bytes())?;
+        let authority_pem = found_authority(path, &found.network, &unlock, now, entropy)?;
+        let mut administrators = Vec::new();
+        let mut seeds = Vec::new();
+        for name in &found.administrators {
+            let seed = Secret::<32>::random(entropy)?;
+            let sealed = keys.seal(&seed_context(name), seed.expose())?;
+            let file = path.join("administrators").join(format!("{name}.key"));
+            write_private(&file, sealed.as_bytes())?;
+            let key = IdentityKey::from_seed(&seed).public();
+            administrators.push(Administrator {
+                name: name.clone(),
+                key,
+            });
+            seeds.push(seed);
+        }
+        let founding = Founding {
+            network: found.network.clone(),
+            administrators,
+            threshold: found.threshold,
+            authority_pem,
+            currency: found.currency,
+            population: found.population,
+        };
+        let document = RootDocument::found(founding, now);
+        let root = NetworkRoot::from_signed(signed(document, &seeds)?, now)?;
+        let list = MemberList::first(root.network(), now, LIST_LIFE);
+        let list = signed(list, &seeds)?.to_text()?;
+        replace(&path.join("members.json"), list.as_bytes())?;
+        // Last, so that a folder with a network.json is a whole one.
+        replace(
+            &path.join("network.json"),
+            root.signed().to_text()?.as_bytes(),
+        )?;
+        Self::open(path, passphrase, now, entropy)
+    }
+
+    /// Opens the folder of a network.
+    ///
+    /// # Errors
+    /// [`AdminError`]; a wrong passphrase says so.
+    pub fn open(
+        path: &Path,
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, AdminError> {
+        let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
+        let roster = Roster::verify_kept(&root, &read(&path.join("members.json"))?, now)?;
+        let unlock = read_unlock(path, passphrase)?;
+        let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
+        let mut seeds = Vec::new();
+        for administrator in &root.document().administrators {
+            let file = path
+                .join("administrators")
+                .join(format!("{}.key", administrator.name));
+            let bytes = fs::read(&file).map_err(|error| NodeError::file(&file, &error))?;
+            let plain = keys.open(
+                &seed_context(&administrator.name),
+                &Sealed::from_stored(bytes),
+            )?;
+            let seed: [u8; 32] = plain
+                .as_slice()
+                .try_into()
+                .map_err(|_| NodeError::unlock(&file, "it is damaged: restore it"))?;
+            seeds.push(Secret::from_bytes(seed));
+        }
+        let authority_folder = path.join("authority");
+        let key = CertificateKey::from_encrypted_pem(
+            &read(&authority_folder.join("issuing.key"))?,
+            &secret_passphrase(&unlock),
+        )?;
+        let authority = Authority::open(&read(&authority_folder.join("issuing.crt"))?, key)?;
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+            roster,
+            seeds,
+            authority,
+        })
+    }
+
+    /// The network's root.
+    #[must_use]
+    pub const fn root(&self) -> &NetworkRoot {
+        &self.root
+    }
+
+    /// The newest member list.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The text of the newest member list, which every node takes from a file.
+    ///
+    /// # Errors
+    /// [`AdminError::Document`].
+    pub fn list_text(&self) -> Result<String, AdminError> {
+        Ok(self.roster.signed().to_text()?)
+    }
+
+    /// Invites a member: good once, for 48 hours.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn invite(
+        &self,
+        terms: Terms,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Invite, AdminError> {
+        let mut invitation_id = [0; 16];
+        entropy.fill(&mut invitation_id)?;
+        let invitation = Invitation {
+            format: Invitation::FORMAT.to_owned(),
+            root: self.root.signed().clone(),
+            fingerprint: *self.root.fingerprint(),
+            invitation_id,
+            terms,
+            list_version: self.roster.version(),
+            expires_at: now.plus(INVITATION_LIFE),
+        };
+        let text = signed(invitation, &self.seeds)?.to_text()?;
+        Ok(Invite {
+            text,
+            fingerprint: self.root.fingerprint_text(),
+        })
+    }
+
+    /// Approves a request: enters the member into the next list and issues its certificate. Gives the
+    /// text of the welcome.
+    ///
+    /// # Errors
+    /// [`AdminError::UsedBefore`] where the invitation was used, [`AdminError::Join`] where the request
+    /// does not hold.
+    pub fn approve(
+        &mut self,
+        request: &str,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<(MemberId, String), AdminError> {
+        let request = Signed::<JoinRequest>::parse(request)?;
+        let applicant = check_request(&self.root, &request, now)?;
+        self.refuse_used(&applicant)?;
+        let member = applicant.member.id.clone();
+        let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
+        list.enter(applicant.member.clone())?;
+        let chain = self.issue(&applicant, now, entropy)?;
+        self.publish(list, now)?;
+        self.note_used(&applicant)?;
+        let welcome = Welcome {
+            format: Welcome::FORMAT.to_owned(),
+            certificate_chain: chain,
+            list: self.roster.signed().clone(),
+        };
+        Ok((member, Signed::unsigned(welcome).to_text()?))
+    }
+
+    /// Suspends, restores or removes a member on the next list.
+    ///
+    /// # Errors
+    /// [`AdminError::List`] where there is no such member, or it was removed before.
+    pub fn set_state(
+        &mut self,
+        member: &MemberId,
+        state: MemberState,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
+        list.set_state(member, state)?;
+        self.publish(list, now)
+    }
+
+    fn issue(
+        &self,
+        applicant: &Applicant,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<String, AdminError> {
+        let profiles = Profiles::embedded()?;
+        let subject = Subject {
+            network: self.root.network(),
+            role: applicant.member.role,
+            member: &applicant.member.id,
+            identity_key: &applicant.member.identity_key,
+        };
+        let issuance = Issuance {
+            profile: &profiles.member,
+            now,
+            entropy,
+        };
+        Ok(self
+            .authority
+            .issue(&subject, &applicant.key, &applicant.statement, &issuance)?)
+    }
+
+    fn publish(&mut self, list: MemberList, now: Timestamp) -> Result<(), AdminError> {
+        let text = signed(list, &self.seeds)?.to_text()?;
+        let roster = Roster::verify(&self.root, &text, now)?;
+        roster.supersedes(&self.roster)?;
+        replace(&self.path.join("members.json"), text.as_bytes())?;
+        self.roster = roster;
+        Ok(())
+    }
+
+    fn used(&self) -> PathBuf {
+        self.path.join("used-invitations")
+    }
+
+    fn refuse_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
+        let text = fs::read_to_string(self.used()).unwrap_or_default();
+        let used: BTreeSet<&str> = text.lines().collect();
+        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
+        if used.contains(id.as_str()) {
+            Err(AdminError::UsedBefore)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn note_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
+        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
+        let path = self.used();
+        let written = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| {
+                writeln!(file, "{id}")?;
+                file.sync_all()
+            });
+        Ok(written.map_err(|error| NodeError::file(&path, &error))?)
+    }
+}
+
+fn read(path: &Path) -> Result<String, NodeError> {
+    fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+}
+
+fn signed<T: Document>(document: T, seeds: &[Secret<32>]) -> Result<Signed<T>, AdminError> {
+    let mut signed = Signed::unsigned(document);
+    for seed in seeds {
+        signed.sign(&IdentityKey::from_seed(seed))?;
+    }
+    Ok(signed)
+}
+
+/// Makes a passphrase where the founders brought none.
+fn ensure_passphrase(
+    path: &Path,
+    source: &UnlockSource,
+    entropy: &dyn Entropy,
+) -> Result<(), AdminError> {
+    let (UnlockSource::PassphraseFile(file) | UnlockSource::KeyFile(file)) = source;
+    let file = path.join(file);
+    if !file.exists() {
+        super::unlock::write_key_file(&file, entropy)?;
+    }
+    Ok(())
+}
+
+/// Makes the root and the issuing authority; gives the root's certificate.
+fn found_authority(
+    path: &Path,
+    network: &NetworkId,
+    unlock: &Unlock,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<String, AdminError> {
+    let profiles = Profiles::embedded()?;
+    let issuance = |profile| Issuance {
+        profile,
+        now,
+        entropy,
+    };
+    let root = RootAuthority::found(network, &issuance(&profiles.root))?;
+    let key = CertificateKey::generate()?;
+    let requested = RequestedKey::from_pem(&key.request_pem()?)?;
+    let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;
+    let passphrase = secret_passphrase(unlock);
+    let folder = path.join("authority");
+    let root_key = root.key().to_encrypted_pem(&passphrase, entropy)?;
+    let issuing_key = key.to_encrypted_pem(&passphrase, entropy)?;
+    write_private(&folder.join("root.key"), root_key.as_bytes())?;
+    write_private(&folder.join("issuing.key"), issuing_key.as_bytes())?;
+    replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;
+    replace(&folder.join("issuing.crt"), issuing.as_bytes())?;
+    Ok(root.certificate_pem().to_owned())
+}

@@ -1,0 +1,99 @@
+//! Backup and restore of a stopped node: its sealed rows, its wrapped key ring, and its public files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::unlock::{read_unlock, write_private};
+use super::{Folder, NodeError};
+use crate::config::{NodeConfig, UnlockSource};
+use crate::crypto::Keyring;
+use crate::domain::Timestamp;
+use crate::env::OsEntropy;
+use crate::store::{
+    BackedUp, OpenMode, SledOptions, back_up, read_backup_header, restore as restore_store,
+};
+
+/// What a backup carries beside the sealed rows. None of it is secret.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Papers {
+    format: String,
+    keyring: String,
+    config: String,
+    network: String,
+    certificate: Option<String>,
+    members: Option<String>,
+}
+
+const FORMAT: &str = "creditmesh/node-papers/1";
+
+impl Folder {
+    /// Writes everything of a stopped node to one new file; the passphrase or key file is not in it.
+    ///
+    /// # Errors
+    /// [`NodeError`]; an unfinished file is removed.
+    pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<BackedUp, NodeError> {
+        let papers = Papers {
+            format: FORMAT.to_owned(),
+            keyring: self.keyring_text()?,
+            config: self.text(&self.path().join("node.toml"))?,
+            network: self.text(&self.network())?,
+            certificate: self.text(&self.certificate()).ok(),
+            members: self.text(&self.members()).ok(),
+        };
+        let packed = serde_json::to_vec(&papers)
+            .map_err(|error| NodeError::Folder(format!("backup: {error}")))?;
+        let opened = self.open().await?;
+        let written = back_up(&opened.vault, &packed, now, file).await;
+        opened.close().await?;
+        Ok(written?)
+    }
+
+    /// Restores a backup into this folder, which must hold no node. `unlock` replaces where the passphrase
+    /// or key comes from; without it the configuration in the backup says.
+    ///
+    /// # Errors
+    /// [`NodeError`]; where the backup is altered or cut short, no node is left behind.
+    pub async fn restore(
+        &self,
+        file: &Path,
+        unlock: Option<UnlockSource>,
+    ) -> Result<BackedUp, NodeError> {
+        if self.path().join("node.toml").exists() {
+            return Err(NodeError::Folder(format!(
+                "{} holds a node already: restore into another folder",
+                self.path().display()
+            )));
+        }
+        let header = read_backup_header(file).await?;
+        let papers: Papers = serde_json::from_slice(&header.wrapped_keyring)
+            .map_err(|_| NodeError::Folder("the backup's papers cannot be read".to_owned()))?;
+        let held = NodeConfig::parse(&papers.config)?;
+        let config_text = match &unlock {
+            Some(source) => NodeConfig::sample(&held.member, held.listen, source),
+            None => papers.config.clone(),
+        };
+        let config = NodeConfig::parse(&config_text)?;
+        let key = read_unlock(self.path(), &config.unlock)?;
+        let keys = Keyring::unlock(&papers.keyring, &key, &OsEntropy::default())?;
+        std::fs::create_dir_all(self.path()).map_err(|e| NodeError::file(self.path(), &e))?;
+        let options = SledOptions::new(self.store(), OpenMode::New);
+        let restored = restore_store(file, Arc::new(keys), options).await?;
+        let public = [
+            (self.keyring(), Some(&papers.keyring)),
+            (self.network(), Some(&papers.network)),
+            (self.certificate(), papers.certificate.as_ref()),
+            (self.members(), papers.members.as_ref()),
+            // Last, so that a folder with a node.toml is a whole one.
+            (self.path().join("node.toml"), Some(&config_text)),
+        ];
+        for (path, text) in public {
+            if let Some(text) = text {
+                write_private(&path, text.as_bytes())?;
+            }
+        }
+        Ok(restored)
+    }
+}

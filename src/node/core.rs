@@ -1,0 +1,78 @@
+//! The flows of one replica, wired together and running, without any socket.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::flows::{
+    Answerer, Assessor, Book, Desk, Follower, Home, Ledger, Mirrors, OwnFeeds, OwnKeys, PeerKeys,
+    Publisher, PublisherTask,
+};
+
+/// One replica's flows and the tasks behind them; dropping it ends the tasks.
+#[derive(Debug)]
+pub struct Core {
+    /// This node's own side of everything.
+    pub home: Arc<Home>,
+    /// The lender's desk.
+    pub desk: Desk,
+    /// The answering side.
+    pub answerer: Arc<Answerer>,
+    /// Mirrors of peers' feeds.
+    pub mirrors: Arc<Mirrors>,
+    /// What keeps mirrors current.
+    pub follower: Follower,
+    /// The way to the publishing task.
+    pub publisher: Publisher,
+    tasks: JoinSet<()>,
+}
+
+impl Core {
+    /// Wires the flows over `home` and starts publishing and logging. Nothing follows peers yet.
+    #[must_use]
+    pub fn start(home: Arc<Home>) -> Self {
+        let mut tasks = JoinSet::new();
+        let book = Book::new(home.vault.clone());
+        let keys = Arc::new(OwnKeys::new(Arc::clone(&home)));
+        let feeds = Arc::new(OwnFeeds::new(Arc::clone(&home)));
+        let mirrors = Arc::new(Mirrors::new(Arc::clone(&home)));
+        let peer_keys = Arc::new(PeerKeys::new(Arc::clone(&home)));
+        let (ledger, ledger_task) = Ledger::new(Arc::clone(&home));
+        tasks.spawn(ledger_task);
+        let (publisher, publishing) = PublisherTask::new(
+            Arc::clone(&home),
+            book.clone(),
+            Arc::clone(&keys),
+            Arc::clone(&feeds),
+        );
+        tasks.spawn(publishing.run());
+        let answerer = Answerer::new(Arc::clone(&home), keys, feeds, ledger.clone());
+        let assessor = Assessor::new(
+            Arc::clone(&home),
+            Arc::clone(&peer_keys),
+            Arc::clone(&mirrors),
+            ledger,
+        );
+        let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
+        let follower = Follower::new(Arc::clone(&home), peer_keys, Arc::clone(&mirrors));
+        Self {
+            home,
+            desk,
+            answerer: Arc::new(answerer),
+            mirrors,
+            follower,
+            publisher,
+            tasks,
+        }
+    }
+
+    /// Starts following every peer's feeds.
+    pub fn follow_peers(&mut self) {
+        self.tasks.spawn(self.follower.clone().run());
+    }
+
+    /// Ends every task; what was acknowledged is durable.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}

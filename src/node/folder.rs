@@ -1,0 +1,319 @@
+//! A node's folder: what lies where, how it is made and opened.
+//!
+//! ```text
+//! node.toml      how the node runs
+//! keyring.json   wrapped keys; worthless without the passphrase or key file
+//! network.json   the network's root document
+//! members.json   the newest member list
+//! node.crt       the certificate chain
+//! store/         the sealed store, with the node's own keys in it
+//! operator.sock  the running node's operator service
+//! imports/       how far interrupted imports came
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::unlock::{read_unlock, write_private};
+use crate::config::{ConfigError, NodeConfig, UnlockSource};
+use crate::crypto::{IdentityKey, KdfCost, Keyring, KeyringError, Secret};
+use crate::domain::Timestamp;
+use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
+use crate::flows::FlowError;
+use crate::membership::{
+    CertificateKey, JoinError, KeyError, ListError, OwnCertificate, PeerCertificate, RootError,
+    TrustError,
+};
+use crate::store::{
+    BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
+};
+
+/// Why a node's folder cannot be made, opened or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// A file cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The passphrase or key file is not as it must be.
+    #[error("{path}: {reason}")]
+    Unlock {
+        /// The file.
+        path: String,
+        /// What is wrong, and what to do.
+        reason: &'static str,
+    },
+    /// The folder is not (yet) what it must be.
+    #[error("{0}")]
+    Folder(String),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The key ring does not open.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The store does not open, or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A backup cannot be written or read.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A certificate key is damaged.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The network's root document does not hold.
+    #[error("network.json: {0}")]
+    Root(#[from] RootError),
+    /// The member list does not hold.
+    #[error("members.json: {0}")]
+    List(#[from] ListError),
+    /// Joining stops.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// The certificate is no good.
+    #[error("node.crt: {0}")]
+    Trust(#[from] TrustError),
+    /// A flow failed.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyUnavailable),
+}
+
+impl NodeError {
+    pub(super) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::File {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        }
+    }
+
+    pub(super) fn unlock(path: &Path, reason: &'static str) -> Self {
+        Self::Unlock {
+            path: path.display().to_string(),
+            reason,
+        }
+    }
+}
+
+/// A node's folder, whether or not anything is in it.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+/// An opened folder: its configuration and its store.
+#[derive(Debug)]
+pub struct Opened {
+    /// How the node runs.
+    pub config: NodeConfig,
+    /// The sealed store.
+    pub vault: Vault,
+}
+
+impl Opened {
+    /// Closes the store; what was acknowledged is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine could not finish.
+    pub async fn close(self) -> Result<(), StoreError> {
+        self.vault.store().close().await
+    }
+}
+
+/// What a new folder is made for.
+#[derive(Debug)]
+pub(super) struct Making<'a> {
+    pub(super) config_text: String,
+    pub(super) node_name: &'a str,
+    pub(super) cost: KdfCost,
+    pub(super) entropy: &'a dyn Entropy,
+}
+
+impl Folder {
+    /// The folder at `path`.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The running node's operator socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("operator.sock")
+    }
+
+    /// The member list in force.
+    #[must_use]
+    pub fn members(&self) -> PathBuf {
+        self.0.join("members.json")
+    }
+
+    pub(super) fn network(&self) -> PathBuf {
+        self.0.join("network.json")
+    }
+
+    pub(super) fn certificate(&self) -> PathBuf {
+        self.0.join("node.crt")
+    }
+
+    pub(super) fn keyring(&self) -> PathBuf {
+        self.0.join("keyring.json")
+    }
+
+    /// The wrapped key ring's text, which a backup carries.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn keyring_text(&self) -> Result<String, NodeError> {
+        self.text(&self.keyring())
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    /// What the node's certificate says.
+    ///
+    /// # Errors
+    /// [`NodeError`] where there is none, or it cannot be read.
+    pub fn leaf(&self) -> Result<PeerCertificate, NodeError> {
+        let text = self.text(&self.certificate())?;
+        PeerCertificate::from_pem(&text).map_err(|e| NodeError::Folder(format!("node.crt: {e}")))
+    }
+
+    /// Checks that peers will accept the certificate at `now`; gives the whole days that are left.
+    ///
+    /// # Errors
+    /// [`NodeError`], which says why peers refuse it.
+    pub async fn check_certificate(&self, now: Timestamp) -> Result<u64, NodeError> {
+        let root = self.root(now)?;
+        let opened = self.open().await?;
+        let key = opened.tls_key().await;
+        opened.close().await?;
+        let own = OwnCertificate::new(&self.text(&self.certificate())?, key?)?;
+        own.check(&root, now)?;
+        Ok(own.leaf().not_after().since(now).as_secs() / 86_400)
+    }
+
+    /// The text of a file in the folder.
+    pub(super) fn text(&self, path: &Path) -> Result<String, NodeError> {
+        if !self.0.join("node.toml").exists() {
+            let place = self.0.display();
+            let reason =
+                format!("{place} is no node's folder: make one with `creditmesh node join`");
+            return Err(NodeError::Folder(reason));
+        }
+        std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// [`NodeError::File`] or [`NodeError::Config`].
+    pub fn config(&self) -> Result<NodeConfig, NodeError> {
+        Ok(NodeConfig::parse(&self.text(&self.0.join("node.toml"))?)?)
+    }
+
+    /// Makes the folder's configuration, key ring and empty store, and the node's own keys in it.
+    pub(super) async fn make(&self, making: Making<'_>) -> Result<Opened, NodeError> {
+        std::fs::create_dir_all(&self.0).map_err(|error| NodeError::file(&self.0, &error))?;
+        let config = NodeConfig::parse(&making.config_text)?;
+        if let UnlockSource::KeyFile(path) = &config.unlock {
+            let path = self.0.join(path);
+            if !path.exists() {
+                super::unlock::write_key_file(&path, making.entropy)?;
+            }
+        }
+        let unlock = read_unlock(&self.0, &config.unlock)?;
+        let (keys, text) = Keyring::create(&unlock, making.node_name, making.entropy, making.cost)?;
+        write_private(&self.keyring(), text.as_bytes())?;
+        let vault = self.vault_under(keys, OpenMode::New, &config).await?;
+        let mut batch = vault.batch();
+        let seed = Secret::<32>::random(making.entropy)?;
+        let tls = CertificateKey::generate()?;
+        batch.put(
+            Table::Key,
+            &vault.row_key(Table::Key, b"identity"),
+            0,
+            seed.expose(),
+        );
+        batch.put(
+            Table::Key,
+            &vault.row_key(Table::Key, b"tls"),
+            0,
+            tls.pkcs8().expose(),
+        );
+        vault.commit(batch).await?;
+        // Last, so that a folder with a node.toml is a whole one.
+        write_private(&self.0.join("node.toml"), making.config_text.as_bytes())?;
+        Ok(Opened { config, vault })
+    }
+
+    /// Opens the folder of a stopped node.
+    ///
+    /// # Errors
+    /// [`NodeError`]; a running node holds the lock of its store.
+    pub async fn open(&self) -> Result<Opened, NodeError> {
+        let config = self.config()?;
+        let unlock = read_unlock(&self.0, &config.unlock)?;
+        let keys = Keyring::unlock(&self.keyring_text()?, &unlock, &OsEntropy::default())?;
+        let vault = self.vault_under(keys, OpenMode::Existing, &config).await?;
+        Ok(Opened { config, vault })
+    }
+
+    async fn vault_under(
+        &self,
+        keys: Keyring,
+        mode: OpenMode,
+        config: &NodeConfig,
+    ) -> Result<Vault, NodeError> {
+        let mut options = SledOptions::new(self.store(), mode);
+        options.cache_bytes = u64::from(config.cache_mib) << 20;
+        let store = SledStore::open(options, &keys.digest_key()).await?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        Ok(Vault::new(store, Arc::new(keys)))
+    }
+}
+
+impl Opened {
+    /// The key that signs what this member says.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the store has no such key.
+    pub async fn identity(&self) -> Result<IdentityKey, NodeError> {
+        let row = self.own_key(b"identity").await?;
+        let seed: [u8; 32] = row.as_slice().try_into().map_err(|_| damaged("identity"))?;
+        Ok(IdentityKey::from_seed(&Secret::from_bytes(seed)))
+    }
+
+    /// The key of the node's certificate.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the store has no such key.
+    pub async fn tls_key(&self) -> Result<CertificateKey, NodeError> {
+        Ok(CertificateKey::from_pkcs8(&self.own_key(b"tls").await?)?)
+    }
+
+    async fn own_key(&self, name: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, NodeError> {
+        let key = self.vault.row_key(Table::Key, name);
+        let row = self.vault.read(Table::Key, &key).await?;
+        Ok(row.ok_or_else(|| damaged("own"))?.bytes)
+    }
+}
+
+fn damaged(what: &str) -> NodeError {
+    NodeError::Folder(format!(
+        "the store has no {what} key: it is damaged or of another node; restore it from a backup"
+    ))
+}

@@ -1,0 +1,146 @@
+//! Joining by file: an invitation comes in, a request goes out, a welcome comes in.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::folder::Making;
+use super::unlock::write_private;
+use super::{Folder, NodeError};
+use crate::config::{NodeConfig, UnlockSource};
+use crate::crypto::KdfCost;
+use crate::domain::Timestamp;
+use crate::env::Entropy;
+use crate::membership::{
+    Invitation, Joiner, NetworkRoot, Signed, Welcome, accept_welcome, check_invitation,
+    request_to_join,
+};
+
+/// How the new node will run.
+#[derive(Debug)]
+pub struct Invited<'a> {
+    /// Text of the invitation.
+    pub invitation: &'a str,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// `host:port` by which peers reach it.
+    pub endpoint: String,
+    /// Where the passphrase or key comes from; a key file that is not there is made.
+    pub unlock: UnlockSource,
+    /// What one guess at the passphrase costs.
+    pub cost: KdfCost,
+}
+
+/// What a step of joining left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The member.
+    pub member: String,
+    /// The network's fingerprint, to be compared with what the administrators said on another way.
+    pub fingerprint: String,
+    /// Text for the administrators, after the first step.
+    pub request: Option<String>,
+}
+
+fn document_error(what: &str, error: impl std::fmt::Display) -> NodeError {
+    NodeError::Folder(format!("{what}: {error}"))
+}
+
+impl Folder {
+    /// First step: makes the node's folder and keys, and the request for the administrators.
+    ///
+    /// # Errors
+    /// [`NodeError`]; where the folder holds a node already, nothing is touched.
+    pub async fn accept_invitation(
+        &self,
+        invited: Invited<'_>,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Joined, NodeError> {
+        if self.path().join("node.toml").exists() {
+            return Err(NodeError::Folder(format!(
+                "{} holds a node already: choose another folder with --dir",
+                self.path().display()
+            )));
+        }
+        let invitation = Signed::<Invitation>::parse(invited.invitation)
+            .map_err(|error| document_error("invitation", error))?;
+        let root = check_invitation(&invitation, now)?;
+        let member = invitation.document().terms.member.clone();
+        let making = Making {
+            config_text: NodeConfig::sample(&member, invited.listen, &invited.unlock),
+            node_name: member.as_str(),
+            cost: invited.cost,
+            entropy,
+        };
+        let opened = self.make(making).await?;
+        let identity = opened.identity().await?;
+        let key = opened.tls_key().await?;
+        opened.close().await?;
+        let joiner = Joiner {
+            identity: &identity,
+            key: &key,
+            endpoints: vec![invited.endpoint],
+            dispute: None,
+        };
+        let request = request_to_join(invitation, joiner, now)?;
+        let request = request
+            .to_text()
+            .map_err(|error| document_error("request", error))?;
+        let root_text = root
+            .signed()
+            .to_text()
+            .map_err(|error| document_error("network.json", error))?;
+        write_private(&self.network(), root_text.as_bytes())?;
+        Ok(Joined {
+            member: member.to_string(),
+            fingerprint: root.fingerprint_text(),
+            request: Some(request),
+        })
+    }
+
+    /// Second step: takes the certificate and the member list that the administrators sent back.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the welcome is not for this node.
+    pub async fn accept_welcome(&self, text: &str, now: Timestamp) -> Result<Joined, NodeError> {
+        let root = self.root(now)?;
+        let welcome =
+            Signed::<Welcome>::parse(text).map_err(|error| document_error("welcome", error))?;
+        let opened = self.open().await?;
+        let key = opened.tls_key().await;
+        let member = opened.config.member.to_string();
+        opened.close().await?;
+        let (_, roster) = accept_welcome(&root, &welcome, key?, now)?;
+        let list = roster
+            .signed()
+            .to_text()
+            .map_err(|error| document_error("members.json", error))?;
+        replace(
+            &self.certificate(),
+            welcome.document().certificate_chain.as_bytes(),
+        )?;
+        replace(&self.members(), list.as_bytes())?;
+        Ok(Joined {
+            member,
+            fingerprint: root.fingerprint_text(),
+            request: None,
+        })
+    }
+
+    /// The network's root.
+    ///
+    /// # Errors
+    /// [`NodeError::Root`] where it does not hold, [`NodeError::Folder`] before joining.
+    pub fn root(&self, now: Timestamp) -> Result<NetworkRoot, NodeError> {
+        Ok(NetworkRoot::verify(&self.text(&self.network())?, now)?)
+    }
+}
+
+/// Replaces a file in one step, through to the disk.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+    let next = path.with_extension("next");
+    let written = std::fs::write(&next, bytes)
+        .and_then(|()| std::fs::File::open(&next)?.sync_all())
+        .and_then(|()| std::fs::rename(&next, path));
+    written.map_err(|error| NodeError::file(path, &error))
+}

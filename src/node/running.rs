@@ -1,0 +1,264 @@
+//! A running node: sockets, tasks, health, and a shutdown that loses nothing.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::core::Core;
+use super::folder::Opened;
+use super::parts::NodeParts;
+use super::{Folder, NodeError};
+use crate::crypto::vector_backend;
+use crate::flows::{Desk, Home, Timing};
+use crate::membership::{OwnCertificate, Roster};
+use crate::net::{
+    Gate, ListenLimits, Listener, NodeTls, Peers, TlsTransport, TrustHandle, gated_server,
+};
+use crate::risk::Policy;
+use crate::service::{OperatorService, PeerService};
+use crate::wire::pb::operator_server::OperatorServer;
+use crate::wire::pb::peer_server::PeerServer;
+
+/// How often a node looks whether its member list or certificate file changed.
+const LOOK_AT_FILES: Duration = Duration::from_millis(500);
+
+/// How long calls under way may take to end at a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A node that serves peers and its operator.
+#[derive(Debug)]
+pub struct RunningNode {
+    core: Core,
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    socket: PathBuf,
+}
+
+impl RunningNode {
+    /// Opens the folder and serves: peers on the configured address, the operator on the folder's socket.
+    ///
+    /// # Errors
+    /// [`NodeError`], which says what is wrong with the folder, certificate, list, address or store.
+    pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
+        let now = parts.clock.now();
+        let root = folder.root(now)?;
+        let opened = folder.open().await?;
+        let roster = Roster::verify_kept(&root, &folder.text(&folder.members())?, now)?;
+        let key = opened.tls_key().await?;
+        let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
+        let not_after = certificate.leaf().not_after();
+        if let Err(error) = certificate.check(&root, now) {
+            tracing::error!(%error, "peers will refuse this certificate");
+        }
+        let policy = load_policy(folder, &opened, &root)?;
+        let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
+        let tls = NodeTls::new(&trust, &certificate)?;
+        let limits = ListenLimits::default();
+        let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
+        let listener = listener.map_err(|error| not_bound(opened.config.listen, &error))?;
+        let address = listener
+            .local_address()
+            .map_err(|e| not_bound(opened.config.listen, &e))?;
+        let transport = Arc::new(TlsTransport::new(tls.clone()));
+        let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
+        let mut core = Core::start(Arc::new(home));
+        core.follow_peers();
+        let mut node = Self {
+            core,
+            address,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            socket: folder.socket(),
+        };
+        node.serve_peers(listener, trust.clone()).await?;
+        node.serve_operator(not_after).await?;
+        node.tasks.spawn(watch_files(folder.clone(), trust, tls));
+        tracing::info!(%address, backend = vector_backend(), "node serves");
+        Ok(node)
+    }
+
+    /// The address that peers reach.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The lender's desk, for callers in the same process.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.core.desk
+    }
+
+    /// The wired flows.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    async fn serve_peers(
+        &mut self,
+        listener: Listener,
+        trust: TrustHandle,
+    ) -> Result<(), NodeError> {
+        let service = PeerServer::new(PeerService::new(Arc::clone(&self.core.answerer)))
+            .max_decoding_message_size(crate::limits::MESSAGE_BYTES_MAX);
+        let stop = self.stop.clone();
+        let reflection = super::status::reflection()?;
+        let health = super::status::health().await;
+        self.tasks.spawn(async move {
+            let ended = gated_server(Gate::new(trust))
+                .add_service(service)
+                .add_service(health)
+                .add_service(reflection)
+                .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())
+                .await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the peer service ended");
+            }
+        });
+        Ok(())
+    }
+
+    async fn serve_operator(
+        &mut self,
+        certificate_not_after: crate::domain::Timestamp,
+    ) -> Result<(), NodeError> {
+        // A socket that was left behind by a killed node; the store's lock says that none runs.
+        drop(std::fs::remove_file(&self.socket));
+        let bound = UnixListener::bind(&self.socket);
+        let listener = bound.map_err(|error| NodeError::file(&self.socket, &error))?;
+        std::fs::set_permissions(&self.socket, std::fs::Permissions::from_mode(0o600))
+            .map_err(|error| NodeError::file(&self.socket, &error))?;
+        let source = super::status::Source {
+            home: Arc::clone(&self.core.home),
+            mirrors: Arc::clone(&self.core.mirrors),
+            follower: self.core.follower.clone(),
+            answerer: Arc::clone(&self.core.answerer),
+            address: self.address,
+            certificate_not_after,
+        };
+        let currency = self.core.home.trust.root().document().currency;
+        let desk = self.core.desk.clone();
+        let service = OperatorServer::new(OperatorService::new(desk, currency, Arc::new(source)))
+            .max_decoding_message_size(crate::limits::OPERATOR_MESSAGE_BYTES_MAX);
+        let reflection = super::status::reflection()?;
+        let health = super::status::health().await;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let ended = tonic::transport::Server::builder()
+                .add_service(service)
+                .add_service(reflection)
+                .add_service(health)
+                .serve_with_incoming_shutdown(
+                    UnixListenerStream::new(listener),
+                    stop.cancelled_owned(),
+                )
+                .await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the operator service ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Stops serving, lets calls under way end, and closes the store.
+    ///
+    /// # Errors
+    /// [`NodeError::Store`] where the store could not finish.
+    pub async fn shutdown(mut self) -> Result<(), NodeError> {
+        self.stop.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        let vault = self.core.home.vault.clone();
+        self.core.stop().await;
+        drop(std::fs::remove_file(&self.socket));
+        Ok(vault.store().close().await?)
+    }
+}
+
+fn not_bound(address: SocketAddr, error: &std::io::Error) -> NodeError {
+    NodeError::Folder(format!(
+        "cannot listen on {address}: {error}; change `listen` in node.toml"
+    ))
+}
+
+fn load_policy(
+    folder: &Folder,
+    opened: &Opened,
+    root: &crate::membership::NetworkRoot,
+) -> Result<Policy, NodeError> {
+    let currency = root.document().currency;
+    match &opened.config.policy {
+        Some(path) => {
+            let path = folder.path().join(path);
+            let text = folder.text(&path)?;
+            Policy::parse(&text)
+                .map_err(|error| NodeError::Folder(format!("{}: {error}", path.display())))
+        }
+        None => Policy::built_in(currency).ok_or_else(|| {
+            NodeError::Folder(format!("no built-in policy for {currency:?}: set `policy`"))
+        }),
+    }
+}
+
+async fn home(
+    opened: &Opened,
+    parts: &NodeParts,
+    trust: TrustHandle,
+    transport: Arc<TlsTransport>,
+    policy: Policy,
+) -> Result<Home, NodeError> {
+    let timing = Timing {
+        group_interval: opened.config.group_interval,
+        peer_deadline: opened.config.peer_deadline,
+        ..Timing::default()
+    };
+    Ok(Home {
+        member: opened.config.member.clone(),
+        clock: Arc::clone(&parts.clock),
+        entropy: Arc::clone(&parts.entropy),
+        vault: opened.vault.clone(),
+        calendar: trust.root().calendar(),
+        trust,
+        identity: opened.identity().await?,
+        peers: Peers::new(transport, Arc::clone(&parts.clock)),
+        policy,
+        bands,
+        timing,
+    })
+}
+
+/// Takes a newer member list as soon as its file changes.
+async fn watch_files(folder: Folder, trust: TrustHandle, tls: NodeTls) {
+    let changed = |path: PathBuf| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
+    let mut seen = changed(folder.members());
+    let mut ticks = tokio::time::interval(LOOK_AT_FILES);
+    loop {
+        ticks.tick().await;
+        let modified = changed(folder.members());
+        if modified == seen {
+            continue;
+        }
+        seen = modified;
+        match std::fs::read_to_string(folder.members()) {
+            Ok(text) => match trust.install(&text) {
+                Ok(installed) => tracing::info!(?installed, "member list taken"),
+                Err(error) => {
+                    tracing::error!(%error, "members.json is refused; the list in force stays")
+                }
+            },
+            Err(error) => tracing::error!(%error, "members.json cannot be read"),
+        }
+        let _kept = &tls;
+    }
+}

@@ -1,0 +1,81 @@
+//! The key that opens the key ring, from its file.
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use zeroize::Zeroizing;
+
+use super::NodeError;
+use crate::config::UnlockSource;
+use crate::crypto::{Secret, SecretBytes, Unlock};
+use crate::env::Entropy;
+
+/// Reads the passphrase or key; a path that is relative is relative to `folder`.
+///
+/// # Errors
+/// [`NodeError::Unlock`], which names the file and what is wrong with it.
+pub fn read_unlock(folder: &Path, source: &UnlockSource) -> Result<Unlock, NodeError> {
+    match source {
+        UnlockSource::PassphraseFile(path) => {
+            let text = read_private(&folder.join(path))?;
+            let line = text.lines().next().unwrap_or_default();
+            if line.is_empty() {
+                return Err(NodeError::unlock(
+                    path,
+                    "its first line must be the passphrase",
+                ));
+            }
+            Ok(Unlock::Passphrase(SecretBytes::new(
+                line.as_bytes().to_vec(),
+            )))
+        }
+        UnlockSource::KeyFile(path) => {
+            let text = read_private(&folder.join(path))?;
+            let bytes = HEXLOWER_PERMISSIVE
+                .decode(text.trim().as_bytes())
+                .map(Zeroizing::new);
+            let bytes = bytes
+                .ok()
+                .and_then(|bytes| bytes.as_slice().try_into().ok());
+            let key = bytes
+                .ok_or_else(|| NodeError::unlock(path, "it must hold 64 hexadecimal characters"))?;
+            Ok(Unlock::KeyFile(Secret::from_bytes(key)))
+        }
+    }
+}
+
+/// Writes a fresh random key file that only its owner can read.
+///
+/// # Errors
+/// [`NodeError`] where the file exists already or cannot be written.
+pub(super) fn write_key_file(path: &PathBuf, entropy: &dyn Entropy) -> Result<(), NodeError> {
+    let key = Secret::<32>::random(entropy)?;
+    let text = Zeroizing::new(data_encoding::HEXLOWER.encode(key.expose()));
+    write_private(path, text.as_bytes())
+}
+
+/// Writes a new file that only its owner can read, through to the disk.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| NodeError::file(path, &error))
+}
+
+/// Reads a file that nobody but its owner may read.
+fn read_private(path: &Path) -> Result<Zeroizing<String>, NodeError> {
+    let text = std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))?;
+    let mode = std::fs::metadata(path).map_err(|error| NodeError::file(path, &error))?;
+    if mode.permissions().mode() & 0o077 != 0 {
+        return Err(NodeError::unlock(
+            path,
+            "others can read it: run chmod 600 on it",
+        ));
+    }
+    Ok(Zeroizing::new(text))
+}

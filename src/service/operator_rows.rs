@@ -1,0 +1,180 @@
+//! Operator messages in and out of the domain.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ApplicationKind, Borrower, Currency, Identifier, IdentifierClass, Money, Product, Purpose,
+    QueryId, Record, RecordId, Verdict,
+};
+use crate::flows::{Filed, Given, NewApplication, NewHold};
+use crate::formats::{Reject, jsonl};
+use crate::limits::{HOLD_LIFE_DEFAULT_H, HOLD_LIFE_MAX_H};
+use crate::wire::{Malformed, pb};
+
+fn uuid(field: &'static str, text: &str) -> Result<uuid::Uuid, Malformed> {
+    text.parse()
+        .map_err(|_| Malformed::new(field, "must be a UUID such as 0190a5b2-…"))
+}
+
+/// A record id from text.
+pub(super) fn record_id(field: &'static str, text: &str) -> Result<RecordId, Malformed> {
+    uuid(field, text).map(RecordId)
+}
+
+/// A query id from text.
+pub(super) fn query_id(text: &str) -> Result<QueryId, Malformed> {
+    uuid("query_id", text).map(QueryId)
+}
+
+/// The borrower that identifiers name: at most one national identity and one phone number.
+fn borrower(identifiers: &[String]) -> Result<Borrower, Malformed> {
+    let mut borrower = Borrower {
+        national: None,
+        phone: None,
+        name_dob: None,
+    };
+    for text in identifiers {
+        let identifier = Identifier::parse(text, None)
+            .map_err(|error| Malformed::new("identifiers", error.to_string()))?;
+        let slot = match identifier.class() {
+            IdentifierClass::National => &mut borrower.national,
+            IdentifierClass::Phone => &mut borrower.phone,
+        };
+        if slot.replace(identifier).is_some() {
+            return Err(Malformed::new(
+                "identifiers",
+                "must be one national identity and at most one phone number",
+            ));
+        }
+    }
+    Ok(borrower)
+}
+
+/// An application from its message.
+pub(super) fn application(
+    message: &pb::AssessRequest,
+    network_currency: Currency,
+) -> Result<NewApplication, Malformed> {
+    let word = |field, reason: &str| Malformed::new(field, reason);
+    let kind = ApplicationKind::from_word(&message.kind)
+        .ok_or_else(|| word("kind", "must be \"application\" or \"offer\""))?;
+    if !matches!(kind, ApplicationKind::Application | ApplicationKind::Offer) {
+        return Err(word("kind", "must be \"application\" or \"offer\""));
+    }
+    let purpose = Purpose::from_word(&message.purpose)
+        .ok_or_else(|| word("purpose", "must be a purpose such as credit-application"))?;
+    let product = Product::from_word(&message.product)
+        .ok_or_else(|| word("product", "must be a product of docs/records.md"))?;
+    let currency = if message.currency.is_empty() {
+        network_currency
+    } else {
+        message
+            .currency
+            .parse()
+            .map_err(|_| word("currency", "must be an ISO 4217 code"))?
+    };
+    if message.amount_minor < 0 {
+        return Err(word("amount_minor", "must not be negative"));
+    }
+    let term_days =
+        u16::try_from(message.term_days).map_err(|_| word("term_days", "must be at most 65535"))?;
+    if message.consent_reference.is_empty() || message.consent_reference.len() > 128 {
+        return Err(word(
+            "consent_reference",
+            "must be 1 to 128 characters: no consent, no query",
+        ));
+    }
+    let amount = Money {
+        minor: message.amount_minor,
+        currency,
+    };
+    Ok(NewApplication {
+        borrower: borrower(&message.identifiers)?,
+        kind,
+        purpose,
+        product,
+        amount: (message.amount_minor > 0).then_some(amount),
+        term_days: (term_days > 0).then_some(term_days),
+        consent_reference: message.consent_reference.clone(),
+    })
+}
+
+/// A hold from its message.
+pub(super) fn hold(message: &pb::PlaceHoldRequest) -> Result<NewHold, Malformed> {
+    let hours = if message.hours == 0 {
+        HOLD_LIFE_DEFAULT_H
+    } else {
+        message.hours
+    };
+    if hours > HOLD_LIFE_MAX_H {
+        return Err(Malformed::new(
+            "hours",
+            format!("must be at most {HOLD_LIFE_MAX_H}"),
+        ));
+    }
+    Ok(NewHold {
+        application: record_id("application_id", &message.application_id)?,
+        amount_minor: (message.amount_minor != 0).then_some(message.amount_minor),
+        life: Duration::from_secs(u64::from(hours) * 3_600),
+    })
+}
+
+/// What became of a row that could be read.
+pub fn outcome(filed: Filed) -> pb::RowOutcome {
+    match filed {
+        Ok(verdict) => {
+            let (word, gap) = match verdict {
+                Verdict::New { gap } => ("new", gap),
+                Verdict::Newer { gap } => ("newer", gap),
+                Verdict::Unchanged => ("unchanged", false),
+                Verdict::Stale => ("stale", false),
+            };
+            pb::RowOutcome {
+                verdict: word.to_owned(),
+                gap,
+                ..pb::RowOutcome::default()
+            }
+        }
+        Err(error) => pb::RowOutcome {
+            verdict: "rejected".to_owned(),
+            field: "record".to_owned(),
+            class: "record".to_owned(),
+            reason: error.to_string(),
+            gap: false,
+        },
+    }
+}
+
+/// What became of a row that could not be read.
+pub(super) fn rejected(reject: &Reject) -> pb::RowOutcome {
+    pb::RowOutcome {
+        verdict: "rejected".to_owned(),
+        gap: false,
+        field: reject.field.clone(),
+        class: reject.class.to_owned(),
+        reason: reject.reason.clone(),
+    }
+}
+
+/// An answer as its message.
+pub(super) fn answer(given: Given) -> pb::AnswerResponse {
+    pb::AnswerResponse {
+        query_id: given.query.to_string(),
+        application_id: given.application.to_string(),
+        outcome: given.outcome,
+        answer_json: given.json,
+    }
+}
+
+/// A record's id and version.
+pub(super) fn change(record: &Record) -> pb::ChangeResponse {
+    pb::ChangeResponse {
+        record_id: record.head.record_id.to_string(),
+        version: record.head.version.number(),
+    }
+}
+
+/// The row of a record.
+pub(super) fn row(record: &Record) -> String {
+    jsonl::to_line(record)
+}

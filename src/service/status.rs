@@ -1,0 +1,47 @@
+//! The one mapping from errors to gRPC status.
+
+use tonic::{Code, Status};
+
+use crate::flows::FlowError;
+use crate::store::StoreError;
+
+/// The status that a caller gets for an error, with its message; what is sealed stays sealed.
+#[must_use]
+pub fn status_of(error: &FlowError) -> Status {
+    let code = match error {
+        FlowError::Store(store) => store_code(store),
+        FlowError::Record(_)
+        | FlowError::Malformed(_)
+        | FlowError::Oprf(_)
+        | FlowError::Answer(_)
+        | FlowError::RequestIdReused
+        | FlowError::IdempotencyKeyReused => Code::InvalidArgument,
+        FlowError::OverBudget(_) => Code::ResourceExhausted,
+        FlowError::NotFound { .. } => Code::NotFound,
+        FlowError::Unreadable { .. } | FlowError::Quota(_) => Code::DataLoss,
+        FlowError::PurposeNotGranted { .. } => Code::PermissionDenied,
+        FlowError::NotPossible(_)
+        | FlowError::EpochNotLive { .. }
+        | FlowError::ListExpired { .. } => Code::FailedPrecondition,
+        FlowError::Entropy(_)
+        | FlowError::FeedNotOpen { .. }
+        | FlowError::NotPublished(_)
+        | FlowError::ShuttingDown => Code::Unavailable,
+        FlowError::Mirror(_)
+        | FlowError::Log(_)
+        | FlowError::Statement(_)
+        | FlowError::Feed(_)
+        | FlowError::Leaf(_) => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+fn store_code(error: &StoreError) -> Code {
+    if error.is_disk_full() {
+        Code::ResourceExhausted
+    } else if error.is_conflict() {
+        Code::Aborted
+    } else {
+        Code::Unavailable
+    }
+}
