@@ -11,10 +11,9 @@ use tonic::transport::Channel;
 use super::exit::{CliError, Exit};
 use super::operator::{NodeDir, running};
 use super::output::Output;
-use super::records::Kind;
-use crate::domain::{Record, Verdict};
+use crate::domain::Record;
 use crate::flows::{Book, Filed};
-use crate::formats::{Reject, RejectWriter, Row, csv, jsonl};
+use crate::formats::{Format, Reader, Reject, RejectWriter, jsonl};
 use crate::limits::IMPORT_BATCH_ROWS;
 use crate::node::{Folder, Opened};
 use crate::wire::pb;
@@ -22,30 +21,28 @@ use crate::wire::pb::operator_client::OperatorClient;
 
 /// The form of an input file.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
+enum Form {
     Csv,
     Jsonl,
 }
 
 /// `creditmesh records import`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  creditmesh records import loans.csv --kind loan\n  \
+#[command(after_help = "Examples:\n  creditmesh records import loans.csv\n  \
     creditmesh records import book.jsonl --dry-run\n\n\
     An import that was interrupted goes on where it was: run it again. Rows are idempotent by record id and\n\
-    version. Exit code 1 says that rows were rejected."
-)]
+    version. Exit code 1 says that rows were rejected.")]
 pub(super) struct ImportArgs {
     #[command(flatten)]
     node: NodeDir,
     /// File to import.
     file: PathBuf,
-    /// Kind of the records; needed for CSV.
-    #[arg(long, value_enum)]
-    kind: Option<Kind>,
     /// Form of the file; by its ending without it.
     #[arg(long, value_enum)]
-    format: Option<Format>,
+    format: Option<Form>,
+    /// Country of telephone numbers without country code (ISO 3166-1 alpha-2).
+    #[arg(long, value_name = "CC")]
+    region: Option<String>,
     /// Where bad rows go; without it beside the input, as FILE.rejects.csv.
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -74,7 +71,7 @@ struct Tally {
     skipped: u64,
 }
 
-type Rows = Box<dyn Iterator<Item = Row> + Send>;
+type Rows = Reader<Box<dyn Read + Send>>;
 
 pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliError> {
     let file = File::open(&args.file).map_err(|error| CliError::file(&args.file, &error))?;
@@ -107,7 +104,7 @@ pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliE
         },
         tally: Tally::default(),
     };
-    let outcome = import.run(rows, done, |line| mark.keep(line)).await;
+    let outcome = import.run(rows, done, |line| Ok(mark.keep(line)?)).await;
     if let Sink::Stopped(opened) = import.sink {
         opened.close().await?;
     }
@@ -126,29 +123,15 @@ pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliE
 }
 
 fn open_rows(args: &ImportArgs, input: impl Read + Send + 'static) -> Result<Rows, CliError> {
-    let by_ending = || match args.file.extension().and_then(|ending| ending.to_str()) {
-        Some("csv") => Some(Format::Csv),
-        Some("jsonl" | "ndjson") => Some(Format::Jsonl),
-        Some(_) | None => None,
+    let name = args.file.to_string_lossy();
+    let refused = |error| CliError::refused(format!("{}: {error}", args.file.display()));
+    let format = match args.format {
+        Some(Form::Csv) => Format::Csv,
+        Some(Form::Jsonl) => Format::JsonLines,
+        None => Format::of_name(&name).map_err(refused)?,
     };
-    let region = None;
-    match args.format.or_else(by_ending) {
-        Some(Format::Jsonl) => Ok(Box::new(jsonl::Reader::new(input))),
-        Some(Format::Csv) => {
-            let kind = args.kind.ok_or_else(|| {
-                CliError::usage(
-                    "--kind: a CSV file holds one kind: loan, application, hold, signal",
-                )
-            })?;
-            let reader = csv::Reader::new(kind.into(), input).map_err(|reject| {
-                CliError::refused(format!("{}: {reject}", args.file.display()))
-            })?;
-            Ok(Box::new(reader))
-        }
-        None => Err(CliError::usage(
-            "--format: csv or jsonl; the file's ending does not tell",
-        )),
-    }
+    let input: Box<dyn Read + Send> = Box::new(input);
+    Reader::new(format, input, args.region.as_deref()).map_err(refused)
 }
 
 fn beside(input: &Path) -> PathBuf {
@@ -167,16 +150,16 @@ struct Import {
 impl Import {
     async fn run(
         &mut self,
-        rows: Rows,
+        mut rows: Rows,
         done: u64,
         mut keep: impl FnMut(u64) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         let mut batch: Vec<(u64, Record)> = Vec::with_capacity(IMPORT_BATCH_ROWS);
+        let unreadable = |error| CliError::local(format!("input: {error}"));
+        rows.skip_through(done).map_err(unreadable)?;
+        self.tally.skipped = done;
         for row in rows {
-            if row.line <= done {
-                self.tally.skipped += 1;
-                continue;
-            }
+            let row = row.map_err(unreadable)?;
             match row.result {
                 Ok(record) => batch.push((row.line, record)),
                 Err(reject) => self.reject(&reject)?,
@@ -223,12 +206,8 @@ impl Import {
             "unchanged" => self.tally.unchanged += 1,
             "stale" => self.tally.stale += 1,
             _ => {
-                let pb::RowOutcome {
-                    field,
-                    class,
-                    reason,
-                    ..
-                } = outcome;
+                let pb::RowOutcome { field, reason, .. } = outcome;
+                let class = "record";
                 return self.reject(&Reject {
                     line,
                     field,
@@ -279,7 +258,8 @@ impl Rejects {
             let file = options
                 .open(&self.path)
                 .map_err(|error| CliError::file(&self.path, &error))?;
-            self.writer = Some(RejectWriter::new(file));
+            let writer = RejectWriter::new(file);
+            self.writer = Some(writer.map_err(|error| CliError::file(&self.path, &error))?);
         }
         let Some(writer) = &mut self.writer else {
             return Ok(());
@@ -330,7 +310,7 @@ fn report(tally: &Tally, dry_run: bool, rejects: &Path, output: &Output) {
         }
         if *skipped > 0 {
             text.push_str(&format!(
-                "\n{skipped} rows were imported before the interruption"
+                "\n{skipped} lines were imported before the interruption"
             ));
         }
         if *rejected > 0 {

@@ -9,14 +9,13 @@ use super::draft::Draft;
 use super::home::Home;
 use super::ledger::{batch_root, roots_digest};
 use super::question::{Asker, Prepared};
-use super::{AuditEvent, FlowError, Ledger, Mirrors, PeerKeys, retry_conflicts};
+use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
 use crate::crypto::{Secret, sha256};
-use crate::domain::{
-    Answer, Application, Borrower, MemberId, Purpose, QueryId, RecordId, Role, Timestamp,
-};
+use crate::domain::{Answer, Application, Borrower, MemberId, Purpose, QueryId, RecordId};
 use crate::formats::answer_json;
 use crate::membership::Member;
+use crate::net::CallError;
 use crate::risk::{self, AskerContext, PeerView, Seen};
 use crate::store::Table;
 
@@ -37,6 +36,7 @@ pub struct Given {
 #[derive(Debug, Clone)]
 pub struct Assessor {
     home: Arc<Home>,
+    book: Book,
     asker: Asker,
     ledger: Ledger,
 }
@@ -60,13 +60,14 @@ impl Query<'_> {
 }
 
 /// One peer's part of a query: prepared, or silent already.
-type Part = (Arc<Member>, Result<Prepared, String>);
+type Part = (Arc<Member>, Result<Prepared, FlowError>);
 
 impl Assessor {
     /// Asks with these keys and mirrors, and logs in this ledger.
     #[must_use]
     pub fn new(
         home: Arc<Home>,
+        book: Book,
         keys: Arc<PeerKeys>,
         mirrors: Arc<Mirrors>,
         ledger: Ledger,
@@ -78,6 +79,7 @@ impl Assessor {
         };
         Self {
             home,
+            book,
             asker,
             ledger,
         }
@@ -110,28 +112,22 @@ impl Assessor {
         let parts = self.prepare(&query).await?;
         self.log(&query, &parts).await?;
         let views = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
-        let answer = self.conclude(&query, &views);
+        let answer = self.conclude(&query, &views).await?;
         self.keep(application_id, &answer).await
     }
 
     async fn prepare(&self, query: &Query<'_>) -> Result<Vec<Part>, FlowError> {
-        let input = |identifier: &'_ Option<crate::domain::Identifier>| {
-            identifier
-                .as_ref()
-                .map(|identifier| identifier.canonical().to_owned())
-        };
-        let national = input(&query.borrower.national);
-        let phone = input(&query.borrower.phone);
-        let slot = |text: &'_ Option<String>| match text {
-            Some(text) => Input::Present(text.as_bytes()),
+        let inputs = [&query.borrower.national, &query.borrower.phone];
+        let inputs = inputs.map(|identifier| match identifier {
+            Some(identifier) => Input::Present(identifier.canonical().as_bytes()),
             None => Input::Missing,
-        };
-        let inputs = HashedInputs::hash(&[slot(&national), slot(&phone)])?;
+        });
+        let inputs = HashedInputs::hash(&inputs)?;
         let mut parts = Vec::new();
         for peer in self.home.asked() {
             let seed = query.batch_seed(&peer.id);
             let prepared = self.asker.prepare(Arc::clone(&peer), &inputs, &seed).await;
-            parts.push((peer, prepared.map_err(|error| error.to_string())));
+            parts.push((peer, prepared));
         }
         Ok(parts)
     }
@@ -166,22 +162,26 @@ impl Assessor {
 
     async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> PeerView {
         let deadline = self.home.timing.peer_deadline;
-        let seen = match part {
-            Err(reason) => Seen::Silent { reason },
+        let told = match part {
+            Err(error) => Err(error),
             Ok(prepared) => {
                 let asking = self.asker.ask(prepared, query.purpose, query.commitment);
-                match timeout(deadline, asking).await {
-                    Ok(Ok(told)) => Seen::Answered {
-                        national: told.national,
-                        phone: told.phone,
-                        as_of: told.as_of,
-                    },
-                    Ok(Err(error)) => Seen::Silent {
-                        reason: error.to_string(),
-                    },
-                    Err(_) => Seen::Silent {
-                        reason: format!("no answer within {} ms", deadline.as_millis()),
-                    },
+                timeout(deadline, asking).await.unwrap_or_else(|_| {
+                    let member = peer.id.clone();
+                    Err(CallError::Late { member, deadline }.into())
+                })
+            }
+        };
+        let seen = match told {
+            Ok(told) => Seen::Answered {
+                national: told.national.map(Box::new),
+                phone: told.phone.map(Box::new),
+                as_of: told.as_of,
+            },
+            Err(error) => {
+                tracing::info!(peer = %peer.id, %error, "peer counts as silent");
+                Seen::Silent {
+                    reason: error.silence(),
                 }
             }
         };
@@ -189,18 +189,33 @@ impl Assessor {
             member: peer.id.clone(),
             lender_group: peer.lender_group.clone(),
             role: peer.role,
+            level: peer.level,
             weight: peer.weight,
             seen,
         }
     }
 
-    fn conclude(&self, query: &Query<'_>, views: &[PeerView]) -> Answer {
+    async fn conclude(&self, query: &Query<'_>, views: &[PeerView]) -> Result<Answer, FlowError> {
         let home = &self.home;
-        let now = home.clock.now();
-        let context = AskerContext {
-            lender_group: home.lender_group(),
+        let own = match &query.borrower.national {
+            Some(identifier) => {
+                let records = self.book.records_of(identifier.canonical()).await?;
+                Some(home.summary_of(&records, home.level())?)
+            }
+            None => None,
         };
-        risk::conclude(&home.policy, &context, views, now).into_answer(query.id, now)
+        let context = AskerContext {
+            level: home.level(),
+            asked_national: query.borrower.national.is_some(),
+            own,
+            ..AskerContext::new(
+                home.network().clone(),
+                home.lender_group()?,
+                home.bands.clone(),
+            )
+        };
+        let concluded = risk::conclude(&home.policy, &context, views, home.clock.now());
+        Ok(concluded.into_answer(query.id))
     }
 
     async fn keep(&self, application: RecordId, answer: &Answer) -> Result<Given, FlowError> {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::{FlowError, retry_conflicts};
-use crate::domain::{
-    Borrower, Identifier, Record, RecordId, RetractionReason, Timestamp, Verdict, merge,
-};
+use crate::domain::{Identifier, Record, RecordId, RetractionReason, Timestamp, Verdict, merge};
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
 use crate::store::{Scan, Table, Vault};
@@ -36,10 +34,6 @@ fn borrower_prefix(vault: &Vault, canonical: &str) -> Vec<u8> {
     key
 }
 
-fn identifiers(borrower: &Borrower) -> impl Iterator<Item = &Identifier> {
-    borrower.national.iter().chain(borrower.phone.iter())
-}
-
 impl Book {
     /// The book in this vault.
     #[must_use]
@@ -56,7 +50,7 @@ impl Book {
     pub async fn file(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
         let mut filed = Vec::with_capacity(records.len());
         for chunk in records.chunks(STORE_BATCH_ROWS_MAX / (2 * ROWS_PER_RECORD_MAX)) {
-            filed.extend(retry_conflicts(async || self.file_chunk(chunk).await).await?);
+            filed.extend(retry_conflicts(|| self.file_chunk(chunk)).await?);
         }
         Ok(filed)
     }
@@ -70,7 +64,7 @@ impl Book {
         record: &Record,
         also: &[(Table, Vec<u8>, Vec<u8>)],
     ) -> Result<Verdict, FlowError> {
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let mut draft = Draft::default();
             let verdict = self.stage(record, &mut draft).await?;
             for (table, key, plain) in also {
@@ -120,7 +114,7 @@ impl Book {
         };
         record.check(held.as_ref())?;
         let verdict = merge(held.as_ref(), record)?;
-        if !verdict.is_change() {
+        if matches!(verdict, Verdict::Unchanged | Verdict::Stale) {
             return Ok(verdict);
         }
         draft.put(
@@ -129,12 +123,14 @@ impl Book {
             revision,
             jsonl::to_line(record).into_bytes(),
         );
-        let now: BTreeSet<&str> = identifiers(&record.borrower)
+        let now: BTreeSet<&str> = record
+            .borrower
+            .identifiers()
             .map(Identifier::canonical)
             .collect();
         let before: BTreeSet<&str> = held
             .iter()
-            .flat_map(|held| identifiers(&held.borrower))
+            .flat_map(|held| held.borrower.identifiers())
             .map(Identifier::canonical)
             .collect();
         for canonical in &now {
@@ -295,5 +291,5 @@ fn keep_store_errors(result: Result<Verdict, FlowError>) -> Result<Filed, FlowEr
 
 fn decode(bytes: &[u8]) -> Result<Record, FlowError> {
     let line = std::str::from_utf8(bytes).map_err(|_| FlowError::Unreadable { what: "record" })?;
-    jsonl::from_line(line).map_err(|_| FlowError::Unreadable { what: "record" })
+    jsonl::from_sealed_line(line).map_err(|_| FlowError::Unreadable { what: "record" })
 }

@@ -304,7 +304,7 @@ impl Desk {
             product: wanted.product,
             amount: wanted.amount,
             term_days: wanted.term_days,
-            channel: Channel::Online,
+            channel: Channel::Other,
             at: now,
             outcome: ApplicationOutcome::Pending,
             outcome_at: None,

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use tonic::Code;
+
 use crate::crypto::oprf::OprfError;
-use crate::domain::{Epoch, RecordError, Timestamp};
+use crate::domain::{Epoch, RecordError, SilentReason, Timestamp};
 use crate::env::EntropyUnavailable;
 use crate::membership::StatementError;
 use crate::merkle::LogFault;
+use crate::net::CallError;
 use crate::protocol::answer::AnswerError;
 use crate::protocol::feed::FeedFault;
 use crate::protocol::leaf::LeafFault;
@@ -58,6 +61,15 @@ pub enum FlowError {
     /// A Merkle log or a checkpoint does not hold together.
     #[error(transparent)]
     Log(#[from] LogFault),
+    /// A peer could not be asked, or refused.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// There is no mirror of the peer that an answer could be looked up in.
+    #[error("{reason}")]
+    NoMirror {
+        /// What is missing.
+        reason: &'static str,
+    },
     /// No random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyUnavailable),
@@ -128,6 +140,47 @@ impl FlowError {
         )
     }
 
+    /// Why a peer counts as silent after this error.
+    #[must_use]
+    pub fn silence(&self) -> SilentReason {
+        match self {
+            Self::Call(CallError::Late { .. }) => SilentReason::Deadline,
+            Self::Call(CallError::Paused { .. } | CallError::Unreachable(_)) => {
+                SilentReason::Unreachable
+            }
+            Self::Call(CallError::Status { status, .. }) => match status.code() {
+                Code::ResourceExhausted => SilentReason::OverQuota,
+                Code::Unavailable => SilentReason::Unreachable,
+                Code::DeadlineExceeded | Code::Cancelled => SilentReason::Deadline,
+                _ => SilentReason::Refused,
+            },
+            Self::NoMirror { .. } | Self::FeedNotOpen { .. } => SilentReason::MirrorBehind,
+            Self::EpochNotLive { .. } => SilentReason::EpochMismatch,
+            Self::Malformed(_)
+            | Self::Oprf(_)
+            | Self::Mirror(_)
+            | Self::Leaf(_)
+            | Self::Log(_)
+            | Self::Statement(_) => SilentReason::Unverified,
+            Self::Store(_)
+            | Self::Record(_)
+            | Self::OverBudget(_)
+            | Self::Answer(_)
+            | Self::Feed(_)
+            | Self::Quota(_)
+            | Self::Entropy(_)
+            | Self::NotFound { .. }
+            | Self::Unreadable { .. }
+            | Self::PurposeNotGranted { .. }
+            | Self::RequestIdReused
+            | Self::IdempotencyKeyReused
+            | Self::NotPossible(_)
+            | Self::NotPublished(_)
+            | Self::ShuttingDown
+            | Self::ListExpired { .. } => SilentReason::MirrorBehind,
+        }
+    }
+
     fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(StoreError::Conflict { .. }))
     }
@@ -137,8 +190,8 @@ impl FlowError {
 ///
 /// # Errors
 /// The error of the last attempt.
-pub async fn retry_conflicts<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, FlowError>,
+pub async fn retry_conflicts<T, F: Future<Output = Result<T, FlowError>>>(
+    mut attempt: impl FnMut() -> F,
 ) -> Result<T, FlowError> {
     for round in 0..CONFLICT_RETRIES {
         match attempt().await {

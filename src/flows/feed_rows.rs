@@ -224,7 +224,7 @@ pub(super) fn group_prefix(vault: &Vault, origin: &str, attempt: u32) -> Vec<u8>
     let key = vault.row_key(Table::FeedGroup, origin.as_bytes());
     let feed = key
         .first_chunk::<16>()
-        .map(<[u8; 16]>::to_vec)
+        .map(|prefix| prefix.to_vec())
         .unwrap_or_default();
     [feed.as_slice(), &attempt.to_be_bytes()].concat()
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::FlowError;
 use crate::crypto::IdentityKey;
 use crate::domain::{
-    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, SummaryTerms, summarize,
+    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, Summary, SummaryTerms, summarize,
 };
 use crate::env::{Clock, Entropy};
-use crate::limits::{NONCE_BYTES, SUMMARY_BYTES};
+use crate::limits::NONCE_BYTES;
 use crate::membership::{Calendar, Member};
-use crate::merkle::{Checkpoint, Frontier, SignedNote};
+use crate::merkle::{Checkpoint, Frontier};
 use crate::net::{Peers, TrustHandle};
 use crate::protocol::feed::FeedId;
 use crate::risk::Policy;
@@ -107,15 +107,11 @@ impl Home {
         Ok(own.lender_group.clone())
     }
 
-    /// The encoded summary of records at a level, made now.
+    /// The summary of records at a level, made now.
     ///
     /// # Errors
     /// [`FlowError::NotPossible`] where the member is not in the list in force.
-    pub fn summary_of(
-        &self,
-        records: &[Record],
-        level: Level,
-    ) -> Result<[u8; SUMMARY_BYTES], FlowError> {
+    pub fn summary_of(&self, records: &[Record], level: Level) -> Result<Summary, FlowError> {
         let own_group = self.lender_group()?;
         let terms = SummaryTerms {
             level,
@@ -124,7 +120,7 @@ impl Home {
             bands: &self.bands,
             now: self.clock.now(),
         };
-        Ok(summarize(records, &terms).summary.encode())
+        Ok(summarize(records, &terms).summary)
     }
 
     /// Every member that this node asks, in the order of their ids.

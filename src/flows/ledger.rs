@@ -191,7 +191,7 @@ impl Ledger {
 async fn run(home: Arc<Home>, mut inbox: mpsc::Receiver<Request>) {
     let mut group = Vec::with_capacity(LEDGER_GROUP_MAX);
     while inbox.recv_many(&mut group, LEDGER_GROUP_MAX).await > 0 {
-        let outcomes = retry_conflicts(async || write_group(&home, &group).await).await;
+        let outcomes = retry_conflicts(|| write_group(&home, &group)).await;
         let mut settled = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {

@@ -82,8 +82,7 @@ impl Mirrors {
                 level,
                 epoch,
             };
-            let head = MirrorHead::empty(feed.clone());
-            let index = TagIndex::default();
+            let head = MirrorHead::new(feed.clone());
             let state = State {
                 loaded: false,
                 revision: 0,

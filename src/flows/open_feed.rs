@@ -6,7 +6,7 @@ use super::home::Home;
 use super::{Book, FlowError, OwnKeys};
 use crate::domain::Record;
 use crate::limits::{FEED_GROUP_LEAVES, OPEN_ROWS_PER_COMMIT, STORE_BATCH_ROWS_MAX};
-use crate::merkle::Checkpoint;
+use crate::merkle::{Checkpoint, SignedNote};
 use crate::protocol::feed::{FeedHead, FeedId};
 use crate::protocol::leaf::{Leaf, flat};
 use crate::store::{Scan, Table};
@@ -77,8 +77,8 @@ async fn previous_checkpoint(home: &Home, feed: &FeedId) -> Result<Option<Checkp
         return Ok(None);
     };
     let public = home.identity.public();
-    Ok(Some(Checkpoint::verified(
-        &open.note,
+    Ok(Some(Checkpoint::open(
+        &SignedNote::parse(&open.note)?,
         &before.origin(),
         &public,
     )?))
@@ -117,7 +117,7 @@ async fn snapshot(
                 rows.stage_published(&mut draft, name, revision, (0, &[]));
                 continue;
             }
-            let summary = home.summary_of(&held, feed.level)?;
+            let summary = home.summary_of(&held, feed.level)?.encode();
             let token = key.secret.token_of(name.as_bytes());
             leaves.push(Leaf::seal(&token, 0, &summary, home.nonce()?, feed));
             rows.stage_published(&mut draft, name, revision, (1, &summary));

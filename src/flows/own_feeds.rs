@@ -66,6 +66,17 @@ impl OwnFeeds {
         Ok(row.and_then(|(_, row)| row.open).map(|open| open.note))
     }
 
+    /// Leaves of the feed; `None` where it is not open.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where it cannot be read.
+    pub async fn size(&self, feed: &FeedId) -> Result<Option<u64>, FlowError> {
+        let row = FeedRows::new(&self.home, feed).read().await?;
+        Ok(row
+            .and_then(|(_, row)| row.open)
+            .map(|open| open.head.size()))
+    }
+
     /// Leaves from `from` on, at most `most` and not past `until`, under the checkpoint that the primary
     /// store holds now; and that checkpoint's size.
     ///

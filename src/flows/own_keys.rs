@@ -49,7 +49,7 @@ impl OwnKeys {
         if let Some(key) = self.lock().get(&(level, epoch)) {
             return Ok(Arc::clone(key));
         }
-        let (seed, announced_at) = retry_conflicts(async || self.seed(level, epoch).await).await?;
+        let (seed, announced_at) = retry_conflicts(|| self.seed(level, epoch)).await?;
         let key = Arc::new(self.derive(&seed, level, epoch, announced_at));
         self.lock().insert((level, epoch), Arc::clone(&key));
         Ok(key)

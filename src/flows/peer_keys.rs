@@ -83,7 +83,7 @@ impl PeerKeys {
         } = &stated.terms;
         let key = PublicKey::from_bytes(public_key)?;
         let slot = (peer.id.clone(), *level, *epoch);
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             if let Some(held) = self.pinned(&peer.id, *level, *epoch).await? {
                 return if held == key {
                     Ok(())
@@ -113,10 +113,10 @@ impl PeerKeys {
     }
 }
 
-fn second_key(peer: &Member, stated: &KeyStatement) -> StatementError {
-    StatementError::TwoKeys {
+fn second_key(peer: &Member, stated: &KeyStatement) -> FlowError {
+    FlowError::Statement(StatementError::TwoKeys {
         member: peer.id.clone(),
         level: stated.terms.level,
         epoch: stated.terms.epoch,
-    }
+    })
 }

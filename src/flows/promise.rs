@@ -85,7 +85,7 @@ impl Promises {
         let row_key = self.row_key(step, key);
         let (record, query) = (given.application.0.as_bytes(), given.query.0.as_bytes());
         let plain = [digest.as_slice(), record, query].concat();
-        retry_conflicts(async || {
+        retry_conflicts(|| async {
             let held = self.vault.read(Table::Idempotency, &row_key).await?;
             let mut draft = Draft::default();
             let revision = held.map_or(0, |row| row.revision);

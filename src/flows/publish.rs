@@ -137,14 +137,14 @@ impl PublisherTask {
         }
         let wanted: Vec<String> = wanted.into_iter().collect();
         for part in wanted.chunks(PUBLISH_BATCH_IDENTIFIERS) {
-            retry_conflicts(async || {
+            retry_conflicts(|| async {
                 let markers = self.markers_of(part).await?;
                 self.publish_batch(&feeds, markers).await
             })
             .await?;
         }
         loop {
-            let published = retry_conflicts(async || {
+            let published = retry_conflicts(|| async {
                 let markers = self.backlog().await?;
                 let count = markers.len();
                 self.publish_batch(&feeds, markers).await?;
@@ -241,7 +241,7 @@ impl PublisherTask {
         let key = self.keys.key(feed.level, feed.epoch).await?;
         let mut leaves = Vec::with_capacity(records.len());
         for (name, held) in records {
-            let summary = home.summary_of(held, feed.level)?;
+            let summary = home.summary_of(held, feed.level)?.encode();
             let (count_revision, published) = rows.published(name).await?;
             let unchanged = published
                 .as_ref()

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tonic::{Request, Status, Streaming};
+use futures::future::BoxFuture;
+use tonic::{Request, Response, Status, Streaming};
 
 use super::home::Home;
 use super::{FlowError, Mirror, Mirrors, PeerKeys};
@@ -11,9 +12,11 @@ use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
 use crate::limits::{MESSAGE_BYTES_MAX, TAIL_STREAM_CHUNKS_MAX};
 use crate::membership::Member;
-use crate::net::{CallError, LIST_VERSION_HEADER, PeerChannel, dial_error};
+use crate::net::{PeerChannel, dial_error};
 use crate::wire::pb::peer_client::PeerClient;
-use crate::wire::pb::{DescribeRequest, EvaluateRequest, FeedChunk};
+use crate::wire::pb::{
+    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, FeedChunk,
+};
 use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Question};
 
 /// What one peer is asked, fixed before the query is logged.
@@ -49,25 +52,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        let version = self.home.trust.roster().version();
-        request
-            .metadata_mut()
-            .insert(LIST_VERSION_HEADER, version.into());
-        request
-    }
-
     /// Asks a peer what it is, and pins the keys that it states.
     pub(super) async fn describe(&self, peer: &Member) -> Result<Description, FlowError> {
         let deadline = self.home.timing.peer_deadline;
-        let make = |channel| async move {
-            client(channel)
-                .describe(self.request(DescribeRequest {}))
-                .await
-        };
-        let response = self.home.peers.call(peer, deadline, make).await;
-        let response = response.map_err(unreached)?;
+        let make = |channel| describe(channel, Request::new(DescribeRequest {}));
+        let response = self.home.peers.call(peer, deadline, make).await?;
         let description = Description::try_from(response.into_inner())?;
         if description.member != peer.id || description.network != *self.home.network() {
             return Err(FlowError::NotPossible(format!(
@@ -89,20 +78,21 @@ impl Asker {
         peer: &Member,
         wanted: FeedWanted,
     ) -> Result<Streaming<FeedChunk>, FlowError> {
-        let request = self.request(wanted.into());
+        let request = Request::new(wanted.into());
         let channel = self.home.peers.channel(peer);
         let response = client(channel).stream_feed(request).await;
         Ok(response.map_err(|status| broken(&status))?.into_inner())
     }
 
-    /// The newest live epoch in which this node has a mirror of the peer and knows the peer's key.
+    /// The newest live epoch in which this node has a whole mirror of the peer and knows the peer's key.
     async fn epoch_for(&self, peer: &Member) -> Result<Option<(Epoch, PublicKey)>, FlowError> {
         let mut live = self.home.calendar.served(self.home.clock.now());
         live.sort_unstable();
         let level = self.home.level();
         for epoch in live.into_iter().rev() {
             let mirror = self.mirrors.of(&peer.id, level, epoch)?;
-            if mirror.reach().await?.checkpoint_at.is_some() {
+            let reach = mirror.reach().await?;
+            if reach.size > 0 && reach.size >= reach.checkpoint_size {
                 if let Some(key) = self.keys.pinned(&peer.id, level, epoch).await? {
                     return Ok(Some((epoch, key)));
                 }
@@ -119,9 +109,9 @@ impl Asker {
         seed: &BatchSeed,
     ) -> Result<Prepared, FlowError> {
         let Some((epoch, key)) = self.epoch_for(&peer).await? else {
-            return Err(FlowError::NotPossible(
-                "no mirror of this peer yet".to_owned(),
-            ));
+            return Err(FlowError::NoMirror {
+                reason: "no mirror of this peer yet",
+            });
         };
         let pending = inputs.blind(seed);
         let mut request_id = [0; 16];
@@ -159,13 +149,9 @@ impl Asker {
             mirror_size: mirror.reach().await?.size,
         };
         let message = EvaluateRequest::from(question);
-        let make = |channel| {
-            let request = self.request(message.clone());
-            async move { client(channel).evaluate(request).await }
-        };
+        let make = |channel| evaluate(channel, Request::new(message.clone()));
         let deadline = self.home.timing.peer_deadline;
-        let response = self.home.peers.call(&peer, deadline, make).await;
-        let response = response.map_err(unreached)?;
+        let response = self.home.peers.call(&peer, deadline, make).await?;
         let evaluation = Evaluation::try_from(response.into_inner())?;
         let tokens = pending.finish(&key, &evaluation.elements, &evaluation.proof)?;
         let reach = self
@@ -198,7 +184,6 @@ impl Asker {
                 until: Some(goal),
             };
             let mut stream = self.stream(peer, wanted).await?;
-            let mut stream = stream.map_err(|status| broken(&status))?.into_inner();
             for _ in 0..TAIL_STREAM_CHUNKS_MAX {
                 let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? else {
                     break;
@@ -211,9 +196,9 @@ impl Asker {
         }
         match reach.checkpoint_at {
             Some(at) if reach.size >= goal => Ok(at),
-            _ => Err(FlowError::NotPossible(
-                "its mirror could not be brought up to date".to_owned(),
-            )),
+            _ => Err(FlowError::NoMirror {
+                reason: "its mirror could not be brought up to date",
+            }),
         }
     }
 
@@ -232,7 +217,6 @@ impl Asker {
             until: None,
         };
         let mut stream = self.stream(peer, wanted).await?;
-        let mut stream = stream.map_err(|status| broken(&status))?.into_inner();
         while let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? {
             mirror.apply(peer, &chunk.try_into()?).await?;
             heard();
@@ -248,12 +232,18 @@ async fn look_up(mirror: &Mirror, token: Option<Token>) -> Result<Option<Summary
     }
 }
 
-fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
-    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
+type Calling<T> = BoxFuture<'static, Result<Response<T>, Status>>;
+
+fn describe(channel: PeerChannel, request: Request<DescribeRequest>) -> Calling<DescribeResponse> {
+    Box::pin(async move { client(channel).describe(request).await })
 }
 
-fn unreached(error: CallError) -> FlowError {
-    FlowError::NotPossible(error.to_string())
+fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {
+    Box::pin(async move { client(channel).evaluate(request).await })
+}
+
+fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
+    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 /// Why a stream broke off, in words for the operator.

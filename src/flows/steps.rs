@@ -79,10 +79,10 @@ pub(super) fn paid_out(
         account_reference.to_owned(),
         product,
         hold.amount,
-        opened_on,
+        hold.signed_at,
     );
-    loan.signed_at = Some(hold.signed_at);
     loan.funded_at = Some(now);
+    loan.opened_on = opened_on;
     loan.term_days = term_days;
     loan.maturity_on = Some(opened_on.plus_days(i64::from(term_days)));
     loan.consent_ref = applied.and_then(|applied| applied.consent_ref);

@@ -8,6 +8,7 @@ pub mod csv;
 
 pub mod jsonl;
 
+mod answer_json;
 mod cells;
 mod columns;
 mod decode;
@@ -17,6 +18,7 @@ mod reject;
 
 use std::io::{self, Read};
 
+pub use answer_json::answer_json;
 pub use columns::{CellType, Column, columns};
 pub use reject::{Reject, RejectWriter};
 

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
@@ -57,6 +59,16 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
+    /// Parses the first certificate of a chain in PEM.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn first_of(chain_pem: &str) -> Result<Self, CertificateError> {
+        let der = CertificateDer::from_pem_slice(chain_pem.as_bytes())
+            .map_err(|_| CertificateError::Unreadable)?;
+        Self::parse(&der)
+    }
+
     /// Parses a certificate in DER.
     ///
     /// # Errors

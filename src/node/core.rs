@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use crate::domain::MemberId;
 use crate::flows::{
-    Answerer, Assessor, Book, Desk, Follower, Home, Ledger, Mirrors, OwnFeeds, OwnKeys, PeerKeys,
-    Publisher, PublisherTask,
+    Answerer, Assessor, Book, Desk, FlowError, Follower, Home, Ledger, Mirrors, OwnFeeds, OwnKeys,
+    PeerKeys, Publisher, PublisherTask,
 };
+
+use crate::store::{Scan, Table};
 
 /// One replica's flows and the tasks behind them; dropping it ends the tasks.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Core {
         let answerer = Answerer::new(Arc::clone(&home), keys, feeds, ledger.clone());
         let assessor = Assessor::new(
             Arc::clone(&home),
+            book.clone(),
             Arc::clone(&peer_keys),
             Arc::clone(&mirrors),
             ledger,
@@ -69,6 +73,28 @@ impl Core {
     /// Starts following every peer's feeds.
     pub fn follow_peers(&mut self) {
         self.tasks.spawn(self.follower.clone().run());
+    }
+
+    /// Whether this node holds a whole mirror of each of these members, in every live epoch, and has nothing
+    /// left to publish.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where a mirror cannot be read.
+    pub async fn mirrors_all(&self, members: &[MemberId]) -> Result<bool, FlowError> {
+        let home = &self.home;
+        let page = home.vault.scan(Table::Unpublished, &Scan::all(1)).await?;
+        let mut whole = page.is_empty();
+        for member in members {
+            for epoch in home.calendar.served(home.clock.now()) {
+                let reach = self
+                    .mirrors
+                    .of(member, home.level(), epoch)?
+                    .reach()
+                    .await?;
+                whole &= reach.size > 0 && reach.size >= reach.checkpoint_size;
+            }
+        }
+        Ok(whole)
     }
 
     /// Ends every task; what was acknowledged is durable.

@@ -189,7 +189,7 @@ impl Folder {
     /// [`NodeError`] where there is none, or it cannot be read.
     pub fn leaf(&self) -> Result<PeerCertificate, NodeError> {
         let text = self.text(&self.certificate())?;
-        PeerCertificate::from_pem(&text).map_err(|e| NodeError::Folder(format!("node.crt: {e}")))
+        PeerCertificate::first_of(&text).map_err(|e| NodeError::Folder(format!("node.crt: {e}")))
     }
 
     /// Checks that peers will accept the certificate at `now`; gives the whole days that are left.

@@ -127,6 +127,14 @@ impl Folder {
         })
     }
 
+    /// Replaces the member list in the folder; a running node takes it within seconds.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn replace_list(&self, text: &str) -> Result<(), NodeError> {
+        replace(&self.members(), text.as_bytes())
+    }
+
     /// The network's root.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::folder::Opened;
 use super::parts::NodeParts;
 use super::{Folder, NodeError};
 use crate::crypto::vector_backend;
+use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
@@ -101,6 +102,15 @@ impl RunningNode {
     #[must_use]
     pub fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// Puts a newer member list in force at once, and cuts the connections of all whom it refuses.
+    ///
+    /// # Errors
+    /// [`NodeError::List`]; the list in force then stays.
+    pub fn take_list(&self, text: &str) -> Result<(), NodeError> {
+        self.core.home.trust.install(text)?;
+        Ok(())
     }
 
     async fn serve_peers(
@@ -223,6 +233,9 @@ async fn home(
         peer_deadline: opened.config.peer_deadline,
         ..Timing::default()
     };
+    let network = trust.root().document();
+    let bands = Bands::of(network.currency, &network.exposure_band_edges_minor)
+        .map_err(|error| NodeError::Folder(format!("network.json: {error}")))?;
     Ok(Home {
         member: opened.config.member.clone(),
         clock: Arc::clone(&parts.clock),

@@ -27,6 +27,7 @@ pub fn status_of(error: &FlowError) -> Status {
         | FlowError::FeedNotOpen { .. }
         | FlowError::NotPublished(_)
         | FlowError::ShuttingDown => Code::Unavailable,
+        FlowError::Call(_) | FlowError::NoMirror { .. } => Code::Unavailable,
         FlowError::Mirror(_)
         | FlowError::Log(_)
         | FlowError::Statement(_)
@@ -37,11 +38,10 @@ pub fn status_of(error: &FlowError) -> Status {
 }
 
 fn store_code(error: &StoreError) -> Code {
-    if error.is_disk_full() {
-        Code::ResourceExhausted
-    } else if error.is_conflict() {
-        Code::Aborted
-    } else {
-        Code::Unavailable
+    match error {
+        StoreError::DiskFull { .. } => Code::ResourceExhausted,
+        StoreError::Conflict { .. } => Code::Aborted,
+        StoreError::SealBroken { .. } | StoreError::Damaged { .. } => Code::DataLoss,
+        _ => Code::Unavailable,
     }
 }

@@ -12,6 +12,7 @@ mod draw;
 mod events;
 mod identity;
 mod lendingclub;
+mod network;
 mod population;
 mod reports;
 mod standing;
@@ -19,6 +20,7 @@ mod truth;
 
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};
+pub use network::{NetworkError, Seat, SimulatedNetwork};
 pub use population::{Behaviour, Filed, Person, Platform, Population, PopulationSpec};
 pub use truth::{Reporter, Traits, TrueAnswer, Truth};
 

@@ -1,0 +1,117 @@
+//! Whole networks over real sockets, real mutual TLS and real stores.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use creditmesh::domain::Timestamp;
+use creditmesh::domain::{
+    ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Role,
+};
+use creditmesh::env::{ManualClock, OsEntropy};
+use creditmesh::flows::{NewApplication, NewHold};
+use creditmesh::node::NodeParts;
+use creditmesh::workload::{Seat, SimulatedNetwork};
+use serde_json::Value;
+
+fn member(name: &str) -> MemberId {
+    name.parse().unwrap()
+}
+
+fn application(ssn: &str) -> NewApplication {
+    NewApplication {
+        borrower: Borrower {
+            national: Some(Identifier::parse(ssn, None).unwrap()),
+            phone: None,
+            name_dob: None,
+        },
+        kind: ApplicationKind::Application,
+        purpose: Purpose::CreditApplication,
+        product: Product::InstalmentUnsecured,
+        amount: Some(Money::of(120_000, "USD".parse().unwrap())),
+        term_days: Some(90),
+        consent_reference: "C-1".to_owned(),
+    }
+}
+
+async fn network_of(dir: &std::path::Path, names: &[&str]) -> SimulatedNetwork {
+    let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
+    let parts = NodeParts {
+        clock: Arc::new(ManualClock::at(start)),
+        entropy: Arc::new(OsEntropy::default()),
+    };
+    let currency = "USD".parse().unwrap();
+    let id = "test-net".parse().unwrap();
+    let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();
+    for name in names {
+        let seat = Seat {
+            member: member(name),
+            role: Role::Lender,
+            weight: 1,
+        };
+        network.join(&seat).await.unwrap();
+    }
+    for name in names {
+        network.start(&member(name)).await.unwrap();
+    }
+    network.mirrored().await.unwrap();
+    network
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stacker_is_seen_by_the_second_lender_as_soon_as_the_first_has_a_signature() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = network_of(dir.path(), &["alpha", "beta", "gamma"]).await;
+    let desk = |name: &str| network.node(&member(name)).unwrap().desk().clone();
+    let wanted = application("us-ssn:536-90-4399");
+
+    let first = desk("alpha").assess("a-1", &wanted).await.unwrap();
+    let json: Value = serde_json::from_str(&first.json).unwrap();
+    assert_eq!(json["coverage"]["answered"], 2, "{json:#}");
+    assert_eq!(
+        json["counts"]["undecided_applications_72h"]["hi"], 0,
+        "{json:#}"
+    );
+
+    let hold = NewHold {
+        application: first.application,
+        amount_minor: None,
+        life: Duration::from_secs(72 * 3_600),
+    };
+    desk("alpha").hold("h-1", &hold).await.unwrap();
+
+    let second = desk("beta").assess("b-1", &wanted).await.unwrap();
+    let json: Value = serde_json::from_str(&second.json).unwrap();
+    assert_eq!(json["counts"]["live_holds"]["lo"], 1, "{json:#}");
+    assert_eq!(json["counts"]["live_holds"]["hi"], 1, "{json:#}");
+    let flags = json["flags"].as_array().unwrap();
+    let concurrent = flags.iter().find(|flag| flag["code"] == "CA").unwrap();
+    assert_eq!(concurrent["state"], "TRUE", "{json:#}");
+
+    // The same request again is the same answer, and no second application.
+    let again = desk("beta").assess("b-1", &wanted).await.unwrap();
+    assert_eq!(again, second);
+    network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_peer_is_silent_and_never_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = network_of(dir.path(), &["alpha", "beta", "gamma"]).await;
+    network.stop(&member("gamma")).await.unwrap();
+    let desk = network.node(&member("alpha")).unwrap().desk().clone();
+    let given = desk
+        .assess("a-1", &application("us-ssn:536-90-4399"))
+        .await
+        .unwrap();
+    let json: Value = serde_json::from_str(&given.json).unwrap();
+    assert_eq!(json["coverage"]["asked"], 2, "{json:#}");
+    assert_eq!(json["coverage"]["answered"], 1, "{json:#}");
+    assert_eq!(json["counts"]["active_lender_groups"]["hi"], 1, "{json:#}");
+    assert_eq!(given.outcome, "INCONCLUSIVE");
+    network.stop_all().await.unwrap();
+}
