@@ -1,8 +1,9 @@
 //! What members report in the simulated days about borrowers who do not apply anywhere.
 //!
-//! Of the loans past 30 days 35 % reach 60, of those 55 % reach 90, and a quarter of the defaults is
-//! cured within a year. 1.5 % of the current loans are repaid in a month, 0.3 % of all are retracted, and
-//! 0.5 % of the borrowers take a loan of a lender that is no member, of which the bureau hears late.
+//! Of the loans past 30 days 35 % reach 60, of those 55 % reach 90, and a quarter of the defaults
+//! is cured within a year. 1.5 % of the current loans are repaid in a month, 0.3 % of all are
+//! retracted, and 0.5 % of the borrowers take a loan of a lender that is no member, of which the
+//! bureau hears late.
 
 use super::WorkloadError;
 use super::conduct::{Conduct, DAY, HOUR, MINUTE};

@@ -1,7 +1,7 @@
 //! The oracle: told what every member's node durably recorded, it knows the true answer.
 //!
-//! It judges the nodes' answers, so it shares nothing with the way they come about: it counts
-//! whole records with exact times, where a node counts published summaries with times rounded to the
+//! It judges the nodes' answers, so it shares nothing with the way they come about: it counts whole
+//! records with exact times, where a node counts published summaries with times rounded to the
 //! hour. What the counts mean is defined in `docs/flags.md`; in short:
 //!
 //! - A record tells what its newest version recorded by then tells; a retracted one tells nothing,

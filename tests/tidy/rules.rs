@@ -304,7 +304,9 @@ pub(crate) fn nothing_is_left_open(files: &[Source]) -> Vec<String> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.path != "Cargo.lock") {
         for (number, line) in file.text.lines().enumerate() {
-            let open = marks.iter().any(|mark| has_word(line, mark))
+            // ISO 4217 writes "no currency" like a mark.
+            let line = line.replace(concat!("Currency::XX", "X"), "");
+            let open = marks.iter().any(|mark| has_word(&line, mark))
                 || macros.iter().any(|name| line.contains(name));
             if open {
                 findings.push(format!("{}:{}: left open", file.path, number + 1));
