@@ -22,15 +22,16 @@ pub struct EventSpec {
 }
 
 impl EventSpec {
-    /// Two weeks in which every stacker acts, and few of the others.
+    /// Two weeks in which half of the stackers act, and few of the others: one applicant in
+    /// ten stacks, where of the borrowers it is one in seventy.
     pub const DEMO: Self = Self {
         days: 14,
         active: Activity {
-            steady: 0.02,
+            steady: 0.06,
             rate_shopper: 0.10,
-            keen_shopper: 0.10,
-            cycler: 0.10,
-            stacker: 1.0,
+            keen_shopper: 0.06,
+            cycler: 0.15,
+            stacker: 0.5,
         },
     };
 }

@@ -1,13 +1,15 @@
-//! The oracle on hand-made records, and on the whole stream of events with ideal nodes.
+//! The oracle on hand-made records; `stream` has the whole stream of events with ideal nodes.
+
+mod ledger;
+mod stream;
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::{
-    ApplicationOutcome, Currency, Dispute, HoldState, IdentifierKind, Money, Product, RecordHead,
-    RetractionReason, Signal, Version,
+    Currency, Dispute, HoldState, IdentifierKind, Money, Product, RecordHead, RetractionReason,
+    Signal, Version,
 };
-use crate::workload::{Ask, Behaviour, Event, EventSpec, Population, PopulationSpec, Step, events};
 
 const NOW: &str = "2026-03-10T12:30:00Z";
 
@@ -267,159 +269,4 @@ fn flags_follow_the_thresholds_of_the_policy() {
     assert_eq!(raised(&truth), ["MB", "EX", "EG"]);
     tell(&mut truth, 1, hold(3, ago(3)));
     assert_eq!(raised(&truth), ["MB", "EX", "EG", "ST", "CA"]);
-}
-
-/// What ideal nodes would record of an event.
-#[derive(Default)]
-struct Ledger {
-    applications: BTreeMap<u32, Record>,
-    holds: BTreeMap<u32, Record>,
-}
-
-impl Ledger {
-    fn record(&mut self, truth: &mut Truth, event: &Event, borrower: &Borrower) {
-        let number = u64::from(event.case).to_be_bytes();
-        let id = |kind: u8| {
-            let mut random = [kind; 10];
-            random[2..].copy_from_slice(&number);
-            RecordId::fresh(Timestamp::from_unix_ms(0), random)
-        };
-        let head = |record_id| RecordHead {
-            record_id,
-            version: Version::FIRST,
-            reported_at: event.at,
-            as_of: event.at,
-            expires_on: None,
-        };
-        let new = |kind: u8, body| Record {
-            head: head(id(kind)),
-            borrower: borrower.clone(),
-            body,
-        };
-        let mut told: Vec<Record> = Vec::new();
-        let mut decided = None;
-        match &event.step {
-            Step::Apply(ask) => {
-                let one = Application::new(ask.kind, ask.product, event.at);
-                let record = new(1, Body::Application(one));
-                self.applications.insert(event.case, record.clone());
-                told.push(record);
-            }
-            Step::Decline => decided = Some(ApplicationOutcome::Declined),
-            Step::Withdraw => decided = Some(ApplicationOutcome::Withdrawn),
-            Step::Sign(amount) => {
-                decided = Some(ApplicationOutcome::Signed);
-                let record = new(2, Body::Hold(Hold::new(*amount, event.at)));
-                self.holds.insert(event.case, record.clone());
-                told.push(record);
-            }
-            Step::Recheck => {}
-            Step::Fund(ask) => {
-                let booked = new(3, Body::Loan(booked(ask, &self.holds[&event.case])));
-                let state = HoldState::Converted {
-                    loan: booked.head.record_id,
-                };
-                told.push(booked);
-                told.push(self.ended(event, state));
-            }
-            Step::Release => told.push(self.ended(event, HoldState::Released)),
-            Step::Report(_, record) => told.push(Record::clone(record)),
-        }
-        if let Some(outcome) = decided {
-            let mut next = self.applications[&event.case].clone();
-            next.head.version = next.head.version.next();
-            if let Body::Application(one) = &mut next.body {
-                one.outcome = outcome;
-                one.outcome_at = Some(event.at);
-            }
-            told.push(next);
-        }
-        for record in told {
-            truth.recorded(event.member, event.at, record);
-        }
-    }
-
-    fn ended(&self, event: &Event, state: HoldState) -> Record {
-        let mut next = self.holds[&event.case].clone();
-        next.head.version = next.head.version.next();
-        if let Body::Hold(hold) = &mut next.body {
-            hold.state = state;
-        }
-        next
-    }
-}
-
-fn booked(ask: &Ask, hold: &Record) -> Loan {
-    let Body::Hold(held) = &hold.body else {
-        panic!("a hold");
-    };
-    Loan::new("L".to_owned(), ask.product, ask.amount, held.signed_at)
-}
-
-/// Every assess and recheck of the stream, answered by the oracle: whoever stacks is seen before
-/// its second payout, and of the others hardly anybody looks like it.
-#[test]
-fn with_ideal_nodes_stackers_are_caught_and_shoppers_are_not() {
-    let population = Population::draw(PopulationSpec {
-        seed: 3,
-        borrowers: 20_000,
-        lenders: 4,
-        outside_lenders: 16,
-        start: Timestamp::parse_rfc3339("2026-03-02T00:00:00Z").unwrap(),
-    })
-    .unwrap();
-    let lenders = population
-        .platforms
-        .iter()
-        .take(4)
-        .map(|platform| Reporter {
-            group: platform.group.clone(),
-            role: Role::Lender,
-        });
-    let bureau = Reporter {
-        group: group("bureau"),
-        role: Role::Bureau,
-    };
-    let mut truth = Truth::of(lenders.chain([bureau]).collect());
-    for member in 0..population.members() {
-        for record in population.book(member) {
-            truth.recorded(member, population.spec.start, record.clone());
-        }
-    }
-    let mut ledger = Ledger::default();
-    let mut payouts: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut caught: BTreeMap<usize, bool> = BTreeMap::new();
-    for event in events(&population, &EventSpec::DEMO).unwrap() {
-        let borrower = &population.people[event.person].borrower;
-        let paid = payouts.entry(event.person).or_default();
-        if matches!(event.step, Step::Apply(_) | Step::Recheck) && *paid < 2 {
-            let counts = truth.answer(event.member, borrower, event.at).counts;
-            let concurrent = counts[&CountName::ConcurrentGroups72h] >= 1;
-            let stacked = counts[&CountName::SignedGroups15d] >= 2;
-            *caught.entry(event.person).or_default() |= concurrent || stacked;
-        }
-        *paid += usize::from(matches!(event.step, Step::Fund(_)));
-        ledger.record(&mut truth, &event, borrower);
-    }
-    let mut seen: BTreeMap<Behaviour, (u32, u32)> = BTreeMap::new();
-    for (person, caught) in caught {
-        let behaviour = population.people[person].behaviour;
-        let stacked = behaviour != Behaviour::Stacker || payouts[&person] >= 2;
-        let (people, flagged) = seen.entry(behaviour).or_default();
-        *people += u32::from(stacked);
-        *flagged += u32::from(stacked && caught);
-    }
-    let share = |behaviour| {
-        let (people, flagged) = seen[&behaviour];
-        assert!(people > 40, "{behaviour}: {people}");
-        f64::from(flagged) / f64::from(people)
-    };
-    assert!(share(Behaviour::Stacker) >= 0.97, "{seen:?}");
-    for honest in [Behaviour::Steady, Behaviour::RateShopper, Behaviour::Cycler] {
-        assert!(share(honest) <= 0.005, "{seen:?}");
-    }
-    assert!(
-        share(Behaviour::KeenShopper) > 0.5,
-        "CA is expected there: {seen:?}"
-    );
 }
