@@ -66,8 +66,9 @@ const TERRITORIES: &[Territory] = &[
     territory("std::time::SystemTime", &["env"]),
     territory("std::time::Instant", &["env", "workload", "cli"]),
     territory("ring::rand::SystemRandom", &["env"]),
-    territory("tonic::Status", &["net", "service"]),
-    territory("tonic::Code", &["net", "service"]),
+    // cli is a client of the operator service: it turns its refusals into exit codes.
+    territory("tonic::Status", &["net", "service", "cli"]),
+    territory("tonic::Code", &["net", "service", "cli"]),
     territory("std::env", &["cli"]),
     territory("std::fs", &["store", "node", "workload", "cli"]),
     territory("tokio::fs", &["store", "node", "workload", "cli"]),
@@ -81,10 +82,11 @@ const fn territory(path: &'static str, rooms: &'static [&'static str]) -> Territ
     Territory { path, rooms }
 }
 
-/// Rooms that may name generated messages, because a generated trait's methods name them.
-const GENERATED_MESSAGES: &[&str] = &["wire", "net", "service"];
+/// Rooms that may name generated messages, because a generated trait's methods name them: those
+/// that serve, and cli, which calls the operator service.
+const GENERATED_MESSAGES: &[&str] = &["wire", "net", "service", "cli"];
 /// Rooms that may name generated clients and servers, and nothing else of the generated code.
-const GENERATED_ENDPOINTS: &[&str] = &["node", "workload", "cli"];
+const GENERATED_ENDPOINTS: &[&str] = &["node", "workload"];
 
 const PRINTING: &[&str] = &["println!", "eprintln!", "print!", "eprint!"];
 const FORBIDDEN_SUFFIXES: &[&str] = &["Manager", "Helper", "Helpers", "Util", "Utils", "Handler"];
