@@ -115,6 +115,8 @@ impl Answerer {
             });
         }
         let feed = home.feed(peer.level(), question.epoch);
+        self.check_position("mirror_size", &feed, question.mirror_size)
+            .await?;
         let key = self.keys.key(feed.level, feed.epoch).await?;
         let count = question.elements.len() / ELEMENT_BYTES;
         let event = AuditEvent::Answered {
@@ -149,18 +151,25 @@ impl Answerer {
         })
     }
 
-    /// The feed that `peer` may stream, after checking that it may and that the epoch is live.
+    /// The feed that `peer` may stream, after checking that the epoch is live and the position in the feed.
     ///
     /// # Errors
-    /// [`FlowError::EpochNotLive`] for any other epoch.
-    pub fn feed_for(&self, peer: &VerifiedPeer, wanted: FeedWanted) -> Result<FeedId, FlowError> {
+    /// [`FlowError::EpochNotLive`] for any other epoch, [`FlowError::Malformed`] where the position lies
+    /// beyond the feed, [`FlowError::Store`] where the feed cannot be read.
+    pub async fn feed_for(
+        &self,
+        peer: &VerifiedPeer,
+        wanted: FeedWanted,
+    ) -> Result<FeedId, FlowError> {
         let live = self.home.calendar.served(self.home.clock.now());
         if !live.contains(&wanted.epoch) {
             return Err(FlowError::EpochNotLive {
                 epoch: wanted.epoch,
             });
         }
-        Ok(self.home.feed(peer.level(), wanted.epoch))
+        let feed = self.home.feed(peer.level(), wanted.epoch);
+        self.check_position("from", &feed, wanted.from).await?;
+        Ok(feed)
     }
 
     /// The feeds that answers are read from.
@@ -169,14 +178,18 @@ impl Answerer {
         &self.feeds
     }
 
-    /// Refuses a stream position behind which the peer cannot be.
-    ///
-    /// # Errors
-    /// [`FlowError::Malformed`] where `from` lies beyond the feed.
-    pub fn check_position(from: u64, size: u64) -> Result<(), FlowError> {
-        if from > size {
+    /// Refuses a position behind which the peer cannot be; before the debit, so that it costs no quota.
+    async fn check_position(
+        &self,
+        field: &'static str,
+        feed: &FeedId,
+        position: u64,
+    ) -> Result<(), FlowError> {
+        // A feed that is not open yet is told apart where it is read.
+        let size = self.feeds.size(feed).await?.unwrap_or(u64::MAX);
+        if position > size {
             let reason = format!("must not be beyond the feed's {size} leaves");
-            return Err(Malformed::new("from", reason).into());
+            return Err(Malformed::new(field, reason).into());
         }
         Ok(())
     }

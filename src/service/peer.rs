@@ -79,7 +79,8 @@ impl Peer for PeerService {
     ) -> Result<Response<ChunkStream>, Status> {
         let peer = admitted(&request)?;
         let wanted = FeedWanted::try_from(request.into_inner()).map_err(refused)?;
-        let feed = self.answerer.feed_for(&peer, wanted).map_err(refused)?;
+        let feed = self.answerer.feed_for(&peer, wanted).await;
+        let feed = feed.map_err(refused)?;
         let following = Following {
             answerer: Arc::clone(&self.answerer),
             feed,

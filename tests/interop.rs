@@ -1,0 +1,154 @@
+//! A client in another language against a real node: Python's gRPC over mutual TLS, with an OPRF client
+//! written from RFC 9497 over libsodium.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+#[path = "interop/bench.rs"]
+mod bench;
+
+use bench::{Bench, SSN, canonical};
+use creditmesh::crypto::Secret;
+use creditmesh::crypto::oprf::{Blinding, Input};
+use creditmesh::domain::{Epoch, Level, Summary};
+use creditmesh::flows::OwnKeys;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+fn bytes<const N: usize>(hex: &Value) -> [u8; N] {
+    let bytes = HEXLOWER.decode(hex.as_str().unwrap().as_bytes()).unwrap();
+    bytes.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_implementation_matches_obliviously_and_opens_what_was_published() {
+    let mut bench = Bench::new().await;
+    bench.apply_at_alpha().await;
+    let identifiers = [
+        canonical(SSN),
+        canonical("phone:+12025550143"),
+        canonical("us-ssn:078-05-1121"),
+    ];
+    let told = bench
+        .run("matching.py", json!({"identifiers": identifiers}))
+        .await;
+
+    assert_eq!(told["member"], "alpha");
+    assert_eq!(told["network"], "test-net");
+    assert_eq!(told["level"], "full");
+    assert_eq!(told["statement_is_signed"], true);
+    assert_eq!(told["altered_statement_is_signed"], false);
+    assert_eq!(told["canonical"], true);
+    assert_eq!(told["proof_holds"], true);
+    assert_eq!(told["swapped_proof_holds"], false);
+    assert_eq!(told["same_again"], true);
+    assert_eq!(told["spent"], identifiers.len(), "a repeat is not debited");
+    assert_eq!(told["truncated"], false);
+    assert_eq!(told["size_is_signed"], true);
+    assert_eq!(told["root_is_signed"], true);
+
+    // The node's own tokens of the same identifiers, from the same stored key.
+    let epoch = Epoch(u32::try_from(told["epoch"].as_u64().unwrap()).unwrap());
+    let keys = OwnKeys::new(bench.alpha().core().home.clone());
+    let key = keys.key(Level::Full, epoch).await.unwrap();
+    assert_eq!(bytes(&told["public_key"]), key.secret.public().to_bytes());
+    for (at, identifier) in identifiers.iter().enumerate() {
+        let input = identifier.as_bytes();
+        let token = key.secret.token_of(input);
+        assert_eq!(bytes(&told["tokens"][at]), *token.expose());
+        let factor = Secret::from_bytes(bytes(&told["scalars"][at]));
+        let blinding = Blinding::from_secret(&factor).unwrap();
+        assert!(blinding.blinds(Input::Present(input), &bytes(&told["blinded"][at])));
+    }
+
+    // The application that the node published, found by its tag and opened.
+    let summary = Summary::decode(&bytes(&told["summaries"][0])).unwrap();
+    assert_eq!(summary.level, Level::Full);
+    assert_eq!(summary.applications.as_slice().len(), 1);
+    assert_eq!(told["summaries"][1], Value::Null, "nothing is published");
+    assert_eq!(told["summaries"][2], Value::Null, "nothing is published");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_without_a_members_valid_certificate_is_refused_and_the_alert_says_why() {
+    let mut bench = Bench::new().await;
+    let told = bench.run("refusals.py", json!({})).await;
+    for (caller, alert) in [
+        ("no_certificate", "CERTIFICATE_REQUIRED"),
+        ("foreign", "UNKNOWN_CA"),
+        ("expired", "CERTIFICATE_EXPIRED"),
+    ] {
+        let refused = &told[caller];
+        assert_eq!(refused["code"], "UNAVAILABLE", "{caller}: {refused:#}");
+        let heard = refused["alert"].as_str().unwrap();
+        assert!(heard.ends_with(alert), "{caller}: {heard}");
+    }
+    // The same client with a member's certificate is let in: nothing else kept the others out.
+    assert_eq!(told["member"]["code"], "OK", "{told:#}");
+    assert_eq!(told["member"]["alert"], "let in");
+    bench.stop().await;
+}
+
+/// Each broken message, the status that it gets, and a word that the reason must hold.
+const BROKEN: [(&str, &str, &str); 23] = [
+    ("truncated_element", "INVALID_ARGUMENT", "field elements"),
+    ("no_element", "INVALID_ARGUMENT", "field elements"),
+    ("too_many_elements", "INVALID_ARGUMENT", "1 to 1024"),
+    ("oversized_message", "OUT_OF_RANGE", "too large"),
+    ("unknown_purpose", "INVALID_ARGUMENT", "field purpose"),
+    ("short_request_id", "INVALID_ARGUMENT", "16 bytes"),
+    ("long_commitment", "INVALID_ARGUMENT", "32 bytes"),
+    ("unaligned_mirror", "INVALID_ARGUMENT", "multiple of 8"),
+    ("mirror_beyond_the_feed", "INVALID_ARGUMENT", "mirror_size"),
+    ("epoch_not_live", "FAILED_PRECONDITION", "Describe"),
+    ("list_version_in_words", "INVALID_ARGUMENT", "decimal"),
+    ("not_protobuf", "INTERNAL", "decode"),
+    ("cut_protobuf", "INTERNAL", "decode"),
+    ("unknown_method", "UNIMPLEMENTED", ""),
+    ("operator_method_for_peers", "UNIMPLEMENTED", ""),
+    ("stream_from_beyond", "INVALID_ARGUMENT", "field from"),
+    ("stream_unaligned", "INVALID_ARGUMENT", "multiple of 8"),
+    (
+        "stream_until_before_from",
+        "INVALID_ARGUMENT",
+        "field until",
+    ),
+    ("stream_epoch_not_live", "FAILED_PRECONDITION", "Describe"),
+    ("identity_element", "INVALID_ARGUMENT", "element 0"),
+    ("element_not_canonical", "INVALID_ARGUMENT", "element 0"),
+    ("one_bad_among_good", "INVALID_ARGUMENT", "element 1"),
+    ("replayed_request_id", "INVALID_ARGUMENT", "fresh one"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_messages_get_a_clear_status_and_the_node_serves_on() {
+    let mut bench = Bench::new().await;
+    bench.apply_at_alpha().await;
+    let told = bench.run("malformed.py", json!({})).await;
+    let refused = told["refused"].as_object().unwrap();
+    assert_eq!(refused.len(), BROKEN.len());
+    for (broken, code, word) in BROKEN {
+        let status = &refused[broken];
+        assert_eq!(status["code"], code, "{broken}: {status:#}");
+        let words = status["words"].as_str().unwrap();
+        assert!(words.contains(word), "{broken}: {words}");
+    }
+    assert_eq!(told["spent_on_unpaid"], 0, "refused before the debit");
+    assert_eq!(told["full_batch"], 1_024 * 32);
+    assert_eq!(told["streamed"], 8 * 160);
+    assert_eq!(told["health"], "SERVING");
+    let services: Vec<&str> = told["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    assert!(services.contains(&"creditmesh.v1.Peer"), "{services:?}");
+    assert_eq!(told["still_describes"], true);
+    bench.stop().await;
+}
