@@ -43,6 +43,7 @@ async fn network_of(dir: &std::path::Path, names: &[&str]) -> SimulatedNetwork {
     let parts = NodeParts {
         clock: Arc::new(ManualClock::at(start)),
         entropy: Arc::new(OsEntropy::default()),
+        ..NodeParts::default()
     };
     let currency = "USD".parse().unwrap();
     let id = "test-net".parse().unwrap();

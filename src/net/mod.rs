@@ -19,6 +19,8 @@ mod serve;
 
 mod stream;
 
+mod tape;
+
 mod transport;
 
 mod trust;
@@ -32,6 +34,7 @@ pub use listen::{AcceptedStream, ListenLimits, Listener};
 pub use peers::{CallError, Peers, dial_error};
 pub use serve::gated_server;
 pub use stream::PeerStream;
+pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
 pub use trust::{Installed, NodeTls, TrustHandle};
 

@@ -14,6 +14,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::parts::Sealing;
 use super::unlock::{read_unlock, write_private};
 use crate::config::{ConfigError, NodeConfig, UnlockSource};
 use crate::crypto::{IdentityKey, KdfCost, Keyring, KeyringError, Secret};
@@ -104,7 +105,10 @@ impl NodeError {
 
 /// A node's folder, whether or not anything is in it.
 #[derive(Debug, Clone)]
-pub struct Folder(PathBuf);
+pub struct Folder {
+    path: PathBuf,
+    sealing: Sealing,
+}
 
 /// An opened folder: its configuration and its store.
 #[derive(Debug)]
@@ -138,37 +142,48 @@ impl Folder {
     /// The folder at `path`.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self {
+            path: path.to_owned(),
+            sealing: Sealing::On,
+        }
+    }
+
+    /// The same folder with its rows sealed or not. No command and no configuration reaches this.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sealing(mut self, sealing: Sealing) -> Self {
+        self.sealing = sealing;
+        self
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// The running node's operator socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.0.join("operator.sock")
+        self.path.join("operator.sock")
     }
 
     /// The member list in force.
     #[must_use]
     pub fn members(&self) -> PathBuf {
-        self.0.join("members.json")
+        self.path.join("members.json")
     }
 
     pub(super) fn network(&self) -> PathBuf {
-        self.0.join("network.json")
+        self.path.join("network.json")
     }
 
     pub(super) fn certificate(&self) -> PathBuf {
-        self.0.join("node.crt")
+        self.path.join("node.crt")
     }
 
     pub(super) fn keyring(&self) -> PathBuf {
-        self.0.join("keyring.json")
+        self.path.join("keyring.json")
     }
 
     /// The wrapped key ring's text, which a backup carries.
@@ -180,7 +195,7 @@ impl Folder {
     }
 
     pub(super) fn store(&self) -> PathBuf {
-        self.0.join("store")
+        self.path.join("store")
     }
 
     /// What the node's certificate says.
@@ -208,8 +223,8 @@ impl Folder {
 
     /// The text of a file in the folder.
     pub(super) fn text(&self, path: &Path) -> Result<String, NodeError> {
-        if !self.0.join("node.toml").exists() {
-            let place = self.0.display();
+        if !self.path.join("node.toml").exists() {
+            let place = self.path.display();
             let reason =
                 format!("{place} is no node's folder: make one with `creditmesh node join`");
             return Err(NodeError::Folder(reason));
@@ -222,20 +237,22 @@ impl Folder {
     /// # Errors
     /// [`NodeError::File`] or [`NodeError::Config`].
     pub fn config(&self) -> Result<NodeConfig, NodeError> {
-        Ok(NodeConfig::parse(&self.text(&self.0.join("node.toml"))?)?)
+        Ok(NodeConfig::parse(
+            &self.text(&self.path.join("node.toml"))?,
+        )?)
     }
 
     /// Makes the folder's configuration, key ring and empty store, and the node's own keys in it.
     pub(super) async fn make(&self, making: Making<'_>) -> Result<Opened, NodeError> {
-        std::fs::create_dir_all(&self.0).map_err(|error| NodeError::file(&self.0, &error))?;
+        std::fs::create_dir_all(&self.path).map_err(|error| NodeError::file(&self.path, &error))?;
         let config = NodeConfig::parse(&making.config_text)?;
         if let UnlockSource::KeyFile(path) = &config.unlock {
-            let path = self.0.join(path);
+            let path = self.path.join(path);
             if !path.exists() {
                 super::unlock::write_key_file(&path, making.entropy)?;
             }
         }
-        let unlock = read_unlock(&self.0, &config.unlock)?;
+        let unlock = read_unlock(&self.path, &config.unlock)?;
         let (keys, text) = Keyring::create(&unlock, making.node_name, making.entropy, making.cost)?;
         write_private(&self.keyring(), text.as_bytes())?;
         let vault = self.vault_under(keys, OpenMode::New, &config).await?;
@@ -256,7 +273,7 @@ impl Folder {
         );
         vault.commit(batch).await?;
         // Last, so that a folder with a node.toml is a whole one.
-        write_private(&self.0.join("node.toml"), making.config_text.as_bytes())?;
+        write_private(&self.path.join("node.toml"), making.config_text.as_bytes())?;
         Ok(Opened { config, vault })
     }
 
@@ -266,7 +283,7 @@ impl Folder {
     /// [`NodeError`]; a running node holds the lock of its store.
     pub async fn open(&self) -> Result<Opened, NodeError> {
         let config = self.config()?;
-        let unlock = read_unlock(&self.0, &config.unlock)?;
+        let unlock = read_unlock(&self.path, &config.unlock)?;
         let keys = Keyring::unlock(&self.keyring_text()?, &unlock, &OsEntropy::default())?;
         let vault = self.vault_under(keys, OpenMode::Existing, &config).await?;
         Ok(Opened { config, vault })
@@ -278,6 +295,10 @@ impl Folder {
         mode: OpenMode,
         config: &NodeConfig,
     ) -> Result<Vault, NodeError> {
+        let keys = match self.sealing {
+            Sealing::On => keys,
+            Sealing::OffForScannerTest => Keyring::without_sealing_for_scanner_tests(),
+        };
         let mut options = SledOptions::new(self.store(), mode);
         options.cache_bytes = u64::from(config.cache_mib) << 20;
         let store = SledStore::open(options, &keys.digest_key()).await?;

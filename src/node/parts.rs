@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::env::{Clock, Entropy, OsEntropy, SystemClock};
+use crate::net::Tap;
 
 /// Whether rows are sealed. There is one reason to switch it off: the byte scanner's own test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,13 +15,17 @@ pub enum Sealing {
     OffForScannerTest,
 }
 
-/// Time and randomness of one node.
+/// What is given to a node from outside: time, randomness, and what the byte scanner needs.
 #[derive(Debug, Clone)]
 pub struct NodeParts {
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Random bytes.
     pub entropy: Arc<dyn Entropy>,
+    /// Whether the folders of a simulated network are sealed.
+    pub sealing: Sealing,
+    /// Hears every message to and from peers, for the byte scanner; nobody in production.
+    pub tap: Option<Arc<dyn Tap>>,
 }
 
 impl Default for NodeParts {
@@ -28,6 +33,8 @@ impl Default for NodeParts {
         Self {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy::default()),
+            sealing: Sealing::On,
+            tap: None,
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
-    Gate, ListenLimits, Listener, NodeTls, Peers, TlsTransport, TrustHandle, gated_server,
+    Gate, ListenLimits, Listener, NodeTls, Peers, TappedTransport, TlsTransport, Transport,
+    TrustHandle, gated_server,
 };
 use crate::risk::Policy;
 use crate::service::{OperatorService, PeerService};
@@ -68,7 +69,11 @@ impl RunningNode {
         let address = listener
             .local_address()
             .map_err(|e| not_bound(opened.config.listen, &e))?;
-        let transport = Arc::new(TlsTransport::new(tls.clone()));
+        let transport: Arc<dyn Transport> = Arc::new(TlsTransport::new(tls.clone()));
+        let transport = match &parts.tap {
+            Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
+            None => transport,
+        };
         let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
         let mut core = Core::start(Arc::new(home));
         core.follow_peers();
@@ -225,7 +230,7 @@ async fn home(
     opened: &Opened,
     parts: &NodeParts,
     trust: TrustHandle,
-    transport: Arc<TlsTransport>,
+    transport: Arc<dyn Transport>,
     policy: Policy,
 ) -> Result<Home, NodeError> {
     let timing = Timing {

@@ -12,16 +12,20 @@ mod draw;
 mod events;
 mod identity;
 mod lendingclub;
+mod needles;
 mod network;
 mod population;
 mod reports;
+mod scanner;
 mod standing;
 mod truth;
 
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};
+pub use needles::{Origin, Planted, ValueClass};
 pub use network::{NetworkError, Seat, SimulatedNetwork};
 pub use population::{Behaviour, Filed, Person, Platform, Population, PopulationSpec};
+pub use scanner::{Capture, Hit, Scan, ScanError, Scanner};
 pub use truth::{Reporter, Traits, TrueAnswer, Truth};
 
 /// Why a workload cannot be drawn.

@@ -120,7 +120,8 @@ impl SimulatedNetwork {
         };
         let invite = self.admin.invite(terms, now, entropy)?;
         let listen = free_address()?;
-        let folder = Folder::at(&self.folder.join(seat.member.as_str()));
+        let path = self.folder.join(seat.member.as_str());
+        let folder = Folder::at(&path).sealing(self.parts.sealing);
         let invited = Invited {
             invitation: &invite.text,
             listen,

@@ -31,6 +31,7 @@ mod tests;
 pub use blind::{BatchSeed, Blinding, HashedInputs, Input, PendingBatch};
 pub use error::OprfError;
 pub use evaluate::Evaluated;
+pub use group::unblinded_element;
 pub use keys::{PublicKey, SecretKey};
 
 /// Bytes of an encoded group element (RFC 9496 §4.3.2).
