@@ -50,6 +50,7 @@ impl Bench {
         let parts = NodeParts {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(OsEntropy::default()),
+            ..NodeParts::default()
         };
         let (id, usd) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(folder.path(), id, usd, parts).unwrap();
