@@ -112,7 +112,6 @@ impl Book {
             Some(staged) => staged.map(decode).transpose()?,
             None => row.map(|row| decode(&row.bytes)).transpose()?,
         };
-        record.check(held.as_ref())?;
         let verdict = merge(held.as_ref(), record)?;
         if matches!(verdict, Verdict::Unchanged | Verdict::Stale) {
             return Ok(verdict);

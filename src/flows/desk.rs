@@ -145,6 +145,21 @@ impl Desk {
         Ok(filed)
     }
 
+    /// Files records and waits until they are in every own feed.
+    ///
+    /// # Errors
+    /// As [`Desk::furnish`], and [`FlowError::NotPublished`].
+    pub async fn furnish_published(
+        &self,
+        records: &[Record],
+    ) -> Result<Vec<super::Filed>, FlowError> {
+        let filed = self.book.file(records).await?;
+        for record in records {
+            self.publisher.publish(&record.borrower).await?;
+        }
+        Ok(filed)
+    }
+
     /// Records a signed contract and publishes it before it returns.
     ///
     /// # Errors
@@ -152,6 +167,8 @@ impl Desk {
     pub async fn hold(&self, key: &str, wanted: &NewHold) -> Result<Applied, FlowError> {
         let digest = sha256(format!("{wanted:?}").as_bytes());
         if let Some(promise) = self.promises.find("hold", key, digest).await? {
+            self.settle(wanted.application, ApplicationOutcome::Signed)
+                .await?;
             return self
                 .published(self.require(promise.record, "hold").await?)
                 .await;
@@ -180,6 +197,8 @@ impl Desk {
         };
         let record = self.record(applied.borrower.clone(), Body::Hold(hold), now)?;
         self.promises.file("hold", key, digest, &record).await?;
+        self.settle(wanted.application, ApplicationOutcome::Signed)
+            .await?;
         self.published(record).await
     }
 
@@ -199,7 +218,12 @@ impl Desk {
             state: HoldState::Released,
             ..body.clone()
         };
-        self.supersede(&held, Body::Hold(released)).await
+        let released = self.supersede(&held, Body::Hold(released)).await?;
+        if let Some(application) = body.application {
+            self.settle(application, ApplicationOutcome::Withdrawn)
+                .await?;
+        }
+        self.published(released.record).await
     }
 
     /// Turns a live hold into the loan that was paid out.
@@ -243,6 +267,9 @@ impl Desk {
                 ..body.clone()
             };
             self.supersede(&held, Body::Hold(next)).await?;
+        }
+        if let Some(application) = body.application {
+            self.settle(application, ApplicationOutcome::Funded).await?;
         }
         self.published(loan).await
     }
@@ -327,6 +354,27 @@ impl Desk {
         self.assessor
             .ask_all(id, &record.borrower, application, purpose)
             .await
+    }
+
+    /// Gives an application the outcome that a later step implies, where it may still take it.
+    async fn settle(&self, id: RecordId, outcome: ApplicationOutcome) -> Result<(), FlowError> {
+        let Some(held) = self.book.find(id).await? else {
+            return Ok(());
+        };
+        let Body::Application(body) = &held.body else {
+            return Ok(());
+        };
+        let settled = Application {
+            outcome,
+            outcome_at: Some(self.home.clock.now()),
+            ..body.clone()
+        };
+        let next = successor(&held, Body::Application(settled), self.home.clock.now());
+        if body.outcome == outcome || next.check(Some(&held)).is_err() {
+            return Ok(());
+        }
+        self.book.file_with(&next, &[]).await?;
+        Ok(())
     }
 
     async fn supersede(&self, held: &Record, body: Body) -> Result<Applied, FlowError> {

@@ -8,6 +8,7 @@
 
 mod book;
 mod conduct;
+mod demo;
 mod draw;
 mod events;
 mod identity;
@@ -20,6 +21,10 @@ mod scanner;
 mod standing;
 mod truth;
 
+pub use demo::{
+    DemoError, DemoFigures, DemoProgress, DemoReport, DemoSpec, FlagFigures, Latency,
+    ShopperFigures, demo,
+};
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};
 pub use needles::{Origin, Planted, ValueClass};

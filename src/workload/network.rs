@@ -52,6 +52,9 @@ pub enum NetworkError {
         /// The node that lags.
         member: MemberId,
     },
+    /// There is no member with this number.
+    #[error("there is no member number {0} in the simulated network")]
+    NoSuchNumber(usize),
     /// There is no such member.
     #[error("there is no member {0} in the simulated network")]
     NoSuchMember(MemberId),
