@@ -13,7 +13,8 @@ use crate::workload::{DemoError, DemoProgress, DemoReport, DemoSpec, demo};
 /// `creditmesh demo`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  creditmesh demo\n  creditmesh demo --keep my-network\n  creditmesh demo --borrowers 5000 --json"
+    after_help = "Examples:\n  creditmesh demo\n  creditmesh demo --keep my-network\n  \
+                  creditmesh demo --borrowers 5000 --json"
 )]
 pub(super) struct DemoArgs {
     /// Members of the network, the bureau among them.
@@ -210,7 +211,8 @@ fn text(report: &DemoReport, args: &DemoArgs) -> String {
         lines.push(format!(
             "\nThe network stays in {place}. Each in a terminal of its own:\n  \
              creditmesh node serve --dir {place}/NAME    (NAME is a folder in there)\n  \
-             creditmesh assess --dir {place}/NAME --id us-ssn:536-90-4399 --amount '1200 USD' --consent C-1 --explain"
+             creditmesh assess --dir {place}/NAME --id us-ssn:536-90-4399 \
+             --amount '1200 USD' --consent C-1 --explain"
         ));
     }
     lines.join("\n")

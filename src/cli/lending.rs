@@ -14,7 +14,8 @@ use crate::wire::pb;
 /// A request that may be repeated.
 #[derive(Debug, Args)]
 struct Key {
-    /// Chosen by you; a repeat with the same key returns the first result. A fresh one is made without it.
+    /// Chosen by you; a repeat with the same key returns the first result. A fresh one is made
+    /// without it.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
@@ -30,14 +31,17 @@ impl Key {
 /// `creditmesh assess`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  creditmesh assess --id us-ssn:536-90-4399 --amount '1200.00 USD' \\\n    \
+    after_help = "Example:\n  creditmesh assess --id us-ssn:536-90-4399 \\\n    \
+    --amount '1200.00 USD' \
     --term-days 90 --consent C-2026-001 --explain\n\n\
-    An identifier of `-` is read from standard input, one per line, and so stays out of the shell's history."
+    An identifier of `-` is read from standard input, one per line, and so stays\n\
+    out of the shell's history."
 )]
 pub(super) struct AssessArgs {
     #[command(flatten)]
     node: NodeDir,
-    /// Identifier as kind:value (cn-rid, in-pan, in-aadhaar, us-ssn, phone); `-` reads standard input.
+    /// Identifier as kind:value (cn-rid, in-pan, in-aadhaar, us-ssn, phone); `-` reads standard
+    /// input.
     #[arg(long = "id", value_name = "KIND:VALUE", required = true)]
     identifiers: Vec<String>,
     /// A soft offer, which leaves no mark that counts against the borrower.

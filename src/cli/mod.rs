@@ -1,7 +1,7 @@
 //! Commands and printing: the only room that prints, and that decides exit codes.
 //!
-//! Exit codes: 0 done, 1 refused or not found, 2 wrong usage, 3 peers unreachable or coverage too low,
-//! 4 local fault.
+//! Exit codes: 0 done, 1 refused or not found, 2 wrong usage, 3 peers unreachable or coverage too
+//! low, 4 local fault.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -20,7 +20,8 @@ struct Admin {
     /// The administrators' folder.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// File whose first line is the passphrase; relative to DIR. `network init` makes it where it is missing.
+    /// File whose first line is the passphrase; relative to DIR. `network init` makes it where it
+    /// is missing.
     #[arg(long, value_name = "FILE", default_value = "passphrase")]
     passphrase_file: PathBuf,
 }
@@ -111,9 +112,8 @@ pub(super) enum NetworkCommand {
         out: PathBuf,
     },
     /// Approve a request to join: the next member list, and a welcome with the certificate.
-    #[command(
-        after_help = "Example:\n  creditmesh network approve admin alpha.request --out alpha.welcome"
-    )]
+    #[command(after_help = "Example:\n  \
+                      creditmesh network approve admin alpha.request --out alpha.welcome")]
     Approve {
         #[command(flatten)]
         admin: Admin,

@@ -62,7 +62,8 @@ pub(super) enum NodeCommand {
 /// `creditmesh node join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  creditmesh node join alpha.invite --dir alpha --listen 0.0.0.0:7401 \\\n    \
+    after_help = "Examples:\n  creditmesh node join alpha.invite --dir alpha \\\n    \
+    --listen 0.0.0.0:7401 \
     --endpoint alpha.example.com:7401 --passphrase-file /run/secrets/creditmesh\n  \
     creditmesh node join alpha.welcome --dir alpha"
 )]
@@ -177,7 +178,8 @@ async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
         "request": out.display().to_string() });
     output.show(&value, || {
         format!(
-            "network fingerprint {}\ncompare it with what the administrators told you on another way\n\
+            "network fingerprint {}\n\
+             compare it with what the administrators told you on another way\n\
              send them {}; they answer with a welcome\n\
              next: creditmesh node join WELCOME --dir {}",
             joined.fingerprint,
@@ -228,7 +230,8 @@ async fn status(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
         .map(|peer| {
             json!({ "member": peer.member, "role": peer.role, "weight": peer.weight,
                 "mirror_epoch": peer.mirror_epoch, "mirror_size": peer.mirror_size,
-                "checkpoint_at": (peer.checkpoint_unix_ms > 0).then(|| moment(peer.checkpoint_unix_ms)),
+                "checkpoint_at": (peer.checkpoint_unix_ms > 0)
+                    .then(|| moment(peer.checkpoint_unix_ms)),
                 "trouble": peer.trouble })
         })
         .collect();

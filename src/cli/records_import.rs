@@ -30,8 +30,8 @@ enum Form {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  creditmesh records import loans.csv\n  \
     creditmesh records import book.jsonl --dry-run\n\n\
-    An import that was interrupted goes on where it was: run it again. Rows are idempotent by record id and\n\
-    version. Exit code 1 says that rows were rejected.")]
+    An import that was interrupted goes on where it was: run it again. Rows are\n\
+    idempotent by record id and version. Exit code 1 says that rows were rejected.")]
 pub(super) struct ImportArgs {
     #[command(flatten)]
     node: NodeDir,

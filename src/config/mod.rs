@@ -1,4 +1,5 @@
-//! Configuration: text to raw to checked. No file is read here, and nothing is taken from the environment.
+//! Configuration: text to raw to checked. No file is read here, and nothing is taken from the
+//! environment.
 
 mod node;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prost::bytes::Bytes;
+use bytes::Bytes;
 
 use super::home::Home;
 use super::ledger::{batch_root, quota_name};
@@ -89,9 +89,9 @@ impl Answerer {
     /// Evaluates a question and returns the tail of the feed, read after the question arrived.
     ///
     /// # Errors
-    /// Refusals ([`FlowError::OverBudget`], [`FlowError::EpochNotLive`], [`FlowError::PurposeNotGranted`],
-    /// [`FlowError::Oprf`] for elements that are not sound) and failures of the store. What is refused
-    /// before the debit costs no quota.
+    /// Refusals ([`FlowError::OverBudget`], [`FlowError::EpochNotLive`],
+    /// [`FlowError::PurposeNotGranted`], [`FlowError::Oprf`] for elements that are not sound) and
+    /// failures of the store. What is refused before the debit costs no quota.
     pub async fn evaluate(
         &self,
         peer: &VerifiedPeer,

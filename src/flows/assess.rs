@@ -1,4 +1,5 @@
-//! Asking all peers about one borrower: log first, ask in parallel, conclude from what came in time.
+//! Asking all peers about one borrower: log first, ask in parallel, conclude from what came in
+//! time.
 
 use std::sync::Arc;
 
@@ -15,7 +16,6 @@ use crate::crypto::{Secret, sha256};
 use crate::domain::{Answer, Application, Borrower, MemberId, Purpose, QueryId, RecordId};
 use crate::formats::answer_json;
 use crate::membership::Member;
-use crate::net::CallError;
 use crate::risk::{self, AskerContext, PeerView, Seen};
 use crate::store::Table;
 
@@ -52,8 +52,8 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// The seed of the blinding factors for one peer: fresh for each query and peer, and opened later from
-    /// the query's one sealed seed.
+    /// The seed of the blinding factors for one peer: fresh for each query and peer, and opened
+    /// later from the query's one sealed seed.
     fn batch_seed(&self, peer: &MemberId) -> BatchSeed {
         BatchSeed::of_peer(&self.seed, peer.as_str())
     }
@@ -85,11 +85,12 @@ impl Assessor {
         }
     }
 
-    /// Asks every other member about the borrower of an application that is published already, and keeps
-    /// the answer. Silence of a peer costs its deadline and shows in the coverage.
+    /// Asks every other member about the borrower of an application that is published already, and
+    /// keeps the answer. Silence of a peer costs its deadline and shows in the coverage.
     ///
     /// # Errors
-    /// The store's or the ledger's failure; then nothing was asked, or the answer could not be kept.
+    /// The store's or the ledger's failure; then nothing was asked, or the answer could not be
+    /// kept.
     pub async fn ask_all(
         &self,
         application_id: RecordId,
@@ -166,10 +167,9 @@ impl Assessor {
             Err(error) => Err(error),
             Ok(prepared) => {
                 let asking = self.asker.ask(prepared, query.purpose, query.commitment);
-                timeout(deadline, asking).await.unwrap_or_else(|_| {
-                    let member = peer.id.clone();
-                    Err(CallError::Late { member, deadline }.into())
-                })
+                timeout(deadline, asking)
+                    .await
+                    .unwrap_or(Err(FlowError::Late { deadline }))
             }
         };
         let seen = match told {

@@ -12,8 +12,8 @@ use crate::store::{Scan, Table, Vault};
 /// Bytes of a borrower's part of an index key.
 const BORROWER_KEY_BYTES: usize = 16;
 
-/// Rows that filing one record can touch: itself, and index, identity and marker per identifier, for the
-/// identifiers of the version before and of the new one.
+/// Rows that filing one record can touch: itself, and index, identity and marker per identifier,
+/// for the identifiers of the version before and of the new one.
 const ROWS_PER_RECORD_MAX: usize = 1 + 3 * 2 * 2;
 
 /// What became of a record that was filed.
@@ -41,12 +41,12 @@ impl Book {
         Self { vault }
     }
 
-    /// Files records in order: each is checked against the version held, and what is accepted is durable
-    /// and marked for publication when this returns. One verdict or refusal per record.
+    /// Files records in order: each is checked against the version held, and what is accepted is
+    /// durable and marked for publication when this returns. One verdict or refusal per record.
     ///
     /// # Errors
-    /// [`FlowError::Store`] where the store failed; records before the failure may have been filed, and
-    /// filing them again changes nothing.
+    /// [`FlowError::Store`] where the store failed; records before the failure may have been filed,
+    /// and filing them again changes nothing.
     pub async fn file(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
         let mut filed = Vec::with_capacity(records.len());
         for chunk in records.chunks(STORE_BATCH_ROWS_MAX / (2 * ROWS_PER_RECORD_MAX)) {
@@ -58,7 +58,8 @@ impl Book {
     /// Files one record together with rows that must appear with it.
     ///
     /// # Errors
-    /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store failed.
+    /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store
+    /// failed.
     pub(super) async fn file_with(
         &self,
         record: &Record,
@@ -224,7 +225,8 @@ impl Book {
         }
     }
 
-    /// The next page of the book, in the order of the store's keys, and where the page after it begins.
+    /// The next page of the book, in the order of the store's keys, and where the page after it
+    /// begins.
     ///
     /// # Errors
     /// [`FlowError::Store`] where it cannot be read back.

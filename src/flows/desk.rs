@@ -1,5 +1,5 @@
-//! The lender's desk: apply, sign, pay out, give up, close. Each step is durable and published before the
-//! next may rest on it.
+//! The lender's desk: apply, sign, pay out, give up, close. Each step is durable and published
+//! before the next may rest on it.
 
 use std::sync::Arc;
 use std::time::Duration;

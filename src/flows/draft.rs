@@ -14,7 +14,8 @@ struct Staged {
     plain: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// A commit in the making. A row staged twice keeps the revision that was read and the newest content.
+/// A commit in the making. A row staged twice keeps the revision that was read and the newest
+/// content.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     rows: BTreeMap<(Table, Vec<u8>), Staged>,
@@ -63,7 +64,8 @@ impl Draft {
     /// Commits everything at once; returns when it is durable.
     ///
     /// # Errors
-    /// [`FlowError::Store`], with nothing applied; a conflict means that a row changed since it was read.
+    /// [`FlowError::Store`], with nothing applied; a conflict means that a row changed since it was
+    /// read.
     pub(super) async fn commit(self, vault: &Vault) -> Result<(), FlowError> {
         let mut batch = vault.batch();
         for ((table, key), staged) in self.rows {

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use tonic::Code;
-
 use crate::crypto::oprf::OprfError;
 use crate::domain::{Epoch, RecordError, SilentReason, Timestamp};
 use crate::env::EntropyUnavailable;
 use crate::membership::StatementError;
 use crate::merkle::LogFault;
-use crate::net::CallError;
+use crate::net::AskError;
 use crate::protocol::answer::AnswerError;
 use crate::protocol::feed::FeedFault;
 use crate::protocol::leaf::LeafFault;
@@ -63,7 +61,13 @@ pub enum FlowError {
     Log(#[from] LogFault),
     /// A peer could not be asked, or refused.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(#[from] AskError),
+    /// The peer's answer and what it takes to look it up did not come in time.
+    #[error("no full answer within {} ms", deadline.as_millis())]
+    Late {
+        /// The time that it had.
+        deadline: Duration,
+    },
     /// There is no mirror of the peer that an answer could be looked up in.
     #[error("{reason}")]
     NoMirror {
@@ -144,16 +148,8 @@ impl FlowError {
     #[must_use]
     pub fn silence(&self) -> SilentReason {
         match self {
-            Self::Call(CallError::Late { .. }) => SilentReason::Deadline,
-            Self::Call(CallError::Paused { .. } | CallError::Unreachable(_)) => {
-                SilentReason::Unreachable
-            }
-            Self::Call(CallError::Status { status, .. }) => match status.code() {
-                Code::ResourceExhausted => SilentReason::OverQuota,
-                Code::Unavailable => SilentReason::Unreachable,
-                Code::DeadlineExceeded | Code::Cancelled => SilentReason::Deadline,
-                _ => SilentReason::Refused,
-            },
+            Self::Call(error) => error.silence(),
+            Self::Late { .. } => SilentReason::Deadline,
             Self::NoMirror { .. } | Self::FeedNotOpen { .. } => SilentReason::MirrorBehind,
             Self::EpochNotLive { .. } => SilentReason::EpochMismatch,
             Self::Malformed(_)

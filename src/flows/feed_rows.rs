@@ -1,8 +1,8 @@
 //! How an own feed lies in the store: one head row, one row per group, every checkpoint for ever.
 //!
-//! A feed is opened in two steps: the head row names an attempt, the attempt's groups are written, then
-//! the head row says that the feed is open. An attempt that was interrupted leaves groups behind that
-//! nothing names; the next attempt has a number of its own.
+//! A feed is opened in two steps: the head row names an attempt, the attempt's groups are written,
+//! then the head row says that the feed is open. An attempt that was interrupted leaves groups
+//! behind that nothing names; the next attempt has a number of its own.
 
 use zeroize::Zeroizing;
 
@@ -157,7 +157,8 @@ impl<'a> FeedRows<'a> {
         Ok(flat)
     }
 
-    /// How many leaves the holder of this canonical identifier has in the feed, and the newest summary.
+    /// How many leaves the holder of this canonical identifier has in the feed, and the newest
+    /// summary.
     pub(super) async fn published(
         &self,
         canonical: &str,
@@ -174,7 +175,8 @@ impl<'a> FeedRows<'a> {
         Ok((row.revision, Some((u32::from_be_bytes(*count), summary))))
     }
 
-    /// Stages how many leaves the holder of this canonical identifier has now, and the newest summary.
+    /// Stages how many leaves the holder of this canonical identifier has now, and the newest
+    /// summary.
     pub(super) fn stage_published(
         &self,
         draft: &mut Draft,

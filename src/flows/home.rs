@@ -13,7 +13,7 @@ use crate::env::{Clock, Entropy};
 use crate::limits::NONCE_BYTES;
 use crate::membership::{Calendar, Member};
 use crate::merkle::{Checkpoint, Frontier};
-use crate::net::{Peers, TrustHandle};
+use crate::net::{AskedPeers, TrustHandle};
 use crate::protocol::feed::FeedId;
 use crate::risk::Policy;
 use crate::store::Vault;
@@ -55,7 +55,7 @@ pub struct Home {
     /// The key that signs what this member says.
     pub identity: IdentityKey,
     /// The way to peers, one line each.
-    pub peers: Peers,
+    pub peers: AskedPeers,
     /// Key epochs of the network.
     pub calendar: Calendar,
     /// Thresholds of the flags.

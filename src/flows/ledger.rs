@@ -1,5 +1,5 @@
-//! Quota and audit: every query is debited and logged durably before it is computed or asked, one commit
-//! for all requests that wait at the same moment.
+//! Quota and audit: every query is debited and logged durably before it is computed or asked, one
+//! commit for all requests that wait at the same moment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,8 +122,8 @@ impl Ledger {
         (Self { queue }, run(home, inbox))
     }
 
-    /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request id that was
-    /// debited before with the same batch is permitted again without a debit.
+    /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request id that
+    /// was debited before with the same batch is permitted again without a debit.
     ///
     /// # Errors
     /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], or the store's failure.

@@ -1,4 +1,5 @@
-//! Mirrors of peers' feeds: leaves kept as they came, checked against signed checkpoints, found by tag.
+//! Mirrors of peers' feeds: leaves kept as they came, checked against signed checkpoints, found by
+//! tag.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -110,12 +111,12 @@ impl Mirror {
         Ok(reach(&state.head))
     }
 
-    /// Takes a chunk of the feed: verified, durable, then searchable. Leaves that are held already are
-    /// skipped; a chunk that the mirror has overtaken meanwhile changes nothing.
+    /// Takes a chunk of the feed: verified, durable, then searchable. Leaves that are held already
+    /// are skipped; a chunk that the mirror has overtaken meanwhile changes nothing.
     ///
     /// # Errors
-    /// [`FlowError::Mirror`] where the chunk does not hold together with what is held; [`FlowError::Store`]
-    /// where it cannot be kept.
+    /// [`FlowError::Mirror`] where the chunk does not hold together with what is held;
+    /// [`FlowError::Store`] where it cannot be kept.
     pub async fn apply(&self, peer: &Member, chunk: &Chunk) -> Result<Reach, FlowError> {
         let tail = Tail {
             from: chunk.from,
@@ -180,8 +181,8 @@ impl Mirror {
     /// The summary that the peer last published for the holder of `token`, if it published any.
     ///
     /// # Errors
-    /// [`FlowError::Store`] where the mirror cannot be read, [`FlowError::NotPossible`] where the peer
-    /// published something under this token that is not a summary.
+    /// [`FlowError::Store`] where the mirror cannot be read, [`FlowError::NotPossible`] where the
+    /// peer published something under this token that is not a summary.
     pub async fn look_up(&self, token: &Token) -> Result<Option<Summary>, FlowError> {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
-use prost::bytes::Bytes;
+use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use super::FlowError;
@@ -77,8 +77,8 @@ impl OwnFeeds {
             .map(|open| open.head.size()))
     }
 
-    /// Leaves from `from` on, at most `most` and not past `until`, under the checkpoint that the primary
-    /// store holds now; and that checkpoint's size.
+    /// Leaves from `from` on, at most `most` and not past `until`, under the checkpoint that the
+    /// primary store holds now; and that checkpoint's size.
     ///
     /// # Errors
     /// [`FlowError::FeedNotOpen`]; [`FlowError::Malformed`] where `from` is beyond the feed.

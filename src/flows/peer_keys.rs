@@ -60,8 +60,8 @@ impl PeerKeys {
         Ok(Some(key))
     }
 
-    /// Accepts a key that the peer states: its signature must be of the identity key in the member list,
-    /// and it must be the key pinned before, if one was.
+    /// Accepts a key that the peer states: its signature must be of the identity key in the member
+    /// list, and it must be the key pinned before, if one was.
     ///
     /// # Errors
     /// [`FlowError::Statement`] where the statement is forged or names another key than before.

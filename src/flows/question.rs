@@ -1,23 +1,16 @@
-//! One question to one peer: blind, ask, verify, bring the mirror up to the answer's checkpoint, look up.
+//! One question to one peer: blind, ask, verify, bring the mirror up to the answer's checkpoint,
+//! look up.
 
 use std::sync::Arc;
-
-use futures::future::BoxFuture;
-use tonic::{Request, Response, Status, Streaming};
 
 use super::home::Home;
 use super::{FlowError, Mirror, Mirrors, PeerKeys};
 use crate::crypto::Token;
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
-use crate::limits::{MESSAGE_BYTES_MAX, TAIL_STREAM_CHUNKS_MAX};
+use crate::limits::TAIL_STREAM_CHUNKS_MAX;
 use crate::membership::Member;
-use crate::net::{PeerChannel, dial_error};
-use crate::wire::pb::peer_client::PeerClient;
-use crate::wire::pb::{
-    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, FeedChunk,
-};
-use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Question};
+use crate::wire::{Chunk, Description, FeedWanted, Question};
 
 /// What one peer is asked, fixed before the query is logged.
 pub(super) struct Prepared {
@@ -55,9 +48,7 @@ impl Asker {
     /// Asks a peer what it is, and pins the keys that it states.
     pub(super) async fn describe(&self, peer: &Member) -> Result<Description, FlowError> {
         let deadline = self.home.timing.peer_deadline;
-        let make = |channel| describe(channel, Request::new(DescribeRequest {}));
-        let response = self.home.peers.call(peer, deadline, make).await?;
-        let description = Description::try_from(response.into_inner())?;
+        let description = self.home.peers.describe(peer, deadline).await?;
         if description.member != peer.id || description.network != *self.home.network() {
             return Err(FlowError::NotPossible(format!(
                 "{} answers as somebody else",
@@ -72,19 +63,8 @@ impl Asker {
         Ok(description)
     }
 
-    /// Opens a stream of a peer's feed.
-    async fn stream(
-        &self,
-        peer: &Member,
-        wanted: FeedWanted,
-    ) -> Result<Streaming<FeedChunk>, FlowError> {
-        let request = Request::new(wanted.into());
-        let channel = self.home.peers.channel(peer);
-        let response = client(channel).stream_feed(request).await;
-        Ok(response.map_err(|status| broken(&status))?.into_inner())
-    }
-
-    /// The newest live epoch in which this node has a whole mirror of the peer and knows the peer's key.
+    /// The newest live epoch in which this node has a whole mirror of the peer and knows the peer's
+    /// key.
     async fn epoch_for(&self, peer: &Member) -> Result<Option<(Epoch, PublicKey)>, FlowError> {
         let mut live = self.home.calendar.served(self.home.clock.now());
         live.sort_unstable();
@@ -148,11 +128,8 @@ impl Asker {
             elements: pending.elements().to_vec().into(),
             mirror_size: mirror.reach().await?.size,
         };
-        let message = EvaluateRequest::from(question);
-        let make = |channel| evaluate(channel, Request::new(message.clone()));
         let deadline = self.home.timing.peer_deadline;
-        let response = self.home.peers.call(&peer, deadline, make).await?;
-        let evaluation = Evaluation::try_from(response.into_inner())?;
+        let evaluation = self.home.peers.evaluate(&peer, deadline, question).await?;
         let tokens = pending.finish(&key, &evaluation.elements, &evaluation.proof)?;
         let reach = self
             .catch_up(&peer, &mirror, epoch, evaluation.tail)
@@ -183,12 +160,12 @@ impl Asker {
                 from: reach.size,
                 until: Some(goal),
             };
-            let mut stream = self.stream(peer, wanted).await?;
+            let mut stream = self.home.peers.stream(peer, wanted).await?;
             for _ in 0..TAIL_STREAM_CHUNKS_MAX {
-                let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? else {
+                let Some(chunk) = stream.next().await? else {
                     break;
                 };
-                reach = mirror.apply(peer, &chunk.try_into()?).await?;
+                reach = mirror.apply(peer, &chunk).await?;
                 if reach.size >= goal {
                     break;
                 }
@@ -216,9 +193,9 @@ impl Asker {
             from,
             until: None,
         };
-        let mut stream = self.stream(peer, wanted).await?;
-        while let Some(chunk) = stream.message().await.map_err(|status| broken(&status))? {
-            mirror.apply(peer, &chunk.try_into()?).await?;
+        let mut stream = self.home.peers.stream(peer, wanted).await?;
+        while let Some(chunk) = stream.next().await? {
+            mirror.apply(peer, &chunk).await?;
             heard();
         }
         Ok(())
@@ -230,26 +207,4 @@ async fn look_up(mirror: &Mirror, token: Option<Token>) -> Result<Option<Summary
         Some(token) => mirror.look_up(&token).await,
         None => Ok(None),
     }
-}
-
-type Calling<T> = BoxFuture<'static, Result<Response<T>, Status>>;
-
-fn describe(channel: PeerChannel, request: Request<DescribeRequest>) -> Calling<DescribeResponse> {
-    Box::pin(async move { client(channel).describe(request).await })
-}
-
-fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {
-    Box::pin(async move { client(channel).evaluate(request).await })
-}
-
-fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
-    PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
-}
-
-/// Why a stream broke off, in words for the operator.
-fn broken(status: &Status) -> FlowError {
-    FlowError::NotPossible(match dial_error(status) {
-        Some(error) => error.to_string(),
-        None => format!("{}: {}", status.code(), status.message()),
-    })
 }

@@ -6,8 +6,8 @@ use crate::domain::{AmountSpan, Answer, AnswerBands, Coverage, Flag};
 
 /// The answer as JSON.
 ///
-/// Shares are numbers from 0 to 1, counts integers, moments RFC 3339 text, amounts integers in minor
-/// units with `null` for "nothing bounds it". Keys may be added; those that are there stay.
+/// Shares are numbers from 0 to 1, counts integers, moments RFC 3339 text, amounts integers in
+/// minor units with `null` for "nothing bounds it". Keys may be added; those that are there stay.
 #[must_use]
 pub fn answer_json(answer: &Answer) -> Value {
     let counts: Map<String, Value> = answer

@@ -5,6 +5,8 @@
 //! the [`TrustHandle`], which takes a newer member list at any moment and cuts whoever is no longer
 //! on it.
 
+mod client;
+
 mod connections;
 
 mod dial;
@@ -27,6 +29,7 @@ mod trust;
 
 mod words;
 
+pub use client::{AskError, AskedPeers, FeedStream};
 pub use connections::{Connections, Opened, PeerConnection, TooManyConnections};
 pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, Gated};

@@ -1,13 +1,13 @@
-//! The administrators' folder: found a network, invite, approve, change a member's state. All by file.
+//! The administrators' folder: found a network, invite, approve, change a member's state. All by
+//! file.
 //!
 //! ```text
-//! network.json          the root document
-//! members.json          the newest member list
-//! passphrase            opens everything secret here; move it to another place and name it with --passphrase-file
-//! keyring.json          wraps the key that seals the administrators' seeds
-//! administrators/*.key  the administrators' Ed25519 seeds, sealed
-//! authority/            root and issuing certificates, and their keys as encrypted PKCS#8
-//! used-invitations      numbers of the invitations that were used
+//! network.json          the root document members.json          the newest member list passphrase
+//! opens everything secret here; move it to another place and name it with --passphrase-file
+//! keyring.json          wraps the key that seals the administrators' seeds administrators/*.key
+//! the administrators' Ed25519 seeds, sealed authority/            root and issuing certificates,
+//! and their keys as encrypted PKCS#8 used-invitations      numbers of the invitations that were
+//! used
 //! ```
 
 use std::collections::BTreeSet;
@@ -292,12 +292,12 @@ impl AdminFolder {
         })
     }
 
-    /// Approves a request: enters the member into the next list and issues its certificate. Gives the
-    /// text of the welcome.
+    /// Approves a request: enters the member into the next list and issues its certificate. Gives
+    /// the text of the welcome.
     ///
     /// # Errors
-    /// [`AdminError::UsedBefore`] where the invitation was used, [`AdminError::Join`] where the request
-    /// does not hold.
+    /// [`AdminError::UsedBefore`] where the invitation was used, [`AdminError::Join`] where the
+    /// request does not hold.
     pub fn approve(
         &mut self,
         request: &str,

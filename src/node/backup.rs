@@ -1,4 +1,5 @@
-//! Backup and restore of a stopped node: its sealed rows, its wrapped key ring, and its public files.
+//! Backup and restore of a stopped node: its sealed rows, its wrapped key ring, and its public
+//! files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +31,8 @@ struct Papers {
 const FORMAT: &str = "creditmesh/node-papers/1";
 
 impl Folder {
-    /// Writes everything of a stopped node to one new file; the passphrase or key file is not in it.
+    /// Writes everything of a stopped node to one new file; the passphrase or key file is not in
+    /// it.
     ///
     /// # Errors
     /// [`NodeError`]; an unfinished file is removed.
@@ -51,8 +53,8 @@ impl Folder {
         Ok(written?)
     }
 
-    /// Restores a backup into this folder, which must hold no node. `unlock` replaces where the passphrase
-    /// or key comes from; without it the configuration in the backup says.
+    /// Restores a backup into this folder, which must hold no node. `unlock` replaces where the
+    /// passphrase or key comes from; without it the configuration in the backup says.
     ///
     /// # Errors
     /// [`NodeError`]; where the backup is altered or cut short, no node is left behind.

@@ -75,8 +75,8 @@ impl Core {
         self.tasks.spawn(self.follower.clone().run());
     }
 
-    /// Whether this node holds a whole mirror of each of these members, in every live epoch, and has nothing
-    /// left to publish.
+    /// Whether this node holds a whole mirror of each of these members, in every live epoch, and
+    /// has nothing left to publish.
     ///
     /// # Errors
     /// [`FlowError::Store`] where a mirror cannot be read.

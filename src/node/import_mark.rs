@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Folder, NodeError};
 use crate::crypto::sha256;
 
-/// The mark of one input file: its last row that is durably imported. It holds no more than a number.
+/// The mark of one input file: its last row that is durably imported. It holds no more than a
+/// number.
 #[derive(Debug, Clone)]
 pub struct ImportMark {
     path: PathBuf,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
@@ -20,16 +20,16 @@ use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
-    Gate, ListenLimits, Listener, NodeTls, Peers, TappedTransport, TlsTransport, Transport,
+    AskedPeers, Gate, ListenLimits, Listener, NodeTls, TappedTransport, TlsTransport, Transport,
     TrustHandle, gated_server,
 };
 use crate::risk::Policy;
-use crate::service::{OperatorService, PeerService};
-use crate::wire::pb::operator_server::OperatorServer;
-use crate::wire::pb::peer_server::PeerServer;
+use crate::service::{
+    OperatorService, PeerService, health, operator_server, peer_server, reflection,
+};
 
-/// How often a node looks whether its member list or certificate file changed.
-const LOOK_AT_FILES: Duration = Duration::from_millis(500);
+/// How often a node looks whether its member list changed.
+const LOOK_AT_LIST: Duration = Duration::from_millis(500);
 
 /// How long calls under way may take to end at a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
@@ -45,10 +45,12 @@ pub struct RunningNode {
 }
 
 impl RunningNode {
-    /// Opens the folder and serves: peers on the configured address, the operator on the folder's socket.
+    /// Opens the folder and serves: peers on the configured address, the operator on the folder's
+    /// socket.
     ///
     /// # Errors
-    /// [`NodeError`], which says what is wrong with the folder, certificate, list, address or store.
+    /// [`NodeError`], which says what is wrong with the folder, certificate, list, address or
+    /// store.
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
         let root = folder.root(now)?;
@@ -86,7 +88,7 @@ impl RunningNode {
         };
         node.serve_peers(listener, trust.clone()).await?;
         node.serve_operator(not_after).await?;
-        node.tasks.spawn(watch_files(folder.clone(), trust, tls));
+        node.tasks.spawn(watch_list(folder.clone(), trust));
         tracing::info!(%address, backend = vector_backend(), "node serves");
         Ok(node)
     }
@@ -123,11 +125,10 @@ impl RunningNode {
         listener: Listener,
         trust: TrustHandle,
     ) -> Result<(), NodeError> {
-        let service = PeerServer::new(PeerService::new(Arc::clone(&self.core.answerer)))
-            .max_decoding_message_size(crate::limits::MESSAGE_BYTES_MAX);
+        let service = peer_server(PeerService::new(Arc::clone(&self.core.answerer)));
         let stop = self.stop.clone();
-        let reflection = super::status::reflection()?;
-        let health = super::status::health().await;
+        let reflection = reflection()?;
+        let health = health().await;
         self.tasks.spawn(async move {
             let ended = gated_server(Gate::new(trust))
                 .add_service(service)
@@ -162,10 +163,9 @@ impl RunningNode {
         };
         let currency = self.core.home.trust.root().document().currency;
         let desk = self.core.desk.clone();
-        let service = OperatorServer::new(OperatorService::new(desk, currency, Arc::new(source)))
-            .max_decoding_message_size(crate::limits::OPERATOR_MESSAGE_BYTES_MAX);
-        let reflection = super::status::reflection()?;
-        let health = super::status::health().await;
+        let service = operator_server(OperatorService::new(desk, currency, Arc::new(source)));
+        let reflection = reflection()?;
+        let health = health().await;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let ended = tonic::transport::Server::builder()
@@ -249,7 +249,7 @@ async fn home(
         calendar: trust.root().calendar(),
         trust,
         identity: opened.identity().await?,
-        peers: Peers::new(transport, Arc::clone(&parts.clock)),
+        peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),
         policy,
         bands,
         timing,
@@ -257,10 +257,10 @@ async fn home(
 }
 
 /// Takes a newer member list as soon as its file changes.
-async fn watch_files(folder: Folder, trust: TrustHandle, tls: NodeTls) {
-    let changed = |path: PathBuf| -> Option<SystemTime> { path.metadata().ok()?.modified().ok() };
+async fn watch_list(folder: Folder, trust: TrustHandle) {
+    let changed = |path: PathBuf| path.metadata().ok().and_then(|meta| meta.modified().ok());
     let mut seen = changed(folder.members());
-    let mut ticks = tokio::time::interval(LOOK_AT_FILES);
+    let mut ticks = tokio::time::interval(LOOK_AT_LIST);
     loop {
         ticks.tick().await;
         let modified = changed(folder.members());
@@ -277,6 +277,5 @@ async fn watch_files(folder: Folder, trust: TrustHandle, tls: NodeTls) {
             },
             Err(error) => tracing::error!(%error, "members.json cannot be read"),
         }
-        let _kept = &tls;
     }
 }

@@ -3,19 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_reflection::server::Builder;
-use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
-
 use crate::crypto::vector_backend;
 use crate::domain::Timestamp;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
-use crate::service::StatusSource;
+use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource};
 use crate::store::{Scan, Table};
-use crate::wire::pb;
-use crate::wire::pb::operator_server::OperatorServer;
-use crate::wire::pb::peer_server::PeerServer;
 
 /// Where the operator's status comes from.
 #[derive(Debug)]
@@ -29,7 +22,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    async fn own_feeds(&self) -> Result<Vec<pb::OwnFeed>, FlowError> {
+    async fn own_feeds(&self) -> Result<Vec<FeedStatus>, FlowError> {
         let mut feeds = Vec::new();
         for level in self.home.levels_served() {
             for epoch in self.home.calendar.served(self.home.clock.now()) {
@@ -39,41 +32,32 @@ impl Source {
                     .size(&self.home.feed(level, epoch))
                     .await?
                 {
-                    feeds.push(pb::OwnFeed {
-                        level: level.word().to_owned(),
-                        epoch: epoch.0,
-                        size,
-                    });
+                    feeds.push(FeedStatus { level, epoch, size });
                 }
             }
         }
         Ok(feeds)
     }
 
-    async fn peers(&self) -> Result<Vec<pb::PeerState>, FlowError> {
+    async fn peers(&self) -> Result<Vec<PeerStatus>, FlowError> {
         let mut troubles = self.follower.troubles();
         let mut peers = Vec::new();
         for peer in self.home.asked() {
-            let mut state = pb::PeerState {
-                member: peer.id.to_string(),
-                role: peer.role.word().to_owned(),
-                weight: peer.weight,
-                trouble: troubles.remove(&peer.id).unwrap_or_default(),
-                ..pb::PeerState::default()
-            };
+            let mut mirror = None;
             for epoch in self.home.calendar.served(self.home.clock.now()) {
-                let reach = self
-                    .mirrors
-                    .of(&peer.id, self.home.level(), epoch)?
-                    .reach()
-                    .await?;
+                let held = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
+                let reach = held.reach().await?;
                 if let Some(at) = reach.checkpoint_at {
-                    state.mirror_epoch = epoch.0;
-                    state.mirror_size = reach.size;
-                    state.checkpoint_unix_ms = at.unix_ms();
+                    mirror = Some((epoch, reach.size, at));
                 }
             }
-            peers.push(state);
+            peers.push(PeerStatus {
+                trouble: troubles.remove(&peer.id).unwrap_or_default(),
+                member: peer.id.clone(),
+                role: peer.role,
+                weight: peer.weight,
+                mirror,
+            });
         }
         Ok(peers)
     }
@@ -88,38 +72,18 @@ impl Source {
 
 #[tonic::async_trait]
 impl StatusSource for Source {
-    async fn status(&self) -> Result<pb::StatusResponse, FlowError> {
-        Ok(pb::StatusResponse {
-            network: self.home.network().to_string(),
-            member: self.home.member.to_string(),
-            now_unix_ms: self.home.clock.now().unix_ms(),
-            list_version: u64::from(self.home.trust.roster().version()),
-            vector_backend: vector_backend().to_owned(),
+    async fn status(&self) -> Result<NodeStatus, FlowError> {
+        Ok(NodeStatus {
+            network: self.home.network().clone(),
+            member: self.home.member.clone(),
+            now: self.home.clock.now(),
+            list_version: self.home.trust.roster().version(),
+            vector_backend: vector_backend(),
             unpublished: self.unpublished().await?,
             feeds: self.own_feeds().await?,
             peers: self.peers().await?,
-            peer_address: self.address.to_string(),
-            certificate_not_after_unix_ms: self.certificate_not_after.unix_ms(),
+            peer_address: self.address,
+            certificate_not_after: self.certificate_not_after,
         })
     }
-}
-
-/// Standard gRPC health: both services serve as long as the node runs.
-pub(super) async fn health() -> HealthServer<impl Health> {
-    let (reporter, service) = tonic_health::server::health_reporter();
-    reporter
-        .set_serving::<PeerServer<crate::service::PeerService>>()
-        .await;
-    reporter
-        .set_serving::<OperatorServer<crate::service::OperatorService>>()
-        .await;
-    service
-}
-
-/// Standard gRPC reflection over the compiled descriptors.
-pub(super) fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, FlowError> {
-    Builder::configure()
-        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-        .build_v1()
-        .map_err(|error| FlowError::NotPossible(format!("reflection: {error}")))
 }

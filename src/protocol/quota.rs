@@ -128,8 +128,8 @@ pub fn spend(
 }
 
 impl QueryPermit {
-    /// The right to have the same elements evaluated again: for a request whose debit is durable already,
-    /// found under its request id and the root of its batch.
+    /// The right to have the same elements evaluated again: for a request whose debit is durable
+    /// already, found under its request id and the root of its batch.
     pub fn repeated(account: &QuotaAccount, elements: u32) -> Self {
         Self {
             member: account.member.clone(),

@@ -1,11 +1,15 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
+mod node_status;
 mod operator;
 mod operator_rows;
 mod peer;
+mod standard;
 mod status;
 
+pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
+pub use standard::{health, operator_server, peer_server, reflection};
 pub use status::status_of;

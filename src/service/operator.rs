@@ -8,7 +8,7 @@ use futures::stream::try_unfold;
 use tonic::{Request, Response, Status};
 
 use super::operator_rows as rows;
-use super::status_of;
+use super::{NodeStatus, status_of};
 use crate::domain::{ApplicationOutcome, Currency, RecordKind, RetractionReason};
 use crate::flows::{Applied, Book, Desk, FlowError};
 use crate::formats::jsonl;
@@ -20,7 +20,7 @@ use crate::wire::pb::{self, operator_server::Operator};
 #[tonic::async_trait]
 pub trait StatusSource: Send + Sync + std::fmt::Debug {
     /// The node's state now.
-    async fn status(&self) -> Result<pb::StatusResponse, FlowError>;
+    async fn status(&self) -> Result<NodeStatus, FlowError>;
 }
 
 /// The service that the operator calls.
@@ -62,7 +62,7 @@ impl Operator for OperatorService {
         self.source
             .status()
             .await
-            .map(Response::new)
+            .map(|status| Response::new(status.into()))
             .map_err(refused)
     }
 

@@ -16,8 +16,8 @@ use crate::protocol::feed::FeedId;
 use crate::wire::pb::{self, peer_server::Peer};
 use crate::wire::{FeedWanted, Question};
 
-/// How long a followed feed waits for news before it looks into the primary store by itself: another
-/// replica may have published.
+/// How long a followed feed waits for news before it looks into the primary store by itself:
+/// another replica may have published.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The service that peers call. Every call carries the proof that the gate admitted it.

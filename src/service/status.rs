@@ -27,7 +27,9 @@ pub fn status_of(error: &FlowError) -> Status {
         | FlowError::FeedNotOpen { .. }
         | FlowError::NotPublished(_)
         | FlowError::ShuttingDown => Code::Unavailable,
-        FlowError::Call(_) | FlowError::NoMirror { .. } => Code::Unavailable,
+        FlowError::Call(_) | FlowError::NoMirror { .. } | FlowError::Late { .. } => {
+            Code::Unavailable
+        }
         FlowError::Mirror(_)
         | FlowError::Log(_)
         | FlowError::Statement(_)

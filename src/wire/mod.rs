@@ -1,7 +1,8 @@
-//! The only room that knows protobuf: messages in and out of the domain, with one error at the border.
+//! The only room that knows protobuf: messages in and out of the domain, with one error at the
+//! border.
 //!
-//! A generated message becomes a checked one through `TryFrom`; what cannot is [`Malformed`]. Checked
-//! messages go out through `From`, which cannot fail.
+//! A generated message becomes a checked one through `TryFrom`; what cannot is [`Malformed`].
+//! Checked messages go out through `From`, which cannot fail.
 
 mod malformed;
 mod peer;

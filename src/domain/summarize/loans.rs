@@ -214,7 +214,8 @@ fn aspects(candidate: &Candidate) -> impl Iterator<Item = Aspect> + use<> {
 }
 
 /// Greedily the candidates that tell most of what is not told yet, then loans that are owed, the
-/// latest first, then transferred ones with a link. Every group of a lender with one group is told in full within four entries.
+/// latest first, then transferred ones with a link. Every group of a lender with one group is told
+/// in full within four entries.
 fn choose(candidates: &[Candidate], now: Timestamp) -> Vec<usize> {
     let recent_from = now.minus(Duration::from_secs(RECENT_DAYS * DAY_S));
     let weight = |need: &Need, recent: bool| match need {

@@ -74,6 +74,8 @@ pub struct DemoFigures {
     pub cycler_false_alarm: Option<f64>,
     /// Shoppers with two or three hard applications.
     pub keen_shoppers: ShopperFigures,
+    /// Per count, answers with all members up whose interval is more than one number.
+    pub inexact: BTreeMap<String, u64>,
     /// Answers that said ALLOW on less coverage than that needs.
     pub allow_below_coverage: u64,
     /// Planted identifiers found in the clear on the members' disks.
@@ -100,6 +102,7 @@ pub(super) struct Measure {
     full: u64,
     exact: u64,
     width_kept: u64,
+    inexact: BTreeMap<&'static str, u64>,
     allow_below: u64,
     took_ms: Vec<f64>,
     flags: BTreeMap<FlagCode, Score>,
@@ -164,6 +167,9 @@ impl Measure {
             }
             all_true &= interval.is_some() && holds;
             all_exact &= lo == hi;
+            if silent == 0 && lo != hi {
+                *self.inexact.entry(name.word()).or_default() += 1;
+            }
             width_kept &= hi - lo <= silent || !name.word().ends_with("_groups");
         }
         self.all_true += u64::from(all_true);
@@ -220,6 +226,11 @@ impl Measure {
                 ca: conduct.alarmed(Behaviour::KeenShopper, &["CA"]),
                 st: conduct.alarmed(Behaviour::KeenShopper, &["ST"]),
             },
+            inexact: self
+                .inexact
+                .iter()
+                .map(|(name, n)| ((*name).to_owned(), *n))
+                .collect(),
             allow_below_coverage: self.allow_below,
             identifier_hits: 0,
             query_ms: Latency {
@@ -274,8 +285,8 @@ impl Conduct<'_> {
         share_of(alarmed.len(), applicants.len())
     }
 
-    /// Stackers caught, and stackers that could be: an answer after the first signature or application
-    /// elsewhere, and before the second payout, shows ST or CA.
+    /// Stackers caught, and stackers that could be: an answer after the first signature or
+    /// application elsewhere, and before the second payout, shows ST or CA.
     fn stackers(&self) -> (usize, usize) {
         let (mut caught, mut all) = (0, 0);
         for person in self.applicants(Behaviour::Stacker) {

@@ -1,0 +1,154 @@
+//! What a node asks of its peers, in the domain's terms: the one place that calls the generated
+//! client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::peers::{CallError, Peers, dial_error};
+use super::transport::{PeerChannel, Transport};
+use crate::domain::SilentReason;
+use crate::env::Clock;
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::membership::Member;
+use crate::wire::pb::peer_client::PeerClient;
+use crate::wire::pb::{
+    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, FeedChunk,
+};
+use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Malformed, Question};
+
+/// Why asking a peer gave nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AskError {
+    /// The call.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The stream broke off.
+    #[error("{0}")]
+    Broken(String),
+    /// The answer breaks its contract.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+impl AskError {
+    /// Why the peer counts as silent.
+    #[must_use]
+    pub fn silence(&self) -> SilentReason {
+        match self {
+            Self::Malformed(_) => SilentReason::Unverified,
+            Self::Broken(_) => SilentReason::TailTruncated,
+            Self::Call(CallError::Late { .. }) => SilentReason::Deadline,
+            Self::Call(CallError::Paused { .. } | CallError::Unreachable(_)) => {
+                SilentReason::Unreachable
+            }
+            Self::Call(CallError::Status { status, .. }) => match status.code() {
+                Code::ResourceExhausted => SilentReason::OverQuota,
+                Code::Unavailable => SilentReason::Unreachable,
+                Code::DeadlineExceeded | Code::Cancelled => SilentReason::Deadline,
+                _ => SilentReason::Refused,
+            },
+        }
+    }
+}
+
+/// The peers as something to ask.
+#[derive(Debug)]
+pub struct AskedPeers {
+    peers: Peers,
+}
+
+impl AskedPeers {
+    /// Asks over this transport.
+    #[must_use]
+    pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            peers: Peers::new(transport, clock),
+        }
+    }
+
+    /// Asks a peer what it is.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn describe(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+    ) -> Result<Description, AskError> {
+        let make = |channel| describe(channel, Request::new(DescribeRequest {}));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(Description::try_from(response.into_inner())?)
+    }
+
+    /// Asks a peer to evaluate. A call that met a closing connection is made once more; the request
+    /// id makes that harmless.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn evaluate(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+        question: Question,
+    ) -> Result<Evaluation, AskError> {
+        let message = EvaluateRequest::from(question);
+        let make = |channel| evaluate(channel, Request::new(message.clone()));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(Evaluation::try_from(response.into_inner())?)
+    }
+
+    /// Opens a stream of a peer's feed. It has no deadline: whoever reads it sets one.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn stream(&self, peer: &Member, wanted: FeedWanted) -> Result<FeedStream, AskError> {
+        let channel = self.peers.channel(peer);
+        let response = client(channel)
+            .stream_feed(Request::new(wanted.into()))
+            .await;
+        let stream = response.map_err(|status| broken(&status))?.into_inner();
+        Ok(FeedStream(stream))
+    }
+}
+
+/// Chunks of a feed as they come.
+#[derive(Debug)]
+pub struct FeedStream(Streaming<FeedChunk>);
+
+impl FeedStream {
+    /// The next chunk; `None` where the peer ended the stream.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn next(&mut self) -> Result<Option<Chunk>, AskError> {
+        let message = self.0.message().await.map_err(|status| broken(&status))?;
+        Ok(message.map(Chunk::try_from).transpose()?)
+    }
+}
+
+type Calling<T> = BoxFuture<'static, Result<Response<T>, Status>>;
+
+fn describe(channel: PeerChannel, request: Request<DescribeRequest>) -> Calling<DescribeResponse> {
+    Box::pin(async move { client(channel).describe(request).await })
+}
+
+fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {
+    Box::pin(async move { client(channel).evaluate(request).await })
+}
+
+fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
+    PeerClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// Why a stream broke off, in words for the operator.
+fn broken(status: &Status) -> AskError {
+    AskError::Broken(match dial_error(status) {
+        Some(error) => error.to_string(),
+        None => format!("{}: {}", status.code(), status.message()),
+    })
+}

@@ -1,0 +1,49 @@
+//! The generated servers with their bounds, and the standard services beside them.
+
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_reflection::server::Builder;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+
+use super::{OperatorService, PeerService};
+use crate::flows::FlowError;
+use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX};
+use crate::wire::pb::DESCRIPTORS;
+use crate::wire::pb::operator_server::OperatorServer;
+use crate::wire::pb::peer_server::PeerServer;
+
+/// The peer service with its bounds on messages.
+#[must_use]
+pub fn peer_server(service: PeerService) -> PeerServer<PeerService> {
+    PeerServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The operator service with its bounds on messages.
+#[must_use]
+pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
+    OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// Standard gRPC health: both services serve as long as the node runs.
+pub async fn health() -> HealthServer<impl Health> {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    reporter.set_serving::<PeerServer<PeerService>>().await;
+    reporter
+        .set_serving::<OperatorServer<OperatorService>>()
+        .await;
+    service
+}
+
+/// Standard gRPC reflection over the compiled descriptors.
+///
+/// # Errors
+/// [`FlowError::NotPossible`] where the descriptors are damaged.
+pub fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, FlowError> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()
+        .map_err(|error| FlowError::NotPossible(format!("reflection: {error}")))
+}
