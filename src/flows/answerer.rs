@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::home::Home;
 use super::ledger::{batch_root, quota_name};
-use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys};
+use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys, Publisher};
 use crate::domain::Epoch;
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
 use crate::membership::VerifiedPeer;
@@ -26,17 +26,25 @@ pub struct Answerer {
     keys: Arc<OwnKeys>,
     feeds: Arc<OwnFeeds>,
     ledger: Ledger,
+    publisher: Publisher,
 }
 
 impl Answerer {
     /// Answers from these keys and feeds.
     #[must_use]
-    pub fn new(home: Arc<Home>, keys: Arc<OwnKeys>, feeds: Arc<OwnFeeds>, ledger: Ledger) -> Self {
+    pub fn new(
+        home: Arc<Home>,
+        keys: Arc<OwnKeys>,
+        feeds: Arc<OwnFeeds>,
+        ledger: Ledger,
+        publisher: Publisher,
+    ) -> Self {
         Self {
             home,
             keys,
             feeds,
             ledger,
+            publisher,
         }
     }
 
@@ -138,6 +146,9 @@ impl Answerer {
             let task = tokio::task::spawn_blocking(evaluate);
             task.await.map_err(|_| FlowError::ShuttingDown)??
         };
+        if self.feeds.checkpoint_due(&feed).await? {
+            self.publisher.refresh().await?;
+        }
         let (tail, size) = self
             .feeds
             .chunk(&feed, question.mirror_size, TAIL_LEAVES_MAX, None)

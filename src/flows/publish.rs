@@ -39,14 +39,24 @@ impl Publisher {
     /// # Errors
     /// [`FlowError::NotPublished`] with the reason, and then nothing may be asked.
     pub async fn publish(&self, borrower: &Borrower) -> Result<(), FlowError> {
+        let names = borrower.identifiers();
+        let names = names.map(|identifier| identifier.canonical().to_owned());
+        self.wait_for(names.collect()).await
+    }
+
+    async fn wait_for(&self, names: Vec<String>) -> Result<(), FlowError> {
         let (done, outcome) = oneshot::channel();
-        let identifiers = borrower.national.iter().chain(&borrower.phone);
-        let names = identifiers
-            .map(|identifier| identifier.canonical().to_owned())
-            .collect();
         let sent = self.queue.send(Request::Publish(names, done)).await;
         sent.map_err(|_| FlowError::ShuttingDown)?;
         outcome.await.map_err(|_| FlowError::ShuttingDown)?
+    }
+
+    /// Waits until every own feed has a checkpoint that is young enough.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPublished`] with the reason.
+    pub async fn refresh(&self) -> Result<(), FlowError> {
+        self.wait_for(Vec::new()).await
     }
 
     /// Says that records were filed that nobody waits for.

@@ -49,7 +49,13 @@ impl Core {
             Arc::clone(&feeds),
         );
         tasks.spawn(publishing.run());
-        let answerer = Answerer::new(Arc::clone(&home), keys, feeds, ledger.clone());
+        let answerer = Answerer::new(
+            Arc::clone(&home),
+            keys,
+            feeds,
+            ledger.clone(),
+            publisher.clone(),
+        );
         let assessor = Assessor::new(
             Arc::clone(&home),
             book.clone(),

@@ -31,7 +31,10 @@ use crate::service::{
 /// How often a node looks whether its member list changed.
 const LOOK_AT_LIST: Duration = Duration::from_millis(500);
 
-/// How long calls under way may take to end at a shutdown.
+/// How long calls under way may go on at a shutdown before their connections are cut.
+const STREAM_GRACE: Duration = Duration::from_millis(300);
+
+/// How long what remains may take to end at a shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A node that serves peers and its operator.
@@ -88,7 +91,8 @@ impl RunningNode {
         };
         node.serve_peers(listener, trust.clone()).await?;
         node.serve_operator(not_after).await?;
-        node.tasks.spawn(watch_list(folder.clone(), trust));
+        let stop = node.stop.clone();
+        node.tasks.spawn(watch_list(folder.clone(), trust, stop));
         tracing::info!(%address, backend = vector_backend(), "node serves");
         Ok(node)
     }
@@ -190,6 +194,9 @@ impl RunningNode {
     /// [`NodeError::Store`] where the store could not finish.
     pub async fn shutdown(mut self) -> Result<(), NodeError> {
         self.stop.cancel();
+        tokio::time::sleep(STREAM_GRACE).await;
+        // Streams that follow a feed never end by themselves.
+        self.core.home.trust.connections().cut_all();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             self.tasks.shutdown().await;
@@ -257,12 +264,15 @@ async fn home(
 }
 
 /// Takes a newer member list as soon as its file changes.
-async fn watch_list(folder: Folder, trust: TrustHandle) {
+async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken) {
     let changed = |path: PathBuf| path.metadata().ok().and_then(|meta| meta.modified().ok());
     let mut seen = changed(folder.members());
     let mut ticks = tokio::time::interval(LOOK_AT_LIST);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
         let modified = changed(folder.members());
         if modified == seen {
             continue;

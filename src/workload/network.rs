@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::try_join_all;
+
 use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, MemberId, NetworkId, Purpose, Role};
@@ -188,9 +190,8 @@ impl SimulatedNetwork {
     /// # Errors
     /// [`NetworkError::Node`] of the first that could not finish.
     pub async fn stop_all(&mut self) -> Result<(), NetworkError> {
-        while let Some((_, node)) = self.running.pop_first() {
-            node.shutdown().await?;
-        }
+        let running = std::mem::take(&mut self.running);
+        try_join_all(running.into_values().map(RunningNode::shutdown)).await?;
         Ok(())
     }
 
