@@ -40,6 +40,7 @@ impl From<DemoError> for CliError {
             | DemoError::Node(_)
             | DemoError::Flow(_)
             | DemoError::Store(_)
+            | DemoError::Scan(_)
             | DemoError::Answer(_) => Self::local(error.to_string()),
         }
     }

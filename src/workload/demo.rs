@@ -12,7 +12,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{EventSpec, NetworkError, Population, PopulationSpec, Truth, WorkloadError, events};
+use super::needles::Planted;
+use super::scanner::{ScanError, Scanner};
+use super::{
+    EventSpec, NetworkError, Population, PopulationSpec, SimulatedNetwork, Truth, WorkloadError,
+    events,
+};
 use crate::domain::{Day, MemberId, Role, Timestamp};
 use crate::env::{ManualClock, OsEntropy};
 use crate::node::NodeParts;
@@ -53,6 +58,9 @@ pub enum DemoError {
     /// A flow.
     #[error(transparent)]
     Flow(#[from] crate::flows::FlowError),
+    /// The scan of the disks.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
     /// A store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
@@ -125,6 +133,7 @@ pub async fn demo(
     let parts = NodeParts {
         clock: Arc::new(clock.clone()),
         entropy: Arc::new(OsEntropy::default()),
+        ..NodeParts::default()
     };
     let stage = Stage::set(spec, &population, parts, progress).await?;
     let currency = "USD".parse().ok();
@@ -147,13 +156,39 @@ pub async fn demo(
         play.act(act, until).await?;
     }
     let stories = play.stories();
-    let (figures, mut network) = play.finish();
+    let planted = play.planted();
+    let (mut figures, mut network) = play.finish();
     network.stop_all().await?;
+    progress(DemoProgress {
+        stage: "scanning the disks",
+        done: 0,
+        total: 1,
+    });
+    figures.identifier_hits = scan(&network, planted).await?;
     Ok(DemoReport {
         figures,
         stories,
         seconds: began.elapsed().as_secs_f64(),
     })
+}
+
+/// Looks for identifiers in the clear on every member's disk.
+async fn scan(network: &SimulatedNetwork, planted: Vec<Planted>) -> Result<u64, DemoError> {
+    let id = network.admin().root().network().clone();
+    let folders: Vec<PathBuf> = network
+        .folders()
+        .map(|folder| folder.path().to_owned())
+        .collect();
+    let scanning = tokio::task::spawn_blocking(move || {
+        let scanner = Scanner::new(&planted, &id)?;
+        let mut hits = 0;
+        for folder in folders {
+            hits += scanner.tree(&folder)?.hits.len() as u64;
+        }
+        Ok::<u64, ScanError>(hits)
+    });
+    let scanned = scanning.await;
+    Ok(scanned.map_err(|_| DemoError::Spec("the scan was broken off".to_owned()))??)
 }
 
 /// What changes between the stretches of the fortnight.

@@ -215,6 +215,11 @@ impl SimulatedNetwork {
             .ok_or_else(|| NetworkError::NoSuchMember(member.clone()))
     }
 
+    /// Every member's folder.
+    pub fn folders(&self) -> impl Iterator<Item = &Folder> {
+        self.seats.values()
+    }
+
     /// Ids of the members whose nodes run.
     pub fn running(&self) -> impl Iterator<Item = &MemberId> {
         self.running.keys()

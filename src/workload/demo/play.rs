@@ -17,6 +17,7 @@ use crate::domain::{
 use crate::env::{Clock, ManualClock};
 use crate::flows::{Desk, Given, NewApplication, NewHold};
 use crate::risk::Policy;
+use crate::workload::needles::Planted;
 use crate::workload::{Ask, Event, Population, Reporter, SimulatedNetwork, Step, Truth};
 
 /// Events that run side by side at most.
@@ -24,6 +25,9 @@ const SIDE_BY_SIDE: usize = 24;
 
 /// Simulated time that events which run side by side may lie apart.
 const TOGETHER: Duration = Duration::from_secs(600);
+
+/// Borrowers whose identifiers the scan looks for.
+const PLANTED: usize = 200;
 
 /// Life of a hold.
 const HOLD_LIFE: Duration = Duration::from_secs(72 * 3_600);
@@ -402,6 +406,18 @@ impl Play {
         };
         let done = self.perform(&event).await?;
         self.take_in(&event, done).await
+    }
+
+    /// Identifiers and names of borrowers whom somebody asked about, for the scan of the disks.
+    pub(super) fn planted(&self) -> Vec<Planted> {
+        let asked: BTreeSet<usize> = self.heard.iter().map(|heard| heard.person).collect();
+        let people = asked
+            .into_iter()
+            .filter_map(|person| self.population.people.get(person));
+        let identifiers = people
+            .take(PLANTED)
+            .flat_map(|person| person.borrower.identifiers());
+        identifiers.cloned().map(Planted::Identifier).collect()
     }
 
     /// The three stories.
