@@ -7,6 +7,8 @@ mod adverse;
 mod loans;
 mod standing;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     Application, ApplicationKind, ApplicationMark, ApplicationStage, Band, Bands, Body, GroupCode,
     Hold, HoldMark, HourMark, LenderGroup, Level, Marks, Money, NetworkId, Record, Summary, Tally,
@@ -76,8 +78,8 @@ pub fn summarize(records: &[Record], terms: &SummaryTerms<'_>) -> Summarized {
     };
     if terms.level == Level::Full {
         list_applications(&standing, terms, &mut summary);
-        list_holds(&standing, terms, &mut summary);
-        total_amounts(&standing, terms, &mut summary);
+        let hidden = list_holds(&standing, terms, &mut summary);
+        total_amounts(&mut standing, &hidden, terms, &mut summary);
     }
     Summarized {
         summary,
@@ -147,37 +149,56 @@ fn list_applications(standing: &Standing<'_>, terms: &SummaryTerms<'_>, summary:
 
 /// How many distinct groups there are.
 fn distinct(groups: impl Iterator<Item = GroupCode>) -> Tally {
-    let groups: std::collections::BTreeSet<GroupCode> = groups.collect();
+    let groups: BTreeSet<GroupCode> = groups.collect();
     Tally::of(groups.len())
 }
 
-/// Lists of each group the live hold that expires last, and a later signed one if there is room.
-fn list_holds(standing: &Standing<'_>, terms: &SummaryTerms<'_>, summary: &mut Summary) {
+/// Lists of each group the live hold that expires last, then those signed later than any that
+/// expires after them, and gives back the live holds that are not listed.
+fn list_holds<'a>(
+    standing: &Standing<'a>,
+    terms: &SummaryTerms<'_>,
+    summary: &mut Summary,
+) -> Vec<&'a Hold> {
     let mut live: Vec<(&Hold, HoldMark)> = Vec::new();
     for record in standing.records() {
         if let Body::Hold(hold) = &record.body
             && hold.is_live(terms.now)
         {
-            summary.currency_mismatch |= hold.amount.currency != terms.bands.currency;
             live.push((hold, hold_mark(hold, terms)));
         }
     }
     live.sort_by_key(|(hold, mark)| std::cmp::Reverse((hold.expires_at, hold.signed_at, *mark)));
-    let mut first: Vec<HoldMark> = Vec::new();
-    let mut further: Vec<HoldMark> = Vec::new();
-    for (_, mark) in live {
-        let known = |one: &&HoldMark| one.group == mark.group;
-        match first.iter().find(known) {
-            None => first.push(mark),
-            Some(one) if one.signed < mark.signed => further.push(mark),
-            Some(_) => {}
+    let mut told_until: BTreeMap<GroupCode, HourMark> = BTreeMap::new();
+    let (mut first, mut later, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
+    for (hold, mark) in live {
+        match told_until.insert(mark.group, mark.signed) {
+            None => first.push((hold, mark)),
+            Some(known) if known < mark.signed => later.push((hold, mark)),
+            Some(known) => {
+                told_until.insert(mark.group, known);
+                hidden.push(hold);
+            }
         }
     }
-    first.sort_by_key(|mark| std::cmp::Reverse((mark.signed, mark.group)));
-    first.append(&mut further);
-    let left_out = first.get(SUMMARY_HOLDS_MAX..).unwrap_or_default();
-    summary.unlisted.holds = distinct(left_out.iter().map(|mark| mark.group));
-    summary.holds = Marks::of(first);
+    first.sort_by_key(|(_, mark)| std::cmp::Reverse((mark.signed, mark.group)));
+    let groups = first.len();
+    let mut all = first;
+    all.append(&mut later);
+    let left_out = all.get(SUMMARY_HOLDS_MAX..).unwrap_or_default();
+    let groups_left_out = groups.saturating_sub(SUMMARY_HOLDS_MAX);
+    summary.unlisted.holds = Tally::of(groups_left_out);
+    // That the group has a live hold is told; only that it signed another later is not.
+    let later = left_out.get(groups_left_out..).unwrap_or_default();
+    let unlisted = &mut summary.unlisted;
+    for (_, mark) in later {
+        unlisted.signed_latest = unlisted.signed_latest.max(mark.signed);
+    }
+    unlisted.signed_groups = unlisted.signed_groups.plus(later.len());
+    hidden.extend(left_out.iter().map(|(hold, _)| *hold));
+    unlisted.active_loans = unlisted.active_loans.plus(hidden.len());
+    summary.holds = Marks::of(all.into_iter().map(|(_, mark)| mark));
+    hidden
 }
 
 fn hold_mark(hold: &Hold, terms: &SummaryTerms<'_>) -> HoldMark {
@@ -200,7 +221,13 @@ fn band_of(amount: Option<Money>, terms: &SummaryTerms<'_>) -> Band {
         })
 }
 
-fn total_amounts(standing: &Standing<'_>, terms: &SummaryTerms<'_>, summary: &mut Summary) {
+/// Totals what is owed on loans and on live holds that are not listed.
+fn total_amounts(
+    standing: &mut Standing<'_>,
+    hidden: &[&Hold],
+    terms: &SummaryTerms<'_>,
+    summary: &mut Summary,
+) {
     let (mut owed, mut monthly) = (0_i64, 0_i64);
     let mut add = |sum: &mut i64, amount: Money| {
         if amount.currency == terms.bands.currency {
@@ -214,6 +241,18 @@ fn total_amounts(standing: &Standing<'_>, terms: &SummaryTerms<'_>, summary: &mu
         if let Some(instalment) = loan.instalment {
             add(&mut monthly, instalment);
         }
+    }
+    for record in standing.records() {
+        if let Body::Hold(hold) = &record.body
+            && hold.is_live(terms.now)
+            && hold.amount.currency != terms.bands.currency
+        {
+            add(&mut 0, hold.amount);
+        }
+    }
+    for hold in hidden {
+        add(&mut owed, hold.amount);
+        standing.ahead(hold.expires_at);
     }
     summary.exposure = terms.bands.exposure.band(owed);
     summary.instalment = terms.bands.instalment.band(monthly);

@@ -150,8 +150,7 @@ fn owed_at(
         *sum = sum.saturating_add(amount.lo_minor);
         total = total.plus(amount);
     }
-    let bounded = facts.untold.holds.is_nothing() && !facts.amounts_missing;
-    (lo, total.hi_minor.filter(|_| bounded))
+    (lo, total.hi_minor.filter(|_| !facts.amounts_missing))
 }
 
 /// The one group to which all that is owed belongs, if it is one.

@@ -250,17 +250,22 @@ impl<'a> GroupTally<'a> {
             .unwrap_or(u32::MAX)
             .saturating_add(self.further);
         let mut reporters: BTreeSet<usize> = self.certain.values().flatten().copied().collect();
-        let mut covered: BTreeSet<GroupCode> = self.certain.keys().copied().collect();
-        for loan in linked.values() {
-            let groups: BTreeSet<GroupCode> = loan.iter().map(|(group, ..)| *group).collect();
-            let certain = loan.iter().any(|(_, sure, _)| *sure == Sure::Yes);
-            if certain && covered.is_disjoint(&groups) {
+        // Loans that can share no group with each other, nor with what is certain, add one each.
+        let mut apart: BTreeSet<GroupCode> = self.certain.keys().copied().collect();
+        let mut anywhere = false;
+        for loan in &linked {
+            let shares = !apart.is_disjoint(&loan.may_be_at)
+                || anywhere
+                || loan.may_be_anywhere && !apart.is_empty();
+            if loan.is_certain && !shares {
                 lo = lo.saturating_add(1);
-                covered.extend(&groups);
-                reporters.extend(loan.iter().map(|(.., at)| *at));
+                reporters.extend(&loan.reporters);
+                apart.extend(&loan.may_be_at);
+                anywhere |= loan.may_be_anywhere;
             }
             // All its groups may be counted already; otherwise it can add one.
-            hi = hi.saturating_add(u32::from(!groups.is_subset(&self.possible)));
+            let counted = loan.reported_at.is_subset(&self.possible);
+            hi = hi.saturating_add(u32::from(!counted));
         }
         let could_add = self
             .silent
@@ -273,39 +278,66 @@ impl<'a> GroupTally<'a> {
         }
     }
 
-    /// Counts the loans that stand alone by their groups, and gives back those that two groups
-    /// report under one link: each of these is one loan at one of its groups.
-    fn settle_loans(&mut self) -> BTreeMap<[u8; 8], Vec<(GroupCode, Sure, usize)>> {
+    /// Counts the loans that stand alone by their groups, and gives back those under a link: each of
+    /// these is one loan at one of the groups that report it, or of one that was not heard.
+    fn settle_loans(&mut self) -> Vec<LinkedLoan> {
         let loans = std::mem::take(&mut self.loans);
-        let mut linked: BTreeMap<[u8; 8], Vec<(GroupCode, Sure, usize)>> = BTreeMap::new();
+        let mut known: BTreeMap<[u8; 8], LinkedLoan> = BTreeMap::new();
+        let mut unknown: BTreeMap<GroupCode, LinkedLoan> = BTreeMap::new();
         for (loan, sure, at) in &loans {
             let elsewhere = |other: &LoanFact| other.group != loan.group;
-            let others = || loans.iter().filter(|(other, ..)| elsewhere(other));
-            let same_link = || others().any(|(other, ..)| other.link == loan.link);
-            let any_link = || others().any(|(other, ..)| other.link != Link::None);
-            let same_hour = || others().any(|(other, ..)| other.signed.overlaps(loan.signed));
-            // The other party's entry may be among what it does not tell.
-            let untold_link = self.untold_links.iter().any(|teller| teller != at);
-            match loan.link {
-                Link::Known(link) if same_link() => {
-                    linked
-                        .entry(link)
-                        .or_default()
-                        .push((loan.group, *sure, *at));
-                }
-                Link::Known(_) if untold_link => {
-                    self.add(loan.group, sure.and(Sure::Maybe), *at);
-                }
-                Link::Unknown if untold_link || any_link() => {
-                    self.add(loan.group, sure.and(Sure::Maybe), *at);
-                }
+            let mut others = loans.iter().filter(|(other, ..)| elsewhere(other));
+            let entry = match loan.link {
+                Link::Known(link) => known.entry(link).or_default(),
+                Link::Unknown => unknown.entry(loan.group).or_default(),
                 // Sold without a link: another's loan signed in the same hour may be this one.
-                Link::None if loan.stage == LoanStage::Transferred && same_hour() => {
-                    self.add(loan.group, sure.and(Sure::Maybe), *at);
+                Link::None => {
+                    let sold = loan.stage == LoanStage::Transferred
+                        && others.any(|(other, ..)| other.signed.overlaps(loan.signed));
+                    let limit = if sold { Sure::Maybe } else { Sure::Yes };
+                    self.add(loan.group, sure.and(limit), *at);
+                    continue;
                 }
-                Link::Known(_) | Link::Unknown | Link::None => self.add(loan.group, *sure, *at),
+            };
+            entry.reported_at.insert(loan.group);
+            entry.reporters.insert(*at);
+            entry.is_certain |= *sure == Sure::Yes;
+            // The other party's entry may be among what it does not tell.
+            entry.may_be_anywhere |= self.untold_links.iter().any(|teller| {
+                teller != at
+                    || self
+                        .bench
+                        .witnesses
+                        .get(*at)
+                        .is_some_and(|one| one.is_bureau)
+            });
+            if loan.link == Link::Unknown {
+                entry.may_be_anywhere |= others.any(|(other, ..)| other.link != Link::None);
+            }
+        }
+        let mut linked: Vec<LinkedLoan> =
+            known.into_values().chain(unknown.into_values()).collect();
+        for loan in &mut linked {
+            loan.may_be_at.clone_from(&loan.reported_at);
+            if loan.reported_at.len() > 1 {
+                loan.may_be_anywhere = false;
+            } else {
+                loan.may_be_at.extend(self.silent.values().flatten());
+                loan.may_be_anywhere |= self.silent.values().any(Option::is_none);
             }
         }
         linked
     }
+}
+
+/// A loan that was transferred under a link.
+#[derive(Default)]
+struct LinkedLoan {
+    reported_at: BTreeSet<GroupCode>,
+    reporters: BTreeSet<usize>,
+    is_certain: bool,
+    /// It counts at one of these groups,
+    may_be_at: BTreeSet<GroupCode>,
+    /// or at a group that is not known.
+    may_be_anywhere: bool,
 }

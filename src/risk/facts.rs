@@ -138,7 +138,7 @@ pub(crate) struct Untold {
     pub(crate) delinquent: Missed,
     pub(crate) delinquent_60: Missed,
     pub(crate) signed: Missed,
-    /// Some loan is owed that is not told.
+    /// Some loan is owed, or some hold live, that is not told.
     pub(crate) owed_loans: bool,
     /// Some transferred loan has a link that is not told.
     pub(crate) links: bool,
@@ -151,7 +151,7 @@ pub(crate) struct Facts {
     pub(crate) loans: Vec<LoanFact>,
     pub(crate) holds: Vec<HoldFact>,
     pub(crate) untold: Untold,
-    /// What is owed in total, holds left out.
+    /// What is owed in total, holds that are told left out.
     pub(crate) exposure: AmountSpan,
     /// What is paid each month in total.
     pub(crate) instalment: AmountSpan,

@@ -27,8 +27,22 @@ enum Aspect {
     Signed,
 }
 
-/// One thing to tell about one group, and whether all that tells it is in dispute.
-type Need = (GroupCode, Aspect, bool);
+/// How well an entry tells something. What a plain one tells needs no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Quality {
+    /// Nothing certain may rest on it.
+    disputed: bool,
+    /// Another group reports the same loan under this link.
+    link: Option<[u8; 8]>,
+}
+
+const PLAIN: Quality = Quality {
+    disputed: false,
+    link: None,
+};
+
+/// One thing to tell about one group, and how well.
+type Need = (GroupCode, Aspect, Quality);
 
 struct Candidate {
     id: Option<RecordId>,
@@ -55,12 +69,13 @@ impl LoanChoice {
         assign_needs(&mut candidates, terms.now);
         let chosen = choose(&candidates, terms.now);
         let listed: Vec<&Candidate> = chosen.iter().filter_map(|at| candidates.get(*at)).collect();
-        let links: BTreeSet<[u8; 8]> = candidates.iter().filter_map(|one| one.link).collect();
         let latest = listed.iter().filter(|one| one.link.is_some());
         let link = latest
             .max_by_key(|one| one.signed_at)
             .and_then(|one| one.link);
-        let further = links.len() - usize::from(link.is_some());
+        let all = candidates.iter().enumerate();
+        let untold = all.filter(|(at, one)| one.link != link || !chosen.contains(at));
+        let further: BTreeSet<[u8; 8]> = untold.filter_map(|(_, one)| one.link).collect();
         Self {
             marks: Marks::of(listed.iter().map(|one| LoanMark {
                 link: link_mark(one.link, link),
@@ -68,7 +83,7 @@ impl LoanChoice {
             })),
             unlisted: left_out(&candidates, &chosen),
             link,
-            unlisted_links: u8::try_from(further).unwrap_or(u8::MAX),
+            unlisted_links: u8::try_from(further.len()).unwrap_or(u8::MAX),
         }
     }
 }
@@ -162,43 +177,48 @@ fn defaults_only(candidates: &[Candidate]) -> Vec<Candidate> {
         .collect()
 }
 
-/// Gives each candidate what it tells that nothing better tells.
-fn assign_needs(candidates: &mut [Candidate], now: Timestamp) {
-    let undisputed: BTreeSet<(GroupCode, Aspect)> = candidates
-        .iter()
-        .filter(|one| !one.mark.disputed)
-        .flat_map(|one| aspects(one).map(|aspect| (one.mark.group, aspect)))
-        .collect();
-    let told_from = now.minus(Duration::from_secs(CLOSED_LOAN_DAYS * DAY_S));
-    let latest = |candidates: &[Candidate], group: GroupCode, disputed: bool| {
-        candidates
-            .iter()
-            .filter(|one| one.mark.stage.is_account() && one.mark.group == group)
-            .filter(|one| one.mark.disputed == disputed)
-            .map(|one| (one.signed_at, one.id))
-            .max()
-    };
-    let signed: Vec<bool> = candidates
-        .iter()
-        .map(|one| {
-            let sound = latest(candidates, one.mark.group, false);
-            let own = Some((one.signed_at, one.id));
-            let last = latest(candidates, one.mark.group, one.mark.disputed) == own;
-            let later = !one.mark.disputed || sound < own;
-            one.mark.stage.is_account() && last && later && one.signed_at > told_from
-        })
-        .collect();
-    for (one, signed) in candidates.iter_mut().zip(signed) {
-        let (group, disputed) = (one.mark.group, one.mark.disputed);
-        let needs = aspects(one)
-            .filter(|aspect| !disputed || !undisputed.contains(&(group, *aspect)))
-            .map(|aspect| (group, aspect, disputed))
-            .collect();
-        one.needs = needs;
-        if signed {
-            one.needs.insert((group, Aspect::Signed, disputed));
+impl Candidate {
+    const fn quality(&self) -> Quality {
+        Quality {
+            disputed: self.mark.disputed,
+            link: self.link,
         }
     }
+}
+
+/// Gives each candidate what it tells that nothing better tells.
+fn assign_needs(candidates: &mut [Candidate], now: Timestamp) {
+    let plain: BTreeSet<(GroupCode, Aspect)> = candidates
+        .iter()
+        .filter(|one| one.quality() == PLAIN)
+        .flat_map(|one| aspects(one).map(|aspect| (one.mark.group, aspect)))
+        .collect();
+    let signed: Vec<bool> = candidates
+        .iter()
+        .map(|one| is_latest(one, candidates, now))
+        .collect();
+    for (one, signed) in candidates.iter_mut().zip(signed) {
+        let (group, quality) = (one.mark.group, one.quality());
+        one.needs = aspects(one)
+            .filter(|aspect| quality == PLAIN || !plain.contains(&(group, *aspect)))
+            .map(|aspect| (group, aspect, quality))
+            .collect();
+        if signed {
+            one.needs.insert((group, Aspect::Signed, quality));
+        }
+    }
+}
+
+/// Whether no loan of its group that tells better, or as well, was signed later.
+fn is_latest(one: &Candidate, candidates: &[Candidate], now: Timestamp) -> bool {
+    let told_from = now.minus(Duration::from_secs(CLOSED_LOAN_DAYS * DAY_S));
+    let later = |other: &Candidate| {
+        other.mark.stage.is_account()
+            && other.mark.group == one.mark.group
+            && (other.quality() == PLAIN || other.quality() == one.quality())
+            && (other.signed_at, other.id) > (one.signed_at, one.id)
+    };
+    one.mark.stage.is_account() && one.signed_at > told_from && !candidates.iter().any(later)
 }
 
 fn aspects(candidate: &Candidate) -> impl Iterator<Item = Aspect> + use<> {
@@ -219,13 +239,13 @@ fn aspects(candidate: &Candidate) -> impl Iterator<Item = Aspect> + use<> {
 fn choose(candidates: &[Candidate], now: Timestamp) -> Vec<usize> {
     let recent_from = now.minus(Duration::from_secs(RECENT_DAYS * DAY_S));
     let weight = |need: &Need, recent: bool| match need {
-        (_, Aspect::Default, false) => 64_u32,
-        (_, Aspect::Signed, false) if recent => 32,
-        (_, Aspect::Delinquent60, false) => 16,
-        (_, Aspect::Delinquent, false) => 8,
-        (_, Aspect::Active, false) => 4,
-        (_, _, true) => 2,
-        (_, Aspect::Signed, false) => 1,
+        (_, _, quality) if quality.disputed => 2_u32,
+        (_, Aspect::Default, _) => 64,
+        (_, Aspect::Signed, _) if recent => 32,
+        (_, Aspect::Delinquent60, _) => 16,
+        (_, Aspect::Delinquent, _) => 8,
+        (_, Aspect::Active, _) => 4,
+        (_, Aspect::Signed, _) => 1,
     };
     let mut told: BTreeSet<Need> = BTreeSet::new();
     let mut chosen: Vec<usize> = Vec::new();

@@ -165,8 +165,7 @@ fn what_does_not_fit_is_counted_by_group() {
     assert_eq!(summary.unlisted.signed_groups, Tally::of(4));
     let latest_left_out = HourMark::of(now().minus(DAY * 7));
     assert_eq!(summary.unlisted.signed_latest, latest_left_out);
-    let groups: std::collections::BTreeSet<_> =
-        summary.loans.as_slice().iter().map(|m| m.group).collect();
+    let groups: BTreeSet<_> = summary.loans.as_slice().iter().map(|m| m.group).collect();
     assert_eq!(groups.len(), 5, "five groups, not five loans of one");
 }
 
