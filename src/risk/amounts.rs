@@ -191,6 +191,9 @@ fn counted_twice(bench: &Bench<'_>) -> u64 {
 
 /// What may be owed at a member that was not heard; an assumption of the policy.
 fn silent_exposure(witness: &Witness, bench: &Bench<'_>) -> AmountSpan {
+    if !bench.amounts_compare() {
+        return AmountSpan::ANY;
+    }
     let cap = bench.policy.silent_exposure_minor;
     let groups = if witness.is_bureau {
         u64::from(bench.policy.silent_bureau_groups)
@@ -324,7 +327,7 @@ fn worst_within(months: u32, bench: &Bench<'_>) -> ArrearsSpan {
             (days.d90, Arrears::From90),
         ];
         for (day, arrears) in steps {
-            if !day.is_some_and(|day| day.day().plus_months(months) >= today) {
+            if day.is_none_or(|day| day.day().plus_months(months) < today) {
                 continue;
             }
             if facts.source != bench.own_group {

@@ -278,8 +278,8 @@ impl<'a> GroupTally<'a> {
         }
     }
 
-    /// Counts the loans that stand alone by their groups, and gives back those under a link: each of
-    /// these is one loan at one of the groups that report it, or of one that was not heard.
+    /// Counts the loans that stand alone by their groups, and gives back those under a link: each
+    /// of these is one loan at one of the groups that report it, or of one that was not heard.
     fn settle_loans(&mut self) -> Vec<LinkedLoan> {
         let loans = std::mem::take(&mut self.loans);
         let mut known: BTreeMap<[u8; 8], LinkedLoan> = BTreeMap::new();

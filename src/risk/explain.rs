@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::amounts;
 use super::flags::Raised;
 use super::witness::{Bench, Witness};
-use crate::domain::{CountName, Coverage, FlagCode, FlagState, Outcome, Reason};
+use crate::domain::{AmountSpan, CountName, Coverage, FlagCode, FlagState, Money, Outcome, Reason};
 
 /// The explanation of an answer.
 pub(crate) fn lines(
@@ -72,6 +73,9 @@ fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
         line.push_str(": ");
         line.push_str(&reasons.join("; "));
     }
+    if flag.code == FlagCode::Ex {
+        line.push_str(&owed_text(amounts::exposure(bench), bench));
+    }
     if !raised.reporters.is_empty() {
         line.push_str("; reported by ");
         line.push_str(&reporters_text(&raised.reporters, bench));
@@ -86,6 +90,15 @@ fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
         line.push_str("; verify the borrower's identity");
     }
     line
+}
+
+fn owed_text(owed: AmountSpan, bench: &Bench<'_>) -> String {
+    let currency = bench.asker.bands.currency;
+    let text = |minor: u64| Money::of(i64::try_from(minor).unwrap_or(i64::MAX), currency);
+    match owed.hi_minor {
+        Some(hi) => format!("; owed elsewhere: {} to {}", text(owed.lo_minor), text(hi)),
+        None => format!("; owed elsewhere: {} or more", text(owed.lo_minor)),
+    }
 }
 
 fn reason_text(reason: &Reason) -> String {

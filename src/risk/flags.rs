@@ -257,7 +257,11 @@ fn share(amount_minor: u64, percent: u32) -> u64 {
 
 fn exposure(bench: &Bench<'_>) -> Raised {
     let limits = &bench.policy.exposure;
-    let owed = amounts::exposure(bench);
+    let owed = if bench.amounts_compare() {
+        amounts::exposure(bench)
+    } else {
+        AmountSpan::ANY
+    };
     let mut steps: Vec<Step> = [
         (limits.medium_percent, Severity::Medium),
         (limits.high_percent, Severity::High),

@@ -57,6 +57,11 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Whether the policy's amounts are in the currency of the network's bands.
+    pub(crate) fn amounts_compare(&self) -> bool {
+        self.policy.currency == self.asker.bands.currency
+    }
+
     /// Whether the asker's level shows a count at all.
     pub(crate) fn shows(&self, name: CountName) -> bool {
         self.asker.level == Level::Full || is_told_at_defaults(name)

@@ -18,67 +18,67 @@ fn exactly(at: Timestamp) -> Span {
 
 /// Every record of a lender as it is; what is not about time is taken from its summary.
 fn exact_facts(member: &Member) -> Option<Facts> {
-    let code = GroupCode::of(&network(), &group(&member.group));
-    let mut facts = Facts::of(&member.summary(), code, &bands())?;
-    let gone: Vec<RecordId> = member
-        .records
-        .iter()
-        .filter(|record| record.is_retracted())
-        .map(|record| record.head.record_id)
-        .collect();
-    let standing = member
-        .records
-        .iter()
-        .filter(|record| !gone.contains(&record.head.record_id));
+    let group = GroupCode::of(&network(), &group(&member.group));
+    let mut facts = Facts::of(&member.summary(), group, &bands())?;
+    let retracted = |id: RecordId| {
+        let mut of_it = member.records.iter().filter(|one| one.head.record_id == id);
+        of_it.any(Record::is_retracted)
+    };
     facts.applications.clear();
     facts.loans.retain(|loan| !loan.stage.is_account());
     facts.holds.clear();
-    for record in standing {
+    for record in &member.records {
         match &record.body {
-            Body::Application(one) => {
-                let stage = match one.kind {
-                    ApplicationKind::Offer => ApplicationStage::Soft,
-                    ApplicationKind::Application if one.is_undecided() => {
-                        ApplicationStage::Undecided
-                    }
-                    ApplicationKind::Application => ApplicationStage::Decided,
-                    _ => continue,
-                };
-                facts.applications.push(ApplicationFact {
-                    at: exactly(one.at),
-                    stage,
-                    group: code,
-                });
-            }
-            Body::Loan(loan) if loan.state != LoanState::Void => {
-                let stage = match (loan.state, loan.dpd) {
-                    (LoanState::Active, 0..=29) => LoanStage::Below30,
-                    (LoanState::Active, 30..=59) => LoanStage::From30,
-                    (LoanState::Active, 60..=89) => LoanStage::From60,
-                    (LoanState::Active, _) => LoanStage::From90,
-                    (LoanState::ChargedOff, _) => LoanStage::ChargedOff,
-                    (LoanState::Transferred, _) => LoanStage::Closed,
-                    _ => LoanStage::Closed,
-                };
-                facts.loans.push(LoanFact {
-                    signed: exactly(loan.signed_at),
-                    stage,
-                    outstanding: AmountSpan::exactly(loan.outstanding.minor.unsigned_abs()),
-                    disputed: false,
-                    link: Link::None,
-                    group: code,
-                });
-            }
+            _ if retracted(record.head.record_id) => {}
+            Body::Application(one) => facts.applications.extend(application(one, group)),
+            Body::Loan(loan) => facts.loans.extend(account(loan, group)),
             Body::Hold(hold) if hold.state == HoldState::Live => facts.holds.push(HoldFact {
                 signed: exactly(hold.signed_at),
                 expires: exactly(hold.expires_at),
                 amount: AmountSpan::exactly(hold.amount.minor.unsigned_abs()),
-                group: code,
+                group,
             }),
-            _ => {}
+            Body::Hold(_) | Body::Signal(_) | Body::Retracted(_) => {}
         }
     }
     Some(facts)
+}
+
+fn application(one: &Application, group: GroupCode) -> Option<ApplicationFact> {
+    let stage = if one.kind == ApplicationKind::Offer {
+        ApplicationStage::Soft
+    } else if !one.is_hard() {
+        return None;
+    } else if one.is_undecided() {
+        ApplicationStage::Undecided
+    } else {
+        ApplicationStage::Decided
+    };
+    Some(ApplicationFact {
+        at: exactly(one.at),
+        stage,
+        group,
+    })
+}
+
+fn account(loan: &Loan, group: GroupCode) -> Option<LoanFact> {
+    let stage = match (loan.state, loan.dpd) {
+        (LoanState::Void, _) => return None,
+        (LoanState::Active, 0..=29) => LoanStage::Below30,
+        (LoanState::Active, 30..=59) => LoanStage::From30,
+        (LoanState::Active, 60..=89) => LoanStage::From60,
+        (LoanState::Active, 90..) => LoanStage::From90,
+        (LoanState::ChargedOff, _) => LoanStage::ChargedOff,
+        (LoanState::Paid | LoanState::SettledLess | LoanState::Transferred, _) => LoanStage::Closed,
+    };
+    Some(LoanFact {
+        signed: exactly(loan.signed_at),
+        stage,
+        outstanding: AmountSpan::exactly(loan.outstanding.minor.unsigned_abs()),
+        disputed: false,
+        link: Link::None,
+        group,
+    })
 }
 
 proptest! {

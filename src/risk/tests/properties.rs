@@ -66,7 +66,10 @@ proptest! {
     }
 
     #[test]
-    fn silence_only_widens(members in members(Spice { disputes: true, ..PLAIN }), which in 0_usize..6) {
+    fn silence_only_widens(
+        members in members(Spice { disputes: true, ..PLAIN }),
+        which in 0_usize..6,
+    ) {
         let mut quieter = members.clone();
         let at = which % quieter.len();
         quieter[at] = quieter[at].silenced();

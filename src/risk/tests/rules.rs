@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::domain::*;
-use crate::risk::{AskerContext, Conclusion, PeerView, Seen, conclude};
+use crate::risk::{AskerContext, Conclusion, PeerView, Policy, Seen, conclude};
 
 fn running(days_ago: u32) -> Record {
     let signed = now().minus(DAY * days_ago);
@@ -163,7 +163,7 @@ fn what_rests_on_a_single_member_is_reviewed() {
             .collect()
     };
     let liar = Member::bureau("b", book(["x-group", "y-group"]));
-    let alone = concluded(&[liar.clone()]);
+    let alone = concluded(std::slice::from_ref(&liar));
     assert_eq!(state(&alone, FlagCode::Ad), (TRUE, Severity::Critical));
     assert_eq!(alone.outcome, Outcome::Review);
     let other = Member::bureau("c", book(["x-group", "y-group"]));
@@ -360,6 +360,18 @@ fn exposure_and_income_are_held_against_their_caps() {
     let members = lenders(vec![owing(400_000)]);
     let conclusion = conclude(&policy(), &asker, &views(&members), now());
     assert_eq!(codes(&conclusion, FlagCode::Ex), ["EXINC"]);
+}
+
+#[test]
+fn a_cap_in_another_currency_says_nothing() {
+    let usd = Policy::built_in(Currency::USD).unwrap();
+    let members = lenders(vec![vec![running(3)], vec![]]);
+    let conclusion = conclude(&usd, &asker(), &views(&members), now());
+    let flag = flag(&conclusion, FlagCode::Ex);
+    assert_eq!(
+        (flag.state, flag.up_to),
+        (FlagState::Unknown, Severity::Critical)
+    );
 }
 
 #[test]

@@ -332,7 +332,7 @@ pub(super) fn members(spice: Spice) -> impl Strategy<Value = Vec<Member>> {
     let of_many = (body(spice), (0_usize..14).prop_map(Some), retract());
     let book = prop::collection::vec(of_many, 0..40);
     let silent = prop::bool::weighted(if spice.silence { 0.3 } else { 0.0 });
-    let lenders = prop::collection::vec((own, 0_u32..120, silent.clone()), 2..6);
+    let lenders = prop::collection::vec((own, 0_u32..120, silent), 2..6);
     let bureaus = prop::collection::vec((book, 0_u32..120, silent), 0..3);
     (lenders, bureaus, 1_u32..8).prop_map(move |(lenders, bureaus, weight)| {
         let mut members = Vec::new();
