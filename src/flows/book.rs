@@ -55,7 +55,8 @@ impl Book {
         Ok(filed)
     }
 
-    /// Files one record together with rows that must appear with it.
+    /// Files one record together with new rows that must appear with it; `None`, with nothing written,
+    /// where one of these rows is there already.
     ///
     /// # Errors
     /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store
@@ -64,20 +65,18 @@ impl Book {
         &self,
         record: &Record,
         also: &[(Table, Vec<u8>, Vec<u8>)],
-    ) -> Result<Verdict, FlowError> {
+    ) -> Result<Option<Verdict>, FlowError> {
         retry_conflicts(|| async {
             let mut draft = Draft::default();
             let verdict = self.stage(record, &mut draft).await?;
             for (table, key, plain) in also {
-                let revision = self
-                    .vault
-                    .read(*table, key)
-                    .await?
-                    .map_or(0, |row| row.revision);
-                draft.put(*table, key, revision, plain.clone());
+                if self.vault.read(*table, key).await?.is_some() {
+                    return Ok(None);
+                }
+                draft.put(*table, key, 0, plain.clone());
             }
             draft.commit(&self.vault).await?;
-            Ok(verdict)
+            Ok(Some(verdict))
         })
         .await
     }

@@ -105,8 +105,8 @@ impl Desk {
             return self.assessor.fetch(query).await;
         }
         let given = self.ask(&record, wanted.purpose).await?;
-        self.promises.fulfil("assess", key, digest, &given).await?;
-        Ok(given)
+        let stands = self.promises.fulfil("assess", key, digest, &given).await?;
+        self.standing(given, stands).await
     }
 
     /// Asks again about an application; nothing new is written into the book.
@@ -123,8 +123,8 @@ impl Desk {
         }
         let record = self.require(application, "application").await?;
         let given = self.ask(&record, Purpose::PreFundingRecheck).await?;
-        self.promises.fulfil("recheck", key, digest, &given).await?;
-        Ok(given)
+        let stands = self.promises.fulfil("recheck", key, digest, &given).await?;
+        self.standing(given, stands).await
     }
 
     /// An answer given earlier.
@@ -196,7 +196,7 @@ impl Desk {
             state: HoldState::Live,
         };
         let record = self.record(applied.borrower.clone(), Body::Hold(hold), now)?;
-        self.promises.file("hold", key, digest, &record).await?;
+        let record = self.promises.file("hold", key, digest, record).await?;
         self.settle(wanted.application, ApplicationOutcome::Signed)
             .await?;
         self.published(record).await
@@ -254,8 +254,7 @@ impl Desk {
                 let now = self.home.clock.now();
                 let loan = paid_out(body, application.as_ref(), account_reference, now);
                 let record = self.record(held.borrower.clone(), Body::Loan(loan), now)?;
-                self.promises.file("convert", key, digest, &record).await?;
-                record
+                self.promises.file("convert", key, digest, record).await?
             }
         };
         let converted = HoldState::Converted {
@@ -338,8 +337,15 @@ impl Desk {
             consent_ref: Some(sha256(wanted.consent_reference.as_bytes())),
         };
         let record = self.record(wanted.borrower.clone(), Body::Application(application), now)?;
-        self.promises.file("assess", key, digest, &record).await?;
-        Ok(record)
+        self.promises.file("assess", key, digest, record).await
+    }
+
+    /// The one answer to a request, also where it was made twice at once.
+    async fn standing(&self, given: Given, stands: QueryId) -> Result<Given, FlowError> {
+        if given.query == stands {
+            return Ok(given);
+        }
+        self.assessor.fetch(stands).await
     }
 
     /// Publish before query: only what is in every own feed lets the first peer be asked.

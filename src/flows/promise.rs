@@ -15,6 +15,24 @@ pub(super) struct Promise {
     pub(super) query: Option<QueryId>,
 }
 
+impl Promise {
+    fn decode(bytes: &[u8], digest: [u8; 32]) -> Result<Self, FlowError> {
+        let unreadable = || FlowError::Unreadable {
+            what: "idempotency key",
+        };
+        let (held, rest) = bytes.split_first_chunk::<32>().ok_or_else(unreadable)?;
+        if *held != digest {
+            return Err(FlowError::IdempotencyKeyReused);
+        }
+        let (record, rest) = rest.split_first_chunk::<16>().ok_or_else(unreadable)?;
+        let query = rest.first_chunk::<16>();
+        Ok(Self {
+            record: RecordId(uuid::Uuid::from_bytes(*record)),
+            query: query.map(|id| QueryId(uuid::Uuid::from_bytes(*id))),
+        })
+    }
+}
+
 /// The idempotency keys in the store.
 #[derive(Debug, Clone)]
 pub(super) struct Promises {
@@ -39,58 +57,58 @@ impl Promises {
                 "an idempotency key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes"
             )));
         }
-        let Some(row) = self
-            .vault
-            .read(Table::Idempotency, &self.row_key(step, key))
-            .await?
-        else {
-            return Ok(None);
-        };
-        let unreadable = || FlowError::Unreadable {
-            what: "idempotency key",
-        };
-        let (held, rest) = row.bytes.split_first_chunk::<32>().ok_or_else(unreadable)?;
-        if *held != digest {
-            return Err(FlowError::IdempotencyKeyReused);
-        }
-        let (record, rest) = rest.split_first_chunk::<16>().ok_or_else(unreadable)?;
-        let query = rest.first_chunk::<16>();
-        Ok(Some(Promise {
-            record: RecordId(uuid::Uuid::from_bytes(*record)),
-            query: query.map(|id| QueryId(uuid::Uuid::from_bytes(*id))),
-        }))
+        let row_key = self.row_key(step, key);
+        let row = self.vault.read(Table::Idempotency, &row_key).await?;
+        row.map(|row| Promise::decode(&row.bytes, digest))
+            .transpose()
     }
 
-    /// Files a record and, in the same commit, what the key stands for.
+    /// Files a record and, in the same commit, what the key stands for. Gives the record that the key
+    /// stands for: another one where the same request, made twice at once, filed it first.
     pub(super) async fn file(
         &self,
         step: &str,
         key: &str,
         digest: [u8; 32],
-        record: &Record,
-    ) -> Result<(), FlowError> {
+        record: Record,
+    ) -> Result<Record, FlowError> {
         let plain = [digest.as_slice(), record.head.record_id.0.as_bytes()].concat();
         let row = (Table::Idempotency, self.row_key(step, key), plain);
-        self.book.file_with(record, &[row]).await.map(|_| ())
+        if self.book.file_with(&record, &[row]).await?.is_some() {
+            return Ok(record);
+        }
+        let unreadable = FlowError::Unreadable {
+            what: "idempotency key",
+        };
+        let promise = self.find(step, key, digest).await?.ok_or(unreadable)?;
+        let filed = self.book.find(promise.record).await?;
+        filed.ok_or(FlowError::Unreadable { what: "record" })
     }
 
-    /// Notes the query that answered the request.
+    /// Notes the query that answered the request. Gives the query that stands: another one where the
+    /// same request, made twice at once, was answered first.
     pub(super) async fn fulfil(
         &self,
         step: &str,
         key: &str,
         digest: [u8; 32],
         given: &Given,
-    ) -> Result<(), FlowError> {
+    ) -> Result<QueryId, FlowError> {
         let row_key = self.row_key(step, key);
         let (record, query) = (given.application.0.as_bytes(), given.query.0.as_bytes());
         let plain = [digest.as_slice(), record, query].concat();
         retry_conflicts(|| async {
             let held = self.vault.read(Table::Idempotency, &row_key).await?;
+            if let Some(row) = &held
+                && let Some(query) = Promise::decode(&row.bytes, digest)?.query
+            {
+                return Ok(query);
+            }
             let mut draft = Draft::default();
             let revision = held.map_or(0, |row| row.revision);
             draft.put(Table::Idempotency, &row_key, revision, plain.clone());
-            draft.commit(&self.vault).await
+            draft.commit(&self.vault).await?;
+            Ok(given.query)
         })
         .await
     }
