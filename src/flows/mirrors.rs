@@ -41,6 +41,8 @@ struct State {
     loaded: bool,
     revision: u64,
     head: MirrorHead,
+    /// Leaves that the index knows: those of `head` once `loaded`, fewer where a load was cut short.
+    indexed: u64,
     index: TagIndex,
 }
 
@@ -88,6 +90,7 @@ impl Mirrors {
                 loaded: false,
                 revision: 0,
                 head,
+                indexed: 0,
                 index,
             };
             Arc::new(Mirror {
@@ -135,6 +138,7 @@ impl Mirror {
             match self.keep(&state, &accepted, leaves).await {
                 Ok(()) => {
                     index(&mut state.index, accepted.first, leaves)?;
+                    state.indexed = accepted.head.size();
                     state.revision += u64::from(accepted.head != state.head);
                     state.head = accepted.head;
                     return Ok(reach(&state.head));
@@ -218,12 +222,12 @@ impl Mirror {
         Ok(None)
     }
 
-    /// Reads the head and the leaves that the index does not know yet.
+    /// Reads the head and the leaves that the index does not know yet. Whoever waits for it may stop
+    /// waiting: what was read stays, and the next load goes on from there.
     async fn load(&self, state: &mut State) -> Result<(), FlowError> {
         if state.loaded {
             return Ok(());
         }
-        let known = state.head.size();
         if let Some(row) = self
             .home
             .vault
@@ -235,8 +239,8 @@ impl Mirror {
             state.revision = row.revision;
         }
         let group_leaves = FEED_GROUP_LEAVES as u64;
-        let mut next = known / group_leaves;
-        while next * group_leaves < state.head.size() {
+        while state.indexed < state.head.size() {
+            let mut next = state.indexed / group_leaves;
             let after = next.checked_sub(1).map(|number| self.group_key(number));
             let scan = Scan {
                 prefix: self.prefix(),
@@ -253,6 +257,7 @@ impl Mirror {
                 }
                 next += 1;
             }
+            state.indexed = state.head.size().min(next * group_leaves);
         }
         state.loaded = true;
         Ok(())
