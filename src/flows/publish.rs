@@ -141,15 +141,11 @@ impl PublisherTask {
 
     /// Publishes these identifiers and then the backlog, and keeps the feeds alive.
     async fn publish_all(&self, wanted: BTreeSet<String>) -> Result<(), FlowError> {
-        let feeds = self.expected_feeds();
-        for feed in &feeds {
-            super::open_feed::ensure_open(&self.home, &self.book, &self.keys, feed).await?;
-        }
         let wanted: Vec<String> = wanted.into_iter().collect();
         for part in wanted.chunks(PUBLISH_BATCH_IDENTIFIERS) {
             retry_conflicts(|| async {
                 let markers = self.markers_of(part).await?;
-                self.publish_batch(&feeds, markers).await
+                self.publish_batch(markers).await
             })
             .await?;
         }
@@ -157,7 +153,7 @@ impl PublisherTask {
             let published = retry_conflicts(|| async {
                 let markers = self.backlog().await?;
                 let count = markers.len();
-                self.publish_batch(&feeds, markers).await?;
+                self.publish_batch(markers).await?;
                 Ok(count)
             })
             .await?;
@@ -167,16 +163,25 @@ impl PublisherTask {
         }
     }
 
-    /// The feeds that must be open now: live epochs, at the levels of the members that there are.
-    fn expected_feeds(&self) -> Vec<FeedId> {
-        let levels = self.home.levels_served();
-        let live = self.home.calendar.served(self.home.clock.now());
-        let pairs = live
-            .iter()
-            .flat_map(|epoch| levels.iter().map(|level| (*level, *epoch)));
-        pairs
-            .map(|(level, epoch)| self.home.feed(level, epoch))
-            .collect()
+    /// The feeds that must be open now, opened: live epochs, and the next one where a replica whose clock
+    /// is ahead began to open it, at the levels of the members that there are.
+    async fn open_feeds(&self) -> Result<Vec<FeedId>, FlowError> {
+        let home = &*self.home;
+        let now = home.clock.now();
+        let mut feeds = Vec::new();
+        for level in home.levels_served() {
+            for epoch in home.calendar.served(now) {
+                feeds.push(home.feed(level, epoch));
+            }
+            let next = home.feed(level, home.calendar.current(now).next());
+            if FeedRows::new(home, &next).read().await?.is_some() {
+                feeds.push(next);
+            }
+        }
+        for feed in &feeds {
+            super::open_feed::ensure_open(home, &self.book, &self.keys, feed).await?;
+        }
+        Ok(feeds)
     }
 
     async fn markers_of(&self, names: &[String]) -> Result<Markers, FlowError> {
@@ -212,15 +217,17 @@ impl PublisherTask {
             .collect()
     }
 
-    /// One commit: leaves in every feed, and the markers gone.
-    async fn publish_batch(&self, feeds: &[FeedId], markers: Markers) -> Result<(), FlowError> {
+    /// One commit: leaves in every feed, and the markers gone. The markers were read before the feeds are
+    /// looked at: what was filed after a feed was opened, by whichever replica, goes into that feed.
+    async fn publish_batch(&self, markers: Markers) -> Result<(), FlowError> {
+        let feeds = self.open_feeds().await?;
         let mut draft = Draft::default();
         let mut records = Vec::with_capacity(markers.len());
         for (name, (key, revision)) in &markers {
             records.push((name.as_str(), self.book.records_of(name).await?));
             draft.delete(Table::Unpublished, key, *revision);
         }
-        for feed in feeds {
+        for feed in &feeds {
             self.stage_feed(&mut draft, feed, &records).await?;
         }
         if draft.len() > 0 {
