@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::home::Home;
+use super::home::{Home, Order};
 use super::promise::{Promise, Promises};
 use super::steps::{first, paid_out, signed_amount, successor};
 use super::{Assessor, Book, FlowError, Given, Publisher};
@@ -350,16 +350,24 @@ impl Desk {
 
     /// Publish before query: only what is in every own feed lets the first peer be asked.
     async fn ask(&self, record: &Record, purpose: Purpose) -> Result<Given, FlowError> {
-        self.publisher.publish(&record.borrower).await?;
         let Body::Application(application) = &record.body else {
             return Err(FlowError::NotFound {
                 what: "application",
             });
         };
-        let id = record.head.record_id;
-        self.assessor
-            .ask_all(id, &record.borrower, application, purpose)
-            .await
+        let (id, borrower) = (record.head.record_id, &record.borrower);
+        let asking = self.assessor.ask_all(id, borrower, application, purpose);
+        match self.home.timing.order {
+            Order::PublishThenAsk => {
+                self.publisher.publish(borrower).await?;
+                asking.await
+            }
+            Order::AskThenPublish => {
+                let given = asking.await?;
+                self.publisher.publish(borrower).await?;
+                Ok(given)
+            }
+        }
     }
 
     /// Gives an application the outcome that a later step implies, where it may still take it.

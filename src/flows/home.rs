@@ -27,6 +27,20 @@ pub struct Timing {
     pub peer_deadline: Duration,
     /// First pause before a broken stream is taken up again; doubles up to a minute.
     pub follow_backoff: Duration,
+    /// Only for `tests/simulation.rs`, which shows that the other order loses borrowers.
+    #[doc(hidden)]
+    pub order: Order,
+}
+
+/// What comes first when an applicant is assessed. Nodes publish first; nothing configures this.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The invariant.
+    #[default]
+    PublishThenAsk,
+    /// What must fail in `tests/simulation.rs`.
+    AskThenPublish,
 }
 
 impl Default for Timing {
@@ -35,6 +49,7 @@ impl Default for Timing {
             group_interval: Duration::from_millis(20),
             peer_deadline: Duration::from_millis(1_500),
             follow_backoff: Duration::from_millis(200),
+            order: Order::PublishThenAsk,
         }
     }
 }

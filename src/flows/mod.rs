@@ -31,6 +31,8 @@ pub use check::{AuditLogCheck, FeedsCheck};
 pub use desk::{Applied, Desk, NewApplication, NewHold};
 pub use error::{FlowError, retry_conflicts};
 pub use follow::Follower;
+#[doc(hidden)]
+pub use home::Order;
 pub use home::{Home, Timing};
 pub use ledger::{AuditEvent, Ledger};
 pub use mirrors::{Mirror, Mirrors};
