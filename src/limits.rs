@@ -96,7 +96,7 @@ pub const LEDGER_QUEUE_MAX: usize = 1_024;
 pub const PUBLISH_QUEUE_MAX: usize = 1_024;
 
 /// Identifiers that one publishing commit takes together.
-pub const PUBLISH_BATCH_IDENTIFIERS: usize = 64;
+pub const PUBLISH_BATCH_IDENTIFIERS: usize = 96;
 
 /// How often the publisher looks for work that nobody told it of, such as padding that falls due.
 pub const PUBLISH_TICK: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use clap::Args;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use crate::env::{Clock, SystemClock};
-use crate::workload::{DemoError, DemoProgress, DemoReport, DemoSpec, demo};
+use crate::workload::{DemoError, DemoFigures, DemoProgress, DemoReport, DemoSpec, Latency, demo};
 
 /// `creditmesh demo`.
 #[derive(Debug, Args)]
@@ -129,32 +129,61 @@ fn text(report: &DemoReport, args: &DemoArgs) -> String {
         lines.push(String::new());
     }
     lines.push("Against the simulated truth".to_owned());
-    let keen = &figures.keen_shoppers;
-    let rows = [
+    let rows = intervals(figures)
+        .into_iter()
+        .chain(alarms(figures))
+        .chain(safety(figures));
+    lines.extend(rows.map(|(what, figure)| format!("  {what:<46}{figure}")));
+    lines.push(String::new());
+    lines.push("  flag   cases  precision  recall".to_owned());
+    for (code, flag) in &figures.flags {
+        let (precision, recall) = (percent(flag.precision), percent(flag.recall));
+        lines.push(format!(
+            "  {code:<5}{:>7} {precision:>10} {recall:>7}",
+            flag.cases
+        ));
+    }
+    lines.push(String::new());
+    lines.push(format!("{:.0} s", report.seconds));
+    if let Some(dir) = &args.keep {
+        lines.push(playing(dir));
+    }
+    lines.join("\n")
+}
+
+type Line = (&'static str, String);
+
+fn intervals(figures: &DemoFigures) -> [Line; 4] {
+    let DemoFigures {
+        answers,
+        answers_with_silence: silent,
+        ..
+    } = figures;
+    let width = percent(figures.interval_width_kept);
+    [
         (
             "answers",
-            format!(
-                "{}, {} of them while a member was silent",
-                figures.answers, figures.answers_with_silence
-            ),
+            format!("{answers}, {silent} of them while a member was silent"),
         ),
         ("truth within the interval", percent(figures.interval_true)),
         (
             "interval exact, all members up",
             percent(figures.interval_exact),
         ),
-        (
-            "interval no wider than the silent could add",
-            percent(figures.interval_width_kept),
-        ),
-        (
-            "stackers caught before the second payout",
-            format!(
-                "{} of {}",
-                percent(figures.stacker_recall),
-                figures.stackers
-            ),
-        ),
+        ("interval no wider than the silent could add", width),
+    ]
+}
+
+fn alarms(figures: &DemoFigures) -> [Line; 5] {
+    let keen = &figures.keen_shoppers;
+    let (ca, st) = (percent(keen.ca), percent(keen.st));
+    let caught = format!(
+        "{} of {}",
+        percent(figures.stacker_recall),
+        figures.stackers
+    );
+    [
+        ("stackers caught before the second payout", caught),
         (
             "rate shoppers falsely flagged",
             percent(figures.rate_shopper_false_alarm),
@@ -169,13 +198,14 @@ fn text(report: &DemoReport, args: &DemoArgs) -> String {
         ),
         (
             "shoppers with 2 or 3 hard applications",
-            format!(
-                "{}: CA {}, ST {}",
-                keen.borrowers,
-                percent(keen.ca),
-                percent(keen.st)
-            ),
+            format!("{}: CA {ca}, ST {st}", keen.borrowers),
         ),
+    ]
+}
+
+fn safety(figures: &DemoFigures) -> [Line; 3] {
+    let Latency { p50, p99 } = figures.query_ms;
+    [
         (
             "ALLOW on coverage that is too low",
             figures.allow_below_coverage.to_string(),
@@ -186,35 +216,17 @@ fn text(report: &DemoReport, args: &DemoArgs) -> String {
         ),
         (
             "time per query, publication included",
-            format!(
-                "p50 {:.0} ms, p99 {:.0} ms",
-                figures.query_ms.p50, figures.query_ms.p99
-            ),
+            format!("p50 {p50:.0} ms, p99 {p99:.0} ms"),
         ),
-    ];
-    lines.extend(
-        rows.iter()
-            .map(|(what, figure)| format!("  {what:<46}{figure}")),
-    );
-    lines.push(String::new());
-    lines.push("  flag   cases  precision  recall".to_owned());
-    for (code, flag) in &figures.flags {
-        let (precision, recall) = (percent(flag.precision), percent(flag.recall));
-        lines.push(format!(
-            "  {code:<5}{:>7} {precision:>10} {recall:>7}",
-            flag.cases
-        ));
-    }
-    lines.push(String::new());
-    lines.push(format!("{:.0} s", report.seconds));
-    if let Some(dir) = &args.keep {
-        let place = dir.display();
-        lines.push(format!(
-            "\nThe network stays in {place}. Each in a terminal of its own:\n  \
-             creditmesh node serve --dir {place}/NAME    (NAME is a folder in there)\n  \
-             creditmesh assess --dir {place}/NAME --id us-ssn:536-90-4399 \
-             --amount '1200 USD' --consent C-1 --explain"
-        ));
-    }
-    lines.join("\n")
+    ]
+}
+
+fn playing(dir: &Path) -> String {
+    let place = dir.display();
+    format!(
+        "\nThe network stays in {place}. Each node in a terminal of its own:\n  \
+         creditmesh node serve --dir {place}/NAME    (NAME is a folder in there)\n  \
+         creditmesh assess --dir {place}/NAME --id us-ssn:536-90-4399 \
+         --amount '1200 USD' --consent C-1 --explain"
+    )
 }

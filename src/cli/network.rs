@@ -16,7 +16,7 @@ use crate::node::{AdminError, AdminFolder, Found, NodeError};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
-struct Admin {
+pub(super) struct Admin {
     /// The administrators' folder.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -43,7 +43,7 @@ impl Admin {
 
 /// A role in the network.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleName {
+pub(super) enum RoleName {
     Lender,
     Bureau,
     Regulator,
@@ -51,7 +51,7 @@ enum RoleName {
 
 /// A contribution level.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum LevelName {
+pub(super) enum LevelName {
     Full,
     Defaults,
 }
@@ -162,7 +162,19 @@ impl From<AdminError> for CliError {
             AdminError::Node(NodeError::File { .. }) | AdminError::Entropy(_) => {
                 Self::local(message)
             }
-            _ => Self::refused(message),
+            AdminError::Node(_)
+            | AdminError::Keyring(_)
+            | AdminError::Seal(_)
+            | AdminError::Open(_)
+            | AdminError::Authority(_)
+            | AdminError::Key(_)
+            | AdminError::Document(_)
+            | AdminError::Root(_)
+            | AdminError::List(_)
+            | AdminError::Join(_)
+            | AdminError::Profile(_)
+            | AdminError::UsedBefore
+            | AdminError::Occupied(_) => Self::refused(message),
         }
     }
 }

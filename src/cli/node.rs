@@ -116,7 +116,14 @@ impl From<NodeError> for CliError {
             }
             NodeError::Flow(flow) => flow.into(),
             NodeError::Config(_) => Self::usage(message),
-            _ => Self::local(message),
+            NodeError::File { .. }
+            | NodeError::Unlock { .. }
+            | NodeError::Folder(_)
+            | NodeError::Keyring(_)
+            | NodeError::Store(_)
+            | NodeError::Backup(_)
+            | NodeError::Key(_)
+            | NodeError::Entropy(_) => Self::local(message),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::store::Table;
 use crate::wire::{Description, Evaluation, FeedWanted, Malformed, Question};
 
 /// The version of the protocol that this node speaks.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub(super) const PROTOCOL_VERSION: u32 = 1;
 
 /// Answers what peers ask.
 #[derive(Debug, Clone)]

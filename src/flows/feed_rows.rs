@@ -131,10 +131,8 @@ impl<'a> FeedRows<'a> {
         let group_bytes = FEED_GROUP_LEAVES * LEAF_BYTES;
         let mut flat = Vec::with_capacity(wanted * group_bytes);
         let prefix = self.group_prefix(attempt);
-        let mut after = match from.checked_sub(1) {
-            Some(before) => Some(self.group_key(attempt, before)),
-            None => None,
-        };
+        let before = from.checked_sub(1);
+        let mut after = before.map(|before| self.group_key(attempt, before));
         while flat.len() < wanted * group_bytes {
             let limit = (wanted - flat.len() / group_bytes).min(STORE_BATCH_ROWS_MAX);
             let scan = Scan {

@@ -116,7 +116,6 @@ pub struct Ledger {
 
 impl Ledger {
     /// The ledger, and its task to run.
-    #[must_use]
     pub fn new(home: Arc<Home>) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, inbox) = mpsc::channel(LEDGER_QUEUE_MAX);
         (Self { queue }, run(home, inbox))
@@ -259,7 +258,7 @@ impl Quotas {
         let name = quota_name(&account);
         let key = home.vault.row_key(Table::Quota, name.as_bytes()).to_vec();
         let (revision, row) = match self.rows.get(&key) {
-            Some(held) => held.clone(),
+            Some(held) => *held,
             None => match home.vault.read(Table::Quota, &key).await? {
                 Some(row) => (row.revision, QuotaRow::decode(&row.bytes)?),
                 None => (0, QuotaRow::default()),
@@ -367,7 +366,7 @@ impl AuditLog {
 
 /// Merkle root over the blinded elements of one batch: what both sides log.
 #[must_use]
-pub fn batch_root(elements: &[u8]) -> [u8; 32] {
+pub(super) fn batch_root(elements: &[u8]) -> [u8; 32] {
     let mut tree = Tree::with_groups_of(0);
     for element in elements.chunks(ELEMENT_BYTES) {
         tree.append_root(merkle::leaf_hash(element));
@@ -377,6 +376,6 @@ pub fn batch_root(elements: &[u8]) -> [u8; 32] {
 
 /// SHA-256 over several batch roots, in order.
 #[must_use]
-pub fn roots_digest(roots: &[[u8; 32]]) -> [u8; 32] {
+pub(super) fn roots_digest(roots: &[[u8; 32]]) -> [u8; 32] {
     sha256(&roots.concat())
 }

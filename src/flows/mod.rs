@@ -30,7 +30,7 @@ pub use book::{Book, Filed};
 pub use check::{AuditLogCheck, FeedsCheck};
 pub use desk::{Applied, Desk, NewApplication, NewHold};
 pub use error::{FlowError, retry_conflicts};
-pub use follow::Follower;
+pub use follow::{Follower, Troubles};
 #[doc(hidden)]
 pub use home::Order;
 pub use home::{Home, Timing};

@@ -72,10 +72,11 @@ impl Asker {
         for epoch in live.into_iter().rev() {
             let mirror = self.mirrors.of(&peer.id, level, epoch)?;
             let reach = mirror.reach().await?;
-            if reach.size > 0 && reach.size >= reach.checkpoint_size {
-                if let Some(key) = self.keys.pinned(&peer.id, level, epoch).await? {
-                    return Ok(Some((epoch, key)));
-                }
+            if reach.size > 0
+                && reach.size >= reach.checkpoint_size
+                && let Some(key) = self.keys.pinned(&peer.id, level, epoch).await?
+            {
+                return Ok(Some((epoch, key)));
             }
         }
         Ok(None)

@@ -30,8 +30,8 @@ pub struct Founding {
 impl RootDocument {
     /// Upper edges of the exposure bands that a new network gets, in minor units of two decimals.
     pub const EXPOSURE_BAND_EDGES_MINOR: &'static [i64] = &[
-        100_000, 200_000, 300_000, 450_000, 600_000, 800_000, 1_000_000, 1_300_000, 1_600_000,
-        2_000_000, 2_500_000, 3_200_000, 4_000_000, 5_000_000, 7_500_000,
+        100_000, 300_000, 450_000, 600_000, 800_000, 1_000_000, 1_300_000, 1_600_000, 2_000_000,
+        2_500_000, 3_200_000, 4_000_000, 5_000_000, 7_500_000,
     ];
 
     /// The first root document of a network: five years, key epochs of 30 days that overlap for 7

@@ -48,7 +48,19 @@ impl AskError {
                 Code::ResourceExhausted => SilentReason::OverQuota,
                 Code::Unavailable => SilentReason::Unreachable,
                 Code::DeadlineExceeded | Code::Cancelled => SilentReason::Deadline,
-                _ => SilentReason::Refused,
+                Code::Ok
+                | Code::Unknown
+                | Code::InvalidArgument
+                | Code::NotFound
+                | Code::AlreadyExists
+                | Code::PermissionDenied
+                | Code::FailedPrecondition
+                | Code::Aborted
+                | Code::OutOfRange
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::DataLoss
+                | Code::Unauthenticated => SilentReason::Refused,
             },
         }
     }

@@ -282,7 +282,7 @@ async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken)
             Ok(text) => match trust.install(&text) {
                 Ok(installed) => tracing::info!(?installed, "member list taken"),
                 Err(error) => {
-                    tracing::error!(%error, "members.json is refused; the list in force stays")
+                    tracing::error!(%error, "members.json is refused; the list in force stays");
                 }
             },
             Err(error) => tracing::error!(%error, "members.json cannot be read"),

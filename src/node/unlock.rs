@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
@@ -50,7 +50,7 @@ pub fn read_unlock(folder: &Path, source: &UnlockSource) -> Result<Unlock, NodeE
 ///
 /// # Errors
 /// [`NodeError`] where the file exists already or cannot be written.
-pub(super) fn write_key_file(path: &PathBuf, entropy: &dyn Entropy) -> Result<(), NodeError> {
+pub(super) fn write_key_file(path: &Path, entropy: &dyn Entropy) -> Result<(), NodeError> {
     let key = Secret::<32>::random(entropy)?;
     let text = Zeroizing::new(data_encoding::HEXLOWER.encode(key.expose()));
     write_private(path, text.as_bytes())

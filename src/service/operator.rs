@@ -47,7 +47,7 @@ fn refused(error: impl Into<FlowError>) -> Status {
     status_of(&error.into())
 }
 
-fn changed(applied: Applied) -> Response<pb::ChangeResponse> {
+fn changed(applied: &Applied) -> Response<pb::ChangeResponse> {
     Response::new(rows::change(&applied.record))
 }
 
@@ -126,7 +126,7 @@ impl Operator for OperatorService {
         self.desk
             .retract(id, reason)
             .await
-            .map(changed)
+            .map(|applied| changed(&applied))
             .map_err(refused)
     }
 
@@ -189,7 +189,7 @@ impl Operator for OperatorService {
         self.desk
             .hold(&message.idempotency_key, &wanted)
             .await
-            .map(changed)
+            .map(|applied| changed(&applied))
             .map_err(refused)
     }
 
@@ -198,7 +198,11 @@ impl Operator for OperatorService {
         request: Request<pb::ReleaseHoldRequest>,
     ) -> Result<Response<pb::ChangeResponse>, Status> {
         let id = rows::record_id("hold_id", &request.into_inner().hold_id).map_err(refused)?;
-        self.desk.release(id).await.map(changed).map_err(refused)
+        self.desk
+            .release(id)
+            .await
+            .map(|applied| changed(&applied))
+            .map_err(refused)
     }
 
     async fn convert_hold(
@@ -211,7 +215,7 @@ impl Operator for OperatorService {
         self.desk
             .convert(key, id, account)
             .await
-            .map(changed)
+            .map(|applied| changed(&applied))
             .map_err(refused)
     }
 
@@ -230,7 +234,7 @@ impl Operator for OperatorService {
         self.desk
             .close(id, outcome)
             .await
-            .map(changed)
+            .map(|applied| changed(&applied))
             .map_err(refused)
     }
 }

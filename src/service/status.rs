@@ -39,11 +39,21 @@ pub fn status_of(error: &FlowError) -> Status {
     Status::new(code, error.to_string())
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is wrong with a folder is told at its opening, not to a caller"
+)]
 fn store_code(error: &StoreError) -> Code {
     match error {
         StoreError::DiskFull { .. } => Code::ResourceExhausted,
         StoreError::Conflict { .. } => Code::Aborted,
         StoreError::SealBroken { .. } | StoreError::Damaged { .. } => Code::DataLoss,
+        StoreError::BatchTooLarge { .. }
+        | StoreError::KeyLength { .. }
+        | StoreError::ValueTooLong { .. }
+        | StoreError::RowTwice { .. }
+        | StoreError::RevisionOutOfRange { .. } => Code::Internal,
+        // Everything else means that this store does not serve now.
         _ => Code::Unavailable,
     }
 }

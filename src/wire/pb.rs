@@ -1,7 +1,5 @@
 //! The generated code, and the compiled descriptors that reflection serves.
 #![expect(
-    missing_docs,
-    unreachable_pub,
     unused_qualifications,
     clippy::all,
     clippy::pedantic,

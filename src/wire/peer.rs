@@ -386,13 +386,13 @@ mod tests {
         type Defect = (&'static str, fn(&mut pb::EvaluateRequest));
         let defects: [Defect; 9] = [
             ("request_id", |m| {
-                m.request_id = Bytes::from_static(&[1; 15])
+                m.request_id = Bytes::from_static(&[1; 15]);
             }),
             ("request_id", |m| m.request_id = Bytes::new()),
             ("purpose", |m| m.purpose = "marketing".to_owned()),
             ("purpose", |m| m.purpose = String::new()),
             ("commitment", |m| {
-                m.commitment = Bytes::from_static(&[2; 33])
+                m.commitment = Bytes::from_static(&[2; 33]);
             }),
             ("elements", |m| m.elements = Bytes::new()),
             ("elements", |m| m.elements = Bytes::from(vec![3; 33])),
@@ -416,7 +416,7 @@ mod tests {
             ("checkpoint", |m| m.checkpoint = "x".repeat(5_000)),
             ("consistency", |m| m.consistency = Bytes::from(vec![0; 31])),
             ("consistency", |m| {
-                m.consistency = Bytes::from(vec![0; 65 * 32])
+                m.consistency = Bytes::from(vec![0; 65 * 32]);
             }),
         ];
         for (field, defect) in defects {

@@ -19,7 +19,7 @@ use crate::node::{
 };
 
 /// How long a node may take to mirror what its peers have.
-const SYNC_PATIENCE: Duration = Duration::from_secs(60);
+const SYNC_PATIENCE: Duration = Duration::from_secs(180);
 
 /// A member to be.
 #[derive(Debug, Clone)]
@@ -234,7 +234,7 @@ impl SimulatedNetwork {
     /// Waits until every running node holds a whole mirror of every other running node.
     ///
     /// # Errors
-    /// [`NetworkError::NotMirrored`] after a minute.
+    /// [`NetworkError::NotMirrored`] after three minutes.
     pub async fn mirrored(&self) -> Result<(), NetworkError> {
         for (member, node) in &self.running {
             let peers: Vec<MemberId> = self
