@@ -51,7 +51,7 @@ pub(super) struct AssessArgs {
     #[arg(long, default_value = "credit-application")]
     purpose: String,
     /// What the borrower applies for.
-    #[arg(long, default_value = "INSTALMENT_UNSECURED")]
+    #[arg(long, default_value = "instalment-unsecured")]
     product: String,
     /// Amount applied for, such as "1200.00 USD".
     #[arg(long)]
@@ -112,6 +112,9 @@ pub(super) struct HoldArgs {
 #[derive(Debug, Subcommand)]
 enum HoldStep {
     /// Give a hold up.
+    #[command(
+        after_help = "Example:\n  creditmesh hold release 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e"
+    )]
     Release {
         #[command(flatten)]
         node: NodeDir,
@@ -119,6 +122,10 @@ enum HoldStep {
         hold: String,
     },
     /// Turn a hold into the loan that was paid out.
+    #[command(
+        after_help = "Example:\n  creditmesh hold convert 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e \\\n    \
+        --account L-4711"
+    )]
     Convert {
         #[command(flatten)]
         node: NodeDir,
@@ -134,13 +141,13 @@ enum HoldStep {
 
 /// `creditmesh close`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  creditmesh close APPLICATION --outcome DECLINED")]
+#[command(after_help = "Example:\n  creditmesh close APPLICATION --outcome declined")]
 pub(super) struct CloseArgs {
     #[command(flatten)]
     node: NodeDir,
     /// Record id of the application.
     application: String,
-    /// DECLINED, WITHDRAWN, APPROVED, SIGNED, FUNDED or EXPIRED.
+    /// declined, withdrawn, approved, signed, funded or expired.
     #[arg(long)]
     outcome: String,
 }
@@ -247,7 +254,7 @@ pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliEr
 pub(super) async fn close(args: &CloseArgs, output: &Output) -> Result<Exit, CliError> {
     let request = pb::CloseApplicationRequest {
         application_id: args.application.clone(),
-        outcome: args.outcome.to_uppercase(),
+        outcome: args.outcome.to_lowercase(),
     };
     let change = required(&args.node.path)
         .await?

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod cert;
@@ -69,6 +69,12 @@ enum Command {
     /// Measure, beside the ceiling of the same run.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+}
+
+/// The tree of commands with their arguments and texts.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs one command and returns the program's exit code.

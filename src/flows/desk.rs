@@ -211,8 +211,12 @@ impl Desk {
         let Body::Hold(body) = &held.body else {
             return Err(FlowError::NotFound { what: "hold" });
         };
-        if body.state == HoldState::Released {
-            return self.published(held).await;
+        match body.state {
+            HoldState::Released => return self.published(held).await,
+            HoldState::Live => {}
+            HoldState::Converted { .. } | HoldState::Expired => {
+                return Err(FlowError::NotPossible("the hold is not live".to_owned()));
+            }
         }
         let released = Hold {
             state: HoldState::Released,

@@ -229,7 +229,17 @@ impl Folder {
                 format!("{place} is no node's folder: make one with `creditmesh node join`");
             return Err(NodeError::Folder(reason));
         }
-        std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+        std::fs::read_to_string(path).map_err(|error| {
+            let joins = [self.certificate(), self.members()];
+            if error.kind() == std::io::ErrorKind::NotFound && joins.iter().any(|one| one == path) {
+                return NodeError::Folder(format!(
+                    "{} is missing: this node has not joined yet; give the welcome that the \
+                     administrators sent to `creditmesh node join`",
+                    path.display()
+                ));
+            }
+            NodeError::file(path, &error)
+        })
     }
 
     /// The configuration.

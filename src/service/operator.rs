@@ -228,7 +228,7 @@ impl Operator for OperatorService {
         let outcome = ApplicationOutcome::from_word(&message.outcome).ok_or_else(|| {
             refused(Malformed::new(
                 "outcome",
-                "must be an outcome such as DECLINED",
+                "must be an outcome such as declined",
             ))
         })?;
         self.desk

@@ -1,0 +1,74 @@
+//! The program as its users run it: documented commands, JSON shapes, exit codes, and what is said when
+//! something is wrong.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+#[path = "cli/faults.rs"]
+mod faults;
+#[path = "cli/lending.rs"]
+mod lending;
+#[path = "cli/records.rs"]
+mod records;
+#[path = "cli/shell.rs"]
+mod shell;
+
+use shell::creditmesh;
+
+fn leaves(
+    command: &clap::Command,
+    path: &[String],
+    visit: &mut impl FnMut(&[String], &clap::Command),
+) {
+    visit(path, command);
+    for next in command.get_subcommands() {
+        if next.get_name() != "help" {
+            let path = [path, &[next.get_name().to_owned()]].concat();
+            leaves(next, &path, visit);
+        }
+    }
+}
+
+#[test]
+fn every_command_says_what_it_does_and_gives_an_example() {
+    let mut paths = Vec::new();
+    leaves(&creditmesh::cli::command(), &[], &mut |path, command| {
+        let name = path.join(" ");
+        assert!(command.get_about().is_some(), "{name}: no description");
+        for argument in command.get_arguments() {
+            let id = argument.get_id();
+            let has_text = argument.get_help().is_some();
+            assert!(has_text || id == "help" || id == "version", "{name}: {id}");
+        }
+        if !command.has_subcommands() {
+            let example = command.get_after_help().map(ToString::to_string);
+            let example = example.unwrap_or_default();
+            assert!(example.contains("creditmesh "), "{name}: no example");
+        }
+        paths.push(path.to_vec());
+    });
+    assert!(paths.len() > 25, "{}", paths.len());
+    for path in paths {
+        let arguments: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+        let run = creditmesh(&arguments);
+        assert_eq!(run.code, 0, "{path:?}");
+        assert!(run.stdout.contains("Usage:"), "{path:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_says_what_is_right() {
+    for wrong in [
+        &["lend"][..],
+        &["assess", "--id", "us-ssn:536904399"],
+        &["records", "import"],
+        &["network", "init", "x", "--id", "Not A Name"],
+        &["records", "show", "not-a-uuid"],
+    ] {
+        let run = creditmesh(wrong);
+        assert_eq!(run.code, 2, "{wrong:?}: {}", run.stderr);
+        assert!(!run.stderr.is_empty(), "{wrong:?}");
+    }
+}
