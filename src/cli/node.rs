@@ -250,6 +250,7 @@ async fn status(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
     let value = json!({
         "network": status.network, "member": status.member, "address": status.peer_address,
         "list_version": status.list_version, "vector_backend": status.vector_backend,
+        "list_expires_at": moment(status.list_expires_unix_ms),
         "certificate_not_after": moment(status.certificate_not_after_unix_ms),
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
     });
@@ -258,16 +259,39 @@ async fn status(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
     Ok(if cut_off { Exit::Peers } else { Exit::Done })
 }
 
+/// What to do when the member list in force has expired.
+const LIST_ENDED: &str = "calls are refused under it: fetch a newer members.json";
+
+/// What to do when the certificate has expired.
+const CERTIFICATE_ENDED: &str = "peers refuse it: ask the administrators for a new one";
+
+fn until(status: &pb::StatusResponse, end_unix_ms: i64, remedy: &str) -> String {
+    let end = Timestamp::from_unix_ms(end_unix_ms);
+    if status.now_unix_ms < end_unix_ms {
+        format!("until {end}")
+    } else {
+        format!("EXPIRED at {end}; {remedy}")
+    }
+}
+
 fn status_text(status: &pb::StatusResponse) -> String {
     let mut lines = vec![
         format!(
             "{} in {}, on {}",
             status.member, status.network, status.peer_address
         ),
-        format!("member list  version {}", status.list_version),
         format!(
-            "certificate  until {}",
-            Timestamp::from_unix_ms(status.certificate_not_after_unix_ms)
+            "member list  version {}, {}",
+            status.list_version,
+            until(status, status.list_expires_unix_ms, LIST_ENDED)
+        ),
+        format!(
+            "certificate  {}",
+            until(
+                status,
+                status.certificate_not_after_unix_ms,
+                CERTIFICATE_ENDED
+            )
         ),
         format!("unpublished  {}", status.unpublished),
     ];

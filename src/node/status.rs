@@ -84,6 +84,7 @@ impl StatusSource for Source {
             peers: self.peers().await?,
             peer_address: self.address,
             certificate_not_after: self.certificate_not_after,
+            list_expires_at: self.home.trust.roster().expires_at(),
         })
     }
 }

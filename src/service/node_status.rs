@@ -28,6 +28,8 @@ pub struct NodeStatus {
     pub peer_address: SocketAddr,
     /// End of the node's certificate.
     pub certificate_not_after: Timestamp,
+    /// End of the member list in force.
+    pub list_expires_at: Timestamp,
 }
 
 /// One of the node's own feeds.
@@ -69,6 +71,7 @@ impl From<NodeStatus> for pb::StatusResponse {
             peers: status.peers.into_iter().map(Into::into).collect(),
             peer_address: status.peer_address.to_string(),
             certificate_not_after_unix_ms: status.certificate_not_after.unix_ms(),
+            list_expires_unix_ms: status.list_expires_at.unix_ms(),
         }
     }
 }
