@@ -3,7 +3,9 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "tests may panic"
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "tests may panic, and wait for the program"
 )]
 
 #[path = "cli/faults.rs"]

@@ -5,8 +5,9 @@
 //! the output of a full run.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests may panic, and print what docs/crash-tests.md keeps"
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests may panic, wait, and read the size that they are run with"
 )]
 
 #[path = "crash/bed.rs"]

@@ -123,20 +123,23 @@ fn two_lenders_join_by_file_and_lend_by_the_documented_commands() {
     assert_eq!(row["account_ref"], "L-1");
     creditmesh(&["hold", "release", hold, "--dir", &alpha]).says(1, &["hold"]);
 
-    let other = text(&second, "application_id");
+    close_declined(&beta, text(&second, "application_id"));
+    wrong_requests_are_named(&alpha);
+    what_a_node_that_runs_refuses(&alpha);
+}
+
+fn close_declined(beta: &str, other: &str) {
     let close = [
         "close",
         other,
         "--dir",
-        &beta,
+        beta,
         "--outcome",
         "declined",
         "--json",
     ];
     assert_eq!(creditmesh(&close).json(0)["version"], 2);
-    creditmesh(&["hold", "--dir", &beta, other]).says(1, &["already"]);
-    wrong_requests_are_named(&alpha);
-    what_a_node_that_runs_refuses(&alpha);
+    creditmesh(&["hold", "--dir", beta, other]).says(1, &["already"]);
 }
 
 fn wrong_requests_are_named(alpha: &str) {
