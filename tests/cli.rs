@@ -1,5 +1,5 @@
-//! The program as its users run it: documented commands, JSON shapes, exit codes, and what is said when
-//! something is wrong.
+//! The program as its users run it: documented commands, JSON shapes, exit codes, and what is said
+//! when something is wrong.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

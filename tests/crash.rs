@@ -1,5 +1,5 @@
-//! Kills the program with SIGKILL at random instants of imports and assessments: nothing that was acknowledged
-//! is lost, and `node verify` finds every store sound.
+//! Kills the program with SIGKILL at random instants of imports and assessments: nothing that was
+//! acknowledged is lost, and `node verify` finds every store sound.
 //!
 //! `CREDITMESH_TEST_SIZE=full` kills 50 times each; without it 6 times. `docs/crash-tests.md` keeps
 //! the output of a full run.

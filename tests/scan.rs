@@ -1,4 +1,4 @@
-//! The byte scan: what members plant in their books lies in the clear nowhere on disk and in no message.
+//! The byte scan: what stands in members' books lies in the clear on no disk and in no message.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -55,7 +55,7 @@ async fn nothing_planted_lies_on_disk_or_passes_between_nodes_in_the_clear() {
     }
     assert!(messages.hits.is_empty(), "{}", report(&messages));
 
-    // A node names its rows by hashes under its own secret key: found in its own store, nowhere else.
+    // A node names its rows by hashes under its own secret key: in its own store, nowhere else.
     for (member, keys) in &keys {
         let scanner = Scanner::for_keyed_hashes(&planted(), keys).unwrap();
         let messages = capture.scan(&scanner);

@@ -122,10 +122,7 @@ enum HoldStep {
         hold: String,
     },
     /// Turn a hold into the loan that was paid out.
-    #[command(
-        after_help = "Example:\n  creditmesh hold convert 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e \\\n    \
-        --account L-4711"
-    )]
+    #[command(after_help = "Example:\n  creditmesh hold convert HOLD --account L-4711")]
     Convert {
         #[command(flatten)]
         node: NodeDir,

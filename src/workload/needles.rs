@@ -22,10 +22,10 @@ const HALF_HASH_BYTES: usize = 16;
 /// A value that must not lie in the clear.
 #[derive(Debug, Clone)]
 pub enum Planted {
-    /// Sought with its kind, canonically, as bare characters, as a number, and as the hashes of each
-    /// that anybody can compute.
+    /// Sought with its kind, canonically, as bare characters, as a number, and as the hashes of
+    /// each that anybody can compute.
     Identifier(Identifier),
-    /// Sought as given, without spaces, and by its words of eight and more letters, in either case.
+    /// Sought as given, without spaces, and by its longer words, in either case.
     Name(String),
     /// Sought in minor units and as a decimal number. Amounts below twelve digits are found by
     /// chance.

@@ -1,4 +1,4 @@
-//! The byte scanner: looks for planted values in files and messages, in every form they could leak in.
+//! The byte scanner: looks for planted values in files and messages, in every form of leak.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,8 +75,8 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// A scanner for these values: identifiers, names, amounts, and every hash of an identifier that needs no
-    /// secret key. `network` is a key that an outsider would try.
+    /// A scanner for these values: identifiers, names, amounts, and every hash of an identifier
+    /// that needs no secret key. `network` is a key that an outsider would try.
     ///
     /// # Errors
     /// [`ScanError::TooMany`] above some hundred thousand values.
@@ -84,8 +84,8 @@ impl Scanner {
         Self::over(Needles::of(planted, network))
     }
 
-    /// A scanner for the hashes of the planted identifiers under the secret keys of one node. They name the
-    /// rows of its own store, and must be nowhere else.
+    /// A scanner for the hashes of the planted identifiers under the secret keys of one node. They
+    /// name the rows of its own store, and must be nowhere else.
     ///
     /// # Errors
     /// As [`Self::new`].

@@ -207,7 +207,7 @@ fn lend(dir: &str, desk: usize) -> Vec<Step> {
         let key = format!("{desk}-{applicant}");
         let borrower = format!("us-ssn:5369{:05}", desk * 50 + applicant % 50 + 1);
         let (code, answer) = assess(dir, &key, &borrower);
-        // 3 says that peers were silent; the application and the answer are acknowledged all the same.
+        // 3 says that peers were silent; application and answer are acknowledged all the same.
         if code != 0 && code != 3 {
             break;
         }

@@ -73,8 +73,8 @@ pub(super) fn hash_to_group(input: &[u8], dst: &[u8]) -> RistrettoPoint {
     point
 }
 
-/// The encoded element of an identifier before it is blinded. It must never leave a node, since anybody can
-/// compute it: the byte scanner looks for it.
+/// The encoded element of an identifier before it is blinded. It must never leave a node, since
+/// anybody can compute it: the byte scanner looks for it.
 #[must_use]
 pub fn unblinded_element(input: &[u8]) -> [u8; ELEMENT_BYTES] {
     let point = hash_to_group(input, VOPRF.hash_to_group);
