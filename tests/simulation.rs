@@ -1,8 +1,8 @@
-//! Publish before query: the real flows and services over a simulated transport and memory stores. In no
-//! interleaving does neither of two lenders see the other, nor report it silent.
+//! Publish before query: the real flows and services over a simulated transport and memory stores.
+//! In no interleaving does neither of two lenders see the other, nor report it silent.
 //!
-//! `CREDITMESH_TEST_SIZE=full` runs 5,000 seeds, anything else 300; `CREDITMESH_TEST_SEED=n` runs that
-//! one and prints it.
+//! `CREDITMESH_TEST_SIZE=full` runs 5,000 seeds, anything else 300; `CREDITMESH_TEST_SEED=n` runs
+//! that one and prints it. `docs/simulation.md` keeps the output of a full run.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -154,8 +154,8 @@ impl Summary {
 
     fn text(&self) -> String {
         format!(
-            "{} runs {:?}: both lenders answered in {}, one rightly blind in {}; {} answers, of which \
-             {} saw the other ({} past a truncated tail) and {} reported it silent; {} crashes",
+            "{} runs {:?}: both lenders answered in {}, one rightly blind in {}; {} answers, of \
+             which {} saw the other ({} past a truncated tail) and {} reported it silent; {} crashes",
             self.runs,
             self.layouts,
             self.both_answered,

@@ -55,8 +55,8 @@ impl Book {
         Ok(filed)
     }
 
-    /// Files one record together with new rows that must appear with it; `None`, with nothing written,
-    /// where one of these rows is there already.
+    /// Files one record together with new rows that must appear with it; `None`, with nothing
+    /// written, where one of these rows is there already.
     ///
     /// # Errors
     /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store

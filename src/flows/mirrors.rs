@@ -41,7 +41,8 @@ struct State {
     loaded: bool,
     revision: u64,
     head: MirrorHead,
-    /// Leaves that the index knows: those of `head` once `loaded`, fewer where a load was cut short.
+    /// Leaves that the index knows: those of `head` once `loaded`, fewer where a load was cut
+    /// short.
     indexed: u64,
     index: TagIndex,
 }
@@ -222,8 +223,8 @@ impl Mirror {
         Ok(None)
     }
 
-    /// Reads the head and the leaves that the index does not know yet. Whoever waits for it may stop
-    /// waiting: what was read stays, and the next load goes on from there.
+    /// Reads the head and the leaves that the index does not know yet. Whoever waits for it may
+    /// stop waiting: what was read stays, and the next load goes on from there.
     async fn load(&self, state: &mut State) -> Result<(), FlowError> {
         if state.loaded {
             return Ok(());

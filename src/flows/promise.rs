@@ -63,8 +63,8 @@ impl Promises {
             .transpose()
     }
 
-    /// Files a record and, in the same commit, what the key stands for. Gives the record that the key
-    /// stands for: another one where the same request, made twice at once, filed it first.
+    /// Files a record and, in the same commit, what the key stands for. Gives the record that the
+    /// key stands for: another one where the same request, made twice at once, filed it first.
     pub(super) async fn file(
         &self,
         step: &str,
@@ -85,8 +85,8 @@ impl Promises {
         filed.ok_or(FlowError::Unreadable { what: "record" })
     }
 
-    /// Notes the query that answered the request. Gives the query that stands: another one where the
-    /// same request, made twice at once, was answered first.
+    /// Notes the query that answered the request. Gives the query that stands: another one where
+    /// the same request, made twice at once, was answered first.
     pub(super) async fn fulfil(
         &self,
         step: &str,

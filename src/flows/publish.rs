@@ -163,8 +163,8 @@ impl PublisherTask {
         }
     }
 
-    /// The feeds that must be open now, opened: live epochs, and the next one where a replica whose clock
-    /// is ahead began to open it, at the levels of the members that there are.
+    /// The feeds that must be open now, opened: live epochs, and the next one where a replica whose
+    /// clock is ahead began to open it, at the levels of the members that there are.
     async fn open_feeds(&self) -> Result<Vec<FeedId>, FlowError> {
         let home = &*self.home;
         let now = home.clock.now();
@@ -217,8 +217,9 @@ impl PublisherTask {
             .collect()
     }
 
-    /// One commit: leaves in every feed, and the markers gone. The markers were read before the feeds are
-    /// looked at: what was filed after a feed was opened, by whichever replica, goes into that feed.
+    /// One commit: leaves in every feed, and the markers gone. The markers were read before the
+    /// feeds are looked at: what was filed after a feed was opened, by whichever replica, goes into
+    /// that feed.
     async fn publish_batch(&self, markers: Markers) -> Result<(), FlowError> {
         let feeds = self.open_feeds().await?;
         let mut draft = Draft::default();

@@ -1,5 +1,5 @@
-//! The memory store of a replica that is slow and may crash: at a commit chosen by the seed, which is
-//! applied or not, every call fails from then on.
+//! The memory store of a replica that is slow and may crash: from a commit that the seed chooses,
+//! which is applied or not, every call fails.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

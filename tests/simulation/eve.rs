@@ -1,4 +1,4 @@
-//! Before the race: feeds open and mirrored, mirrors left behind, time moved to where it is to happen.
+//! Before the race: feeds open and mirrored, mirrors left behind, time moved to where it happens.
 
 use std::sync::Arc;
 use std::time::Duration;

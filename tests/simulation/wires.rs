@@ -1,4 +1,4 @@
-//! The simulated transport: calls reach a replica's real gate and service late, twice, or never, and
+//! The simulated transport: calls reach a replica's real gate and service late or never, and
 //! streams break off.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! A minted network whose replicas run the real flows and services over memory stores, without sockets.
+//! A minted network whose replicas run the real flows and services over memory stores, without
+//! sockets.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
