@@ -68,14 +68,30 @@ pub const CHECKPOINT_BYTES_MAX: usize = 4_096;
 /// Most hashes in one consistency proof: a proof over 2^63 leaves needs fewer.
 pub const CONSISTENCY_HASHES_MAX: usize = 64;
 
-/// Most key statements and feeds in one description.
+/// Most key statements in one description.
 pub const STATED_KEYS_MAX: usize = 4;
+
+/// Most feeds in one description: one for each live epoch.
+pub const STATED_FEEDS_MAX: usize = 2;
 
 /// Longest gRPC message that is read, in bytes: a full tail with room to spare.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Longest message between a node and its operator, in bytes: 500 rows of the longest kind.
 pub const OPERATOR_MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Longest health or reflection message, in bytes: the descriptors of all services with room to
+/// spare.
+pub const STANDARD_MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// Time until the head of an answer to the operator: longer than the slowest peer may take.
+pub const OPERATOR_CALL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Calls of the operator at once on one connection.
+pub const OPERATOR_CALLS_PER_CONNECTION_MAX: usize = 256;
+
+/// Longest reference to a consent, in bytes.
+pub const CONSENT_REFERENCE_BYTES_MAX: usize = 128;
 
 /// Leaves in one message of a feed stream.
 pub const STREAM_CHUNK_LEAVES: usize = 2_048;
@@ -371,6 +387,15 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Age at which a server asks the peer to leave a connection.
 pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(3_600);
 
+/// Time after which a followed feed ends, so that its caller takes it up again on a fresh
+/// connection.
+pub const STREAM_AGE_MAX: Duration = Duration::from_secs(1_800);
+
+/// Age at which a server cuts a connection that its peer did not leave: its last stream has ended
+/// by then.
+pub const CONNECTION_CUT_AGE: Duration =
+    Duration::from_secs(CONNECTION_AGE_MAX.as_secs() + STREAM_AGE_MAX.as_secs() + 60);
+
 /// Age at which a client moves to a fresh connection by itself.
 pub const CHANNEL_AGE_MAX: Duration = Duration::from_secs(3_000);
 
@@ -410,4 +435,8 @@ const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX);
 const _: () = assert!(CALLS_PER_CONNECTION_MAX <= CALLS_PER_MEMBER_MAX);
 const _: () = assert!(CALLS_PER_MEMBER_MAX < CALLS_MAX);
 const _: () = assert!(CHANNEL_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
+const _: () = assert!(PEER_DEADLINE_MS_MAX < OPERATOR_CALL_DEADLINE.as_secs() * 1_000);
+const _: () = assert!(STREAM_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
+const _: () = assert!(STREAM_CHUNK_LEAVES <= TAIL_LEAVES_MAX);
+const _: () = assert!(TAIL_LEAVES_MAX * LEAF_BYTES < MESSAGE_BYTES_MAX);
 const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

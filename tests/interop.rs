@@ -1,9 +1,7 @@
-//! A client in another language against a real node: Python's gRPC over mutual TLS, with an OPRF client
-//! written from RFC 9497 over libsodium.
+//! A client in another language against a real node: Python's gRPC over mutual TLS, with an OPRF
+//! client written from RFC 9497 over libsodium.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "tests may panic"
 )]
@@ -11,10 +9,14 @@
 #[path = "interop/bench.rs"]
 mod bench;
 
+use std::collections::BTreeSet;
+
 use bench::{Bench, SSN, canonical};
 use creditmesh::crypto::Secret;
 use creditmesh::crypto::oprf::{Blinding, Input};
-use creditmesh::domain::{Epoch, Level, Summary};
+use creditmesh::domain::{
+    CountName, Epoch, FlagState, Level, Outcome, Severity, SilentReason, Summary,
+};
 use creditmesh::flows::OwnKeys;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
@@ -151,4 +153,74 @@ async fn broken_messages_get_a_clear_status_and_the_node_serves_on() {
     assert!(services.contains(&"creditmesh.v1.Peer"), "{services:?}");
     assert_eq!(told["still_describes"], true);
     bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_example_of_the_documentation_runs_as_written() {
+    let bench = Bench::new().await;
+    let text = document("python.md");
+    let commands = blocks(&text, "sh").nth(1).expect("the commands to run");
+    let script = blocks(&text, "python").next().expect("the script");
+    let printed = bench.follow_document(script, commands).await;
+    assert!(
+        printed.starts_with("INCONCLUSIVE: 0 of 2 members answered\n"),
+        "{printed}"
+    );
+    assert!(printed.contains("CV TRUE"), "{printed}");
+    let again = bench.follow_document(script, commands).await;
+    assert_eq!(again, printed, "the same key, the same answer");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_key_of_an_answer_is_explained_in_the_documentation() {
+    let text = document("answer.md");
+    let mut bench = Bench::new().await;
+    let real: Value = serde_json::from_str(&bench.answer_at_beta().await).unwrap();
+    let shown: Value = serde_json::from_str(blocks(&text, "json").next().unwrap()).unwrap();
+    assert_eq!(keys(&shown), keys(&real), "{real}");
+    let mut words = keys(&real);
+    let names = CountName::ALL.iter().map(|one| one.word());
+    let reasons = SilentReason::ALL.iter().map(|one| one.word());
+    let outcomes = Outcome::ALL.iter().map(|one| one.word());
+    let states = FlagState::ALL.iter().map(|one| one.word());
+    let severities = Severity::ALL.iter().map(|one| one.word());
+    words.extend(names.chain(reasons).map(str::to_owned));
+    words.extend(outcomes.chain(states).chain(severities).map(str::to_owned));
+    // Windows are keys too, and are explained by one of them.
+    words.retain(|word| {
+        !word
+            .trim_end_matches('m')
+            .chars()
+            .all(|c| c.is_ascii_digit())
+    });
+    for word in words {
+        assert!(text.contains(&format!("`{word}`")), "not explained: {word}");
+    }
+    bench.stop().await;
+}
+
+/// Every key of every object within.
+fn keys(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(object) => {
+            let inner = object.values().flat_map(keys);
+            object.keys().cloned().chain(inner).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(keys).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => BTreeSet::new(),
+    }
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(bench::project().join("docs").join(name)).unwrap()
+}
+
+/// The contents of the fenced blocks of one language.
+fn blocks<'a>(text: &'a str, language: &str) -> impl Iterator<Item = &'a str> {
+    let fence = format!("\n```{language}\n");
+    let after: Vec<&str> = text.split(&fence).skip(1).collect();
+    after
+        .into_iter()
+        .filter_map(|rest| Some(rest.split_once("\n```")?.0))
 }

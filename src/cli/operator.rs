@@ -36,7 +36,9 @@ pub(super) async fn running(dir: &Path) -> Result<Option<OperatorClient<Channel>
         .await
         .map_err(|error| CliError::local(format!("the node does not answer: {error}")))?;
     Ok(Some(
-        OperatorClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+        OperatorClient::new(channel)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX),
     ))
 }
 

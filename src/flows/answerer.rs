@@ -162,11 +162,12 @@ impl Answerer {
         })
     }
 
-    /// The feed that `peer` may stream, after checking that the epoch is live and the position in the feed.
+    /// The feed that `peer` may stream, after checking that the epoch is live and the position in
+    /// the feed.
     ///
     /// # Errors
-    /// [`FlowError::EpochNotLive`] for any other epoch, [`FlowError::Malformed`] where the position lies
-    /// beyond the feed, [`FlowError::Store`] where the feed cannot be read.
+    /// [`FlowError::EpochNotLive`] for any other epoch, [`FlowError::Malformed`] where the position
+    /// lies beyond the feed, [`FlowError::Store`] where the feed cannot be read.
     pub async fn feed_for(
         &self,
         peer: &VerifiedPeer,
@@ -189,7 +190,8 @@ impl Answerer {
         &self.feeds
     }
 
-    /// Refuses a position behind which the peer cannot be; before the debit, so that it costs no quota.
+    /// Refuses a position behind which the peer cannot be; before the debit, so that it costs no
+    /// quota.
     async fn check_position(
         &self,
         field: &'static str,

@@ -5,6 +5,7 @@ use super::{Book, FlowError, Given, retry_conflicts};
 use crate::domain::{QueryId, Record, RecordId};
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::store::{Table, Vault};
+use crate::wire::Malformed;
 
 /// What an idempotency key stands for.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +54,8 @@ impl Promises {
         digest: [u8; 32],
     ) -> Result<Option<Promise>, FlowError> {
         if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-            return Err(FlowError::NotPossible(format!(
-                "an idempotency key must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes"
-            )));
+            let reason = format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
+            return Err(Malformed::new("idempotency_key", reason).into());
         }
         let row_key = self.row_key(step, key);
         let row = self.vault.read(Table::Idempotency, &row_key).await?;

@@ -192,6 +192,12 @@ impl Connections {
         })
     }
 
+    /// Cuts the connections that peers opened before `moment` and did not leave when they were
+    /// asked to; gives how many. This bounds every stream, also one that nobody reads.
+    pub(super) fn cut_old(&self, moment: Timestamp) -> usize {
+        self.cut_where(|live| live.opened == Opened::ByPeer && live.since < moment)
+    }
+
     /// Cuts every connection; gives how many. For a shutdown whose grace is over.
     pub fn cut_all(&self) -> usize {
         self.cut_where(|_| true)

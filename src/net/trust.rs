@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::connections::Connections;
 use crate::env::Clock;
-use crate::limits::{IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
+use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
 use crate::membership::{
     ListError, NetworkRoot, OwnCertificate, PeerCertificate, Refusal, Roster, Supersession,
     TlsConfigs, TrustError, VerifiedPeer,
@@ -127,6 +127,7 @@ impl TrustHandle {
         let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
             + connections.cut_idle(now.minus(IDLE_CONNECTION_MAX))
+            + connections.cut_old(now.minus(CONNECTION_CUT_AGE))
     }
 
     /// Takes note of the list version that a peer said it has.

@@ -18,6 +18,9 @@ use super::{Folder, NodeError};
 use crate::crypto::vector_backend;
 use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing};
+use crate::limits::{
+    HEADER_LIST_BYTES_MAX, OPERATOR_CALL_DEADLINE, OPERATOR_CALLS_PER_CONNECTION_MAX,
+};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
     AskedPeers, Gate, ListenLimits, Listener, NodeTls, TappedTransport, TlsTransport, Transport,
@@ -173,6 +176,9 @@ impl RunningNode {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let ended = tonic::transport::Server::builder()
+                .timeout(OPERATOR_CALL_DEADLINE)
+                .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
+                .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
                 .add_service(service)
                 .add_service(reflection)
                 .add_service(health)

@@ -211,7 +211,8 @@ impl Operator for OperatorService {
     ) -> Result<Response<pb::ChangeResponse>, Status> {
         let message = request.into_inner();
         let id = rows::record_id("hold_id", &message.hold_id).map_err(refused)?;
-        let (key, account) = (&message.idempotency_key, &message.account_reference);
+        let account = rows::account_reference(&message.account_reference).map_err(refused)?;
+        let key = &message.idempotency_key;
         self.desk
             .convert(key, id, account)
             .await

@@ -8,7 +8,10 @@ use crate::domain::{
 };
 use crate::flows::{Filed, Given, NewApplication, NewHold};
 use crate::formats::{Reject, jsonl};
-use crate::limits::{HOLD_LIFE_DEFAULT_H, HOLD_LIFE_MAX_H};
+use crate::limits::{
+    CONSENT_REFERENCE_BYTES_MAX, HOLD_LIFE_DEFAULT_H, HOLD_LIFE_MAX_H, MONEY_MINOR_MAX,
+    REFERENCE_CHARS_MAX,
+};
 use crate::wire::{Malformed, pb};
 
 fn uuid(field: &'static str, text: &str) -> Result<uuid::Uuid, Malformed> {
@@ -26,7 +29,7 @@ pub(super) fn query_id(text: &str) -> Result<QueryId, Malformed> {
     uuid("query_id", text).map(QueryId)
 }
 
-/// The borrower that identifiers name: at most one national identity and one phone number.
+/// The borrower that identifiers name: one national identity and one phone number.
 fn borrower(identifiers: &[String]) -> Result<Borrower, Malformed> {
     let mut borrower = Borrower {
         national: None,
@@ -46,6 +49,12 @@ fn borrower(identifiers: &[String]) -> Result<Borrower, Malformed> {
                 "must be one national identity and at most one phone number",
             ));
         }
+    }
+    if borrower.national.is_none() {
+        return Err(Malformed::new(
+            "identifiers",
+            "must hold a national identity: a phone number alone is a weak key",
+        ));
     }
     Ok(borrower)
 }
@@ -73,16 +82,15 @@ pub(super) fn application(
             .parse()
             .map_err(|_| word("currency", "must be an ISO 4217 code"))?
     };
-    if message.amount_minor < 0 {
-        return Err(word("amount_minor", "must not be negative"));
-    }
+    amount_in_bounds(message.amount_minor)?;
     let term_days =
         u16::try_from(message.term_days).map_err(|_| word("term_days", "must be at most 65535"))?;
-    if message.consent_reference.is_empty() || message.consent_reference.len() > 128 {
-        return Err(word(
-            "consent_reference",
-            "must be 1 to 128 characters: no consent, no query",
-        ));
+    if message.consent_reference.is_empty()
+        || message.consent_reference.len() > CONSENT_REFERENCE_BYTES_MAX
+    {
+        let reason =
+            format!("must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes: no consent, no query");
+        return Err(word("consent_reference", &reason));
     }
     let amount = Money {
         minor: message.amount_minor,
@@ -99,6 +107,24 @@ pub(super) fn application(
     })
 }
 
+/// Refuses an amount that is negative or beyond what a record may hold.
+fn amount_in_bounds(minor: i64) -> Result<(), Malformed> {
+    if (0..=MONEY_MINOR_MAX).contains(&minor) {
+        return Ok(());
+    }
+    let reason = format!("must be 0 to {MONEY_MINOR_MAX}");
+    Err(Malformed::new("amount_minor", reason))
+}
+
+/// The member's own number of a loan.
+pub(super) fn account_reference(text: &str) -> Result<&str, Malformed> {
+    if (1..=REFERENCE_CHARS_MAX).contains(&text.chars().count()) {
+        return Ok(text);
+    }
+    let reason = format!("must be 1 to {REFERENCE_CHARS_MAX} characters");
+    Err(Malformed::new("account_reference", reason))
+}
+
 /// A hold from its message.
 pub(super) fn hold(message: &pb::PlaceHoldRequest) -> Result<NewHold, Malformed> {
     let hours = if message.hours == 0 {
@@ -112,6 +138,7 @@ pub(super) fn hold(message: &pb::PlaceHoldRequest) -> Result<NewHold, Malformed>
             format!("must be at most {HOLD_LIFE_MAX_H}"),
         ));
     }
+    amount_in_bounds(message.amount_minor)?;
     Ok(NewHold {
         application: record_id("application_id", &message.application_id)?,
         amount_minor: (message.amount_minor != 0).then_some(message.amount_minor),

@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
 use futures::stream::unfold;
+use futures::{Stream, StreamExt};
+use tokio::time::{sleep, timeout};
 use tonic::{Request, Response, Status};
 
 use super::status_of;
 use crate::flows::{Answerer, FlowError};
-use crate::limits::STREAM_CHUNK_LEAVES;
+use crate::limits::{STREAM_AGE_MAX, STREAM_CHUNK_LEAVES};
 use crate::membership::VerifiedPeer;
 use crate::protocol::feed::FeedId;
 use crate::wire::pb::{self, peer_server::Peer};
@@ -88,7 +89,10 @@ impl Peer for PeerService {
             until: wanted.until,
             sent: String::new(),
         };
-        Ok(Response::new(Box::pin(unfold(Some(following), next_chunk))))
+        // A caller that follows takes the feed up again; one that does not read is cut with its
+        // connection.
+        let chunks = unfold(Some(following), next_chunk).take_until(sleep(STREAM_AGE_MAX));
+        Ok(Response::new(Box::pin(chunks)))
     }
 }
 
@@ -118,7 +122,7 @@ async fn next_chunk(following: Option<Following>) -> Step {
                 if until.is_some() {
                     return None;
                 }
-                let _waited = tokio::time::timeout(LOOK_AGAIN, news.changed()).await;
+                let _waited = timeout(LOOK_AGAIN, news.changed()).await;
             }
             Ok((chunk, _)) => {
                 following.at = chunk.from + crate::flows::leaves_in(&chunk.leaves);

@@ -6,7 +6,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{OperatorService, PeerService};
 use crate::flows::FlowError;
-use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
@@ -35,6 +35,8 @@ pub async fn health() -> HealthServer<impl Health> {
         .set_serving::<OperatorServer<OperatorService>>()
         .await;
     service
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
 }
 
 /// Standard gRPC reflection over the compiled descriptors.
@@ -45,5 +47,10 @@ pub fn reflection() -> Result<ServerReflectionServer<impl ServerReflection>, Flo
     Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .build_v1()
+        .map(|service| {
+            service
+                .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        })
         .map_err(|error| FlowError::NotPossible(format!("reflection: {error}")))
 }

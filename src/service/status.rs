@@ -2,7 +2,9 @@
 
 use tonic::{Code, Status};
 
+use crate::crypto::oprf::OprfError;
 use crate::flows::FlowError;
+use crate::protocol::answer::AnswerError;
 use crate::store::StoreError;
 
 /// The status that a caller gets for an error, with its message; what is sealed stays sealed.
@@ -12,10 +14,10 @@ pub fn status_of(error: &FlowError) -> Status {
         FlowError::Store(store) => store_code(store),
         FlowError::Record(_)
         | FlowError::Malformed(_)
-        | FlowError::Oprf(_)
-        | FlowError::Answer(_)
         | FlowError::RequestIdReused
         | FlowError::IdempotencyKeyReused => Code::InvalidArgument,
+        FlowError::Oprf(oprf) | FlowError::Answer(AnswerError::Oprf(oprf)) => oprf_code(oprf),
+        FlowError::Answer(_) => Code::InvalidArgument,
         FlowError::OverBudget(_) => Code::ResourceExhausted,
         FlowError::NotFound { .. } => Code::NotFound,
         FlowError::Unreadable { .. } | FlowError::Quota(_) => Code::DataLoss,
@@ -37,6 +39,14 @@ pub fn status_of(error: &FlowError) -> Status {
         | FlowError::Leaf(_) => Code::Internal,
     };
     Status::new(code, error.to_string())
+}
+
+fn oprf_code(error: &OprfError) -> Code {
+    if matches!(error, OprfError::Entropy(_)) {
+        Code::Unavailable
+    } else {
+        Code::InvalidArgument
+    }
 }
 
 #[expect(

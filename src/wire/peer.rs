@@ -8,7 +8,7 @@ use super::{Malformed, pb};
 use crate::domain::{Epoch, InvalidName, Level, MemberId, NetworkId, Purpose, Timestamp};
 use crate::limits::{
     CHECKPOINT_BYTES_MAX, CONSISTENCY_HASHES_MAX, ELEMENT_BYTES, EVALUATE_ELEMENTS_MAX,
-    FEED_GROUP_LEAVES, LEAF_BYTES, STATED_KEYS_MAX, TAIL_LEAVES_MAX,
+    FEED_GROUP_LEAVES, LEAF_BYTES, STATED_FEEDS_MAX, STATED_KEYS_MAX, TAIL_LEAVES_MAX,
 };
 use crate::membership::{KeyStatement, KeyTerms};
 use crate::merkle::Hash;
@@ -204,10 +204,12 @@ impl TryFrom<pb::EvaluateResponse> for Evaluation {
         let tail = message
             .tail
             .ok_or_else(|| Malformed::new("tail", "must be present"))?;
-        if message.elements.len() > EVALUATE_ELEMENTS_MAX * ELEMENT_BYTES {
+        if message.elements.len() > EVALUATE_ELEMENTS_MAX * ELEMENT_BYTES
+            || !message.elements.len().is_multiple_of(ELEMENT_BYTES)
+        {
             return Err(Malformed::new(
                 "elements",
-                "must not be more than were asked",
+                format!("must be whole elements, at most {EVALUATE_ELEMENTS_MAX}"),
             ));
         }
         Ok(Self {
@@ -304,7 +306,7 @@ impl TryFrom<pb::DescribeResponse> for Description {
                 format!("must be at most {STATED_KEYS_MAX}"),
             ));
         }
-        if message.feeds.len() > STATED_KEYS_MAX
+        if message.feeds.len() > STATED_FEEDS_MAX
             || message
                 .feeds
                 .iter()
@@ -312,7 +314,7 @@ impl TryFrom<pb::DescribeResponse> for Description {
         {
             return Err(Malformed::new(
                 "feeds",
-                format!("must be at most {STATED_KEYS_MAX} notes"),
+                format!("must be at most {STATED_FEEDS_MAX} notes of {CHECKPOINT_BYTES_MAX} bytes"),
             ));
         }
         let member: MemberId = named("member", &message.member)?;

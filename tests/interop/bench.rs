@@ -1,4 +1,5 @@
-//! A network with one running node, the certificates that a Python client shows, and the Python to run.
+//! A network with one running node, the certificates that a Python client shows, and the Python to
+//! run.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub(crate) fn canonical(text: &str) -> String {
 pub(crate) struct Bench {
     folder: TempDir,
     network: SimulatedNetwork,
+    clock: ManualClock,
     spec: Value,
 }
 
@@ -63,6 +65,7 @@ impl Bench {
         Self {
             folder,
             network,
+            clock,
             spec,
         }
     }
@@ -73,7 +76,49 @@ impl Bench {
 
     /// One application at `alpha`; once it is answered, it is published.
     pub(crate) async fn apply_at_alpha(&self) {
-        let wanted = NewApplication {
+        let desk = self.alpha().desk();
+        desk.assess("a-1", &Self::application()).await.unwrap();
+    }
+
+    /// The same borrower at `beta` an hour later, with `gamma` silent: the answer as JSON.
+    pub(crate) async fn answer_at_beta(&mut self) -> String {
+        self.apply_at_alpha().await;
+        self.network.start(&member("beta")).await.unwrap();
+        self.clock.advance(Duration::from_secs(3_600));
+        self.network.mirrored().await.unwrap();
+        let desk = self.network.node(&member("beta")).unwrap().desk();
+        let given = desk.assess("b-1", &Self::application()).await.unwrap();
+        given.json
+    }
+
+    /// Runs a document's script with the document's commands, against `alpha`.
+    pub(crate) async fn follow_document(&self, script: &str, commands: &str) -> String {
+        let folder = self.folder.path().join("document");
+        if !folder.exists() {
+            std::fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink(project().join("proto"), folder.join("proto")).unwrap();
+        }
+        std::fs::write(folder.join("assess.py"), script).unwrap();
+        let python = python();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("sh");
+        command
+            .args(["-e", "-c", commands])
+            .current_dir(&folder)
+            .env(
+                "PATH",
+                [python.parent().unwrap().to_str().unwrap(), &path].join(":"),
+            )
+            .env("NODE", self.folder.path().join("alpha"));
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let output = output.await.unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn application() -> NewApplication {
+        NewApplication {
             borrower: Borrower {
                 national: Some(Identifier::parse(SSN, None).unwrap()),
                 phone: None,
@@ -85,8 +130,7 @@ impl Bench {
             amount: Some(Money::of(120_000, "USD".parse().unwrap())),
             term_days: Some(90),
             consent_reference: "C-1".to_owned(),
-        };
-        self.alpha().desk().assess("a-1", &wanted).await.unwrap();
+        }
     }
 
     /// Runs a script of this folder against `alpha`; what it prints is JSON.
