@@ -100,6 +100,10 @@ impl Bench {
         }
         std::fs::write(folder.join("assess.py"), script).unwrap();
         let python = python();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a child process needs the search path"
+        )]
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("sh");
         command
