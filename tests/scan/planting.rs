@@ -150,8 +150,8 @@ async fn lend(network: &SimulatedNetwork) {
             }
         } else {
             lender.release(hold).await.unwrap();
-            let declined = ApplicationOutcome::Declined;
-            lender.close(given.application, declined).await.unwrap();
+            let withdrawn = ApplicationOutcome::Withdrawn;
+            lender.close(given.application, withdrawn).await.unwrap();
         }
     }
 }
