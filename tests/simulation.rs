@@ -155,7 +155,8 @@ impl Summary {
     fn text(&self) -> String {
         format!(
             "{} runs {:?}: both lenders answered in {}, one rightly blind in {}; {} answers, of \
-             which {} saw the other ({} past a truncated tail) and {} reported it silent; {} crashes",
+             which {} saw the other ({} past a truncated tail) and {} reported it \
+             silent; {} crashes",
             self.runs,
             self.layouts,
             self.both_answered,
