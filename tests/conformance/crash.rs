@@ -67,6 +67,8 @@ fn row_name(writer: u8, batch: u64, row: u8) -> Vec<u8> {
 async fn write_batches(vault: Vault, writer: u8, acknowledged: Arc<Mutex<File>>) {
     let head = vault.read(Table::Meta, &[writer]).await.expect("a read");
     let mut done = head.map_or(0, |head| head.revision);
+    // What was written but not acknowledged before a kill is durable, since it can be read.
+    note(&acknowledged, writer, done);
     loop {
         let mut batch = vault.batch();
         batch.put(Table::Meta, &[writer], done, &done.to_be_bytes());
@@ -79,11 +81,16 @@ async fn write_batches(vault: Vault, writer: u8, acknowledged: Arc<Mutex<File>>)
             return;
         }
         done += 1;
-        let mut note = vec![writer];
-        note.extend_from_slice(&done.to_be_bytes());
-        let mut file = acknowledged.lock().expect("a lock");
-        file.write_all(&note).expect("a note");
+        note(&acknowledged, writer, done);
     }
+}
+
+/// Notes that the batches of `writer` up to `done` are durable.
+fn note(acknowledged: &Mutex<File>, writer: u8, done: u64) {
+    let mut note = vec![writer];
+    note.extend_from_slice(&done.to_be_bytes());
+    let mut file = acknowledged.lock().expect("a lock");
+    file.write_all(&note).expect("a note");
 }
 
 /// Not a test by itself: what the crash tests start as a process of its own.
