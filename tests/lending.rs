@@ -8,7 +8,7 @@ use creditmesh::domain::Timestamp;
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Role,
 };
-use creditmesh::env::{ManualClock, OsEntropy};
+use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{NewApplication, NewHold};
 use creditmesh::node::NodeParts;
 use creditmesh::workload::{Seat, SimulatedNetwork};
@@ -37,7 +37,7 @@ fn application(ssn: &str) -> NewApplication {
 async fn network_of(dir: &std::path::Path, names: &[&str]) -> SimulatedNetwork {
     let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
     let parts = NodeParts {
-        clock: Arc::new(ManualClock::at(start)),
+        clock: Arc::new(PlayedClock::at(start)),
         entropy: Arc::new(OsEntropy::default()),
         ..NodeParts::default()
     };

@@ -3,5 +3,5 @@
 mod clock;
 mod entropy;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, PlayedClock, SystemClock};
 pub use entropy::{Entropy, EntropyUnavailable, OsEntropy, SeededEntropy};

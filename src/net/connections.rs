@@ -1,13 +1,13 @@
 //! Every live connection, by the member at its other end, so that it can be counted and cut.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{MemberId, Timestamp};
+use crate::domain::MemberId;
 use crate::limits::CONNECTIONS_PER_MEMBER_MAX;
 use crate::membership::PeerCertificate;
 
@@ -43,7 +43,8 @@ struct Registry {
 struct Live {
     connection: PeerConnection,
     opened: Opened,
-    since: Timestamp,
+    /// By the uptime.
+    since: Duration,
 }
 
 /// One connection as the calls on it see it: the peer's certificate, and what it takes to cut it.
@@ -57,7 +58,8 @@ pub struct PeerConnection {
 #[derive(Debug)]
 struct Activity {
     calls: AtomicUsize,
-    quiet_since_ms: AtomicI64,
+    /// By the uptime.
+    quiet_since_ms: AtomicU64,
 }
 
 impl PeerConnection {
@@ -69,17 +71,18 @@ impl PeerConnection {
     }
 
     /// Marks a call as running until the guard is dropped.
-    pub(super) fn begin_call(&self, now: Timestamp) -> RunningCall {
+    pub(super) fn begin_call(&self, now: Duration) -> RunningCall {
         self.activity.calls.fetch_add(1, Ordering::Relaxed);
         self.activity
             .quiet_since_ms
-            .store(now.unix_ms(), Ordering::Relaxed);
+            .store(whole_ms(now), Ordering::Relaxed);
         RunningCall(Arc::clone(&self.activity))
     }
 
-    fn is_quiet_since(&self, moment: Timestamp) -> bool {
+    fn is_idle(&self, span: Duration, now: Duration) -> bool {
+        let quiet_since_ms = self.activity.quiet_since_ms.load(Ordering::Relaxed);
         self.activity.calls.load(Ordering::Relaxed) == 0
-            && self.activity.quiet_since_ms.load(Ordering::Relaxed) <= moment.unix_ms()
+            && Duration::from_millis(quiet_since_ms).saturating_add(span) <= now
     }
 }
 
@@ -91,6 +94,10 @@ impl Drop for RunningCall {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Keeps a connection registered; dropping it with the connection's stream removes it.
@@ -132,7 +139,7 @@ impl Connections {
         &self,
         certificate: PeerCertificate,
         opened: Opened,
-        now: Timestamp,
+        now: Duration,
     ) -> Result<Registration, TooManyConnections> {
         let member = certificate.member().clone();
         let mut live = self.0.lock();
@@ -148,7 +155,7 @@ impl Connections {
             cut: CancellationToken::new(),
             activity: Arc::new(Activity {
                 calls: AtomicUsize::new(0),
-                quiet_since_ms: AtomicI64::new(now.unix_ms()),
+                quiet_since_ms: AtomicU64::new(whole_ms(now)),
             }),
         };
         let key = (member, self.0.next.fetch_add(1, Ordering::Relaxed));
@@ -178,24 +185,25 @@ impl Connections {
     pub(super) fn cut_refused_after(
         &self,
         age: Duration,
-        now: Timestamp,
+        now: Duration,
         admits: impl Fn(&PeerCertificate) -> bool,
     ) -> usize {
-        self.cut_where(|live| live.since.plus(age) <= now && !admits(&live.connection.certificate))
-    }
-
-    /// Cuts the connections that peers opened and on which no call ran since `moment`; gives how
-    /// many.
-    pub(super) fn cut_idle(&self, moment: Timestamp) -> usize {
         self.cut_where(|live| {
-            live.opened == Opened::ByPeer && live.connection.is_quiet_since(moment)
+            live.since.saturating_add(age) <= now && !admits(&live.connection.certificate)
         })
     }
 
-    /// Cuts the connections that peers opened before `moment` and did not leave when they were
-    /// asked to; gives how many. This bounds every stream, also one that nobody reads.
-    pub(super) fn cut_old(&self, moment: Timestamp) -> usize {
-        self.cut_where(|live| live.opened == Opened::ByPeer && live.since < moment)
+    /// Cuts the connections that peers opened and on which no call ran for `span`; gives how many.
+    pub(super) fn cut_idle(&self, span: Duration, now: Duration) -> usize {
+        let opened_by_peer = |live: &Live| live.opened == Opened::ByPeer;
+        self.cut_where(|live| opened_by_peer(live) && live.connection.is_idle(span, now))
+    }
+
+    /// Cuts the connections that peers opened, that are older than `age` and that they did not
+    /// leave when they were asked to; gives how many. This bounds every stream, also one that
+    /// nobody reads.
+    pub(super) fn cut_old(&self, age: Duration, now: Duration) -> usize {
+        self.cut_where(|live| live.opened == Opened::ByPeer && live.since.saturating_add(age) < now)
     }
 
     /// Cuts every connection; gives how many. For a shutdown whose grace is over.

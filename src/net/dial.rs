@@ -149,7 +149,7 @@ async fn dial_endpoint(
     let certificate = peer_certificate(&stream)?;
     let registration = trust
         .connections()
-        .register(certificate, Opened::ByUs, trust.clock().now())
+        .register(certificate, Opened::ByUs, trust.clock().uptime())
         .map_err(|error| Failure::Words(error.to_string()))?;
     // Registered first: a list that is installed from here on cuts this connection too.
     trust

@@ -141,7 +141,7 @@ impl Gate {
             .try_acquire_owned()
             .map_err(|_| GateRefusal::Busy)?;
         let share = Share::take(&self.calls_of, peer.member())?;
-        let now = self.trust.clock().now();
+        let now = self.trust.clock().uptime();
         Ok(CallGuard {
             _permit: permit,
             _share: share,

@@ -161,7 +161,7 @@ async fn handshake(
     let trust = tls.trust();
     let registration = trust
         .connections()
-        .register(certificate, Opened::ByPeer, trust.clock().now())
+        .register(certificate, Opened::ByPeer, trust.clock().uptime())
         .map_err(|error| error.to_string())?;
     Ok(PeerStream::accepted(
         stream,

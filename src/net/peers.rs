@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use super::dial::DialError;
 use super::transport::{PeerChannel, Transport};
-use crate::domain::{MemberId, Timestamp};
+use crate::domain::MemberId;
 use crate::env::Clock;
 use crate::limits::{BREAKER_FAILURES, BREAKER_PAUSE_MAX, BREAKER_PAUSE_MIN};
 use crate::membership::Member;
@@ -21,12 +21,12 @@ use crate::membership::Member;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// It failed several times in a row, so it is left alone for a moment.
-    #[error("{member} failed several times in a row and is asked again from {until}")]
+    #[error("{member} failed several times in a row and is asked again in {} ms", pause.as_millis())]
     Paused {
         /// Who.
         member: MemberId,
-        /// When it is asked again.
-        until: Timestamp,
+        /// How long it is left alone yet.
+        pause: Duration,
     },
     /// It did not answer in time.
     #[error("{member} did not answer within {} ms", deadline.as_millis())]
@@ -102,8 +102,8 @@ impl Peers {
     {
         let line = self.line(peer);
         let member = peer.id.clone();
-        if let Some(until) = lock(&line.breaker).paused_until(self.clock.now()) {
-            return Err(CallError::Paused { member, until });
+        if let Some(pause) = lock(&line.breaker).pause(self.clock.uptime()) {
+            return Err(CallError::Paused { member, pause });
         }
         let channel = line.channel.clone();
         let tries = async {
@@ -127,7 +127,7 @@ impl Peers {
                 false
             }
         };
-        lock(&line.breaker).note(works, self.clock.now());
+        lock(&line.breaker).note(works, self.clock.uptime());
         outcome
     }
 
@@ -171,21 +171,22 @@ fn is_broken_connection(status: &Status) -> bool {
 #[derive(Debug, Default)]
 struct Breaker {
     failures: u32,
-    until: Option<Timestamp>,
+    /// By the uptime.
+    until: Option<Duration>,
 }
 
 impl Breaker {
-    fn paused_until(&mut self, now: Timestamp) -> Option<Timestamp> {
+    fn pause(&mut self, now: Duration) -> Option<Duration> {
         let until = self.until?;
         if now >= until {
             // The probe: others wait for its outcome, at most one more short pause.
-            self.until = Some(now.plus(BREAKER_PAUSE_MIN));
+            self.until = Some(now.saturating_add(BREAKER_PAUSE_MIN));
             return None;
         }
-        Some(until)
+        Some(until.saturating_sub(now))
     }
 
-    fn note(&mut self, works: bool, now: Timestamp) {
+    fn note(&mut self, works: bool, now: Duration) {
         if works {
             *self = Self::default();
             return;
@@ -196,7 +197,7 @@ impl Breaker {
             let pause = BREAKER_PAUSE_MIN
                 .saturating_mul(1 << doublings)
                 .min(BREAKER_PAUSE_MAX);
-            self.until = Some(now.plus(pause));
+            self.until = Some(now.saturating_add(pause));
         }
     }
 }
@@ -208,34 +209,31 @@ mod tests {
     #[test]
     fn a_peer_that_fails_is_left_alone_longer_and_longer() {
         let mut breaker = Breaker::default();
-        let mut now = Timestamp::from_unix_ms(0);
+        let mut now = Duration::ZERO;
         for _ in 0..BREAKER_FAILURES {
-            assert_eq!(breaker.paused_until(now), None);
+            assert_eq!(breaker.pause(now), None);
             breaker.note(false, now);
         }
-        assert_eq!(breaker.paused_until(now), Some(now.plus(BREAKER_PAUSE_MIN)));
-        now = now.plus(BREAKER_PAUSE_MIN);
-        assert_eq!(breaker.paused_until(now), None, "the probe");
-        assert!(breaker.paused_until(now).is_some(), "only one probe");
+        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MIN));
+        now += BREAKER_PAUSE_MIN;
+        assert_eq!(breaker.pause(now), None, "the probe");
+        assert!(breaker.pause(now).is_some(), "only one probe");
         breaker.note(false, now);
-        assert_eq!(
-            breaker.paused_until(now),
-            Some(now.plus(BREAKER_PAUSE_MIN * 2))
-        );
+        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MIN * 2));
         for _ in 0..100 {
             breaker.note(false, now);
         }
-        assert_eq!(breaker.paused_until(now), Some(now.plus(BREAKER_PAUSE_MAX)));
+        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MAX));
     }
 
     #[test]
     fn one_answer_forgives_all_failures() {
         let mut breaker = Breaker::default();
-        let now = Timestamp::from_unix_ms(0);
+        let now = Duration::ZERO;
         for _ in 0..BREAKER_FAILURES {
             breaker.note(false, now);
         }
         breaker.note(true, now);
-        assert_eq!(breaker.paused_until(now), None);
+        assert_eq!(breaker.pause(now), None);
     }
 }

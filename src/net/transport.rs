@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, Uri};
@@ -18,7 +19,7 @@ use tower::{Service, ServiceExt, service_fn};
 use super::dial::{DialError, dial};
 use super::trust::NodeTls;
 use super::{BoxError, LIST_VERSION_HEADER};
-use crate::domain::{MemberId, Timestamp};
+use crate::domain::MemberId;
 use crate::limits::{
     CHANNEL_AGE_MAX, CHANNEL_CONNECTION_WINDOW_BYTES, CHANNEL_STREAM_WINDOW_BYTES,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
@@ -97,7 +98,8 @@ struct Connected {
     /// Which of the line's channels it is.
     serial: u64,
     generation: u64,
-    since: Timestamp,
+    /// By the uptime.
+    since: Duration,
 }
 
 impl Line {
@@ -112,11 +114,11 @@ impl Line {
             status.set_source(Arc::new(error));
             status
         })?;
-        let now = trust.clock().now();
+        let now = trust.clock().uptime();
         let generation = self.tls.current().generation;
         let mut current = self.lock();
         if let Some(connected) = current.as_ref() {
-            let is_fresh = connected.since.plus(CHANNEL_AGE_MAX) > now;
+            let is_fresh = now.saturating_sub(connected.since) < CHANNEL_AGE_MAX;
             if connected.generation == generation && is_fresh {
                 return Ok((connected.serial, connected.channel.clone()));
             }

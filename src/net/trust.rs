@@ -122,12 +122,12 @@ impl TrustHandle {
     /// ended) and those that are idle; gives how many. The listener calls it every second.
     #[must_use]
     pub fn sweep(&self) -> usize {
-        let now = self.0.clock.now();
+        let now = self.0.clock.uptime();
         let connections = &self.0.connections;
         let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
-            + connections.cut_idle(now.minus(IDLE_CONNECTION_MAX))
-            + connections.cut_old(now.minus(CONNECTION_CUT_AGE))
+            + connections.cut_idle(IDLE_CONNECTION_MAX, now)
+            + connections.cut_old(CONNECTION_CUT_AGE, now)
     }
 
     /// Takes note of the list version that a peer said it has.

@@ -19,7 +19,7 @@ use super::{
     events,
 };
 use crate::domain::{Day, MemberId, Role, Timestamp};
-use crate::env::{ManualClock, OsEntropy};
+use crate::env::{OsEntropy, PlayedClock};
 use crate::node::NodeParts;
 use crate::risk::Policy;
 use measure::Measure;
@@ -129,7 +129,7 @@ pub async fn demo(
         start,
     })?;
     let happenings = events(&population, &event_spec)?;
-    let clock = ManualClock::at(start);
+    let clock = PlayedClock::at(start);
     let parts = NodeParts {
         clock: Arc::new(clock.clone()),
         entropy: Arc::new(OsEntropy::default()),

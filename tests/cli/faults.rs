@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::Role;
-use creditmesh::env::{Clock, ManualClock, OsEntropy, SystemClock};
+use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
 use creditmesh::node::NodeParts;
 use creditmesh::workload::{Seat, SimulatedNetwork};
 
@@ -193,7 +193,7 @@ async fn an_expired_certificate_and_an_expired_list_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let long_ago = SystemClock.now().minus(Duration::from_secs(200 * 86_400));
     let parts = NodeParts {
-        clock: Arc::new(ManualClock::at(long_ago)),
+        clock: Arc::new(PlayedClock::at(long_ago)),
         entropy: Arc::new(OsEntropy::default()),
         ..NodeParts::default()
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use creditmesh::domain::{
     ApplicationKind, Borrower, Currency, Identifier, MemberId, Money, Product, Purpose, Role,
 };
-use creditmesh::env::{Clock, ManualClock, OsEntropy, SystemClock};
+use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
 use creditmesh::flows::NewApplication;
 use creditmesh::membership::{self, MintedNetwork};
 use creditmesh::node::{NodeParts, RunningNode};
@@ -39,7 +39,7 @@ pub(crate) fn canonical(text: &str) -> String {
 pub(crate) struct Bench {
     folder: TempDir,
     network: SimulatedNetwork,
-    clock: ManualClock,
+    clock: PlayedClock,
     spec: Value,
 }
 
@@ -48,7 +48,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         // The client's TLS goes by the real time, so the network's clock ends there too.
         let now = SystemClock.now();
-        let clock = ManualClock::at(now.minus(LONG_AGO));
+        let clock = PlayedClock::at(now.minus(LONG_AGO));
         let parts = NodeParts {
             clock: Arc::new(clock.clone()),
             entropy: Arc::new(OsEntropy::default()),
@@ -84,7 +84,8 @@ impl Bench {
     pub(crate) async fn answer_at_beta(&mut self) -> String {
         self.apply_at_alpha().await;
         self.network.start(&member("beta")).await.unwrap();
-        self.clock.advance(Duration::from_secs(3_600));
+        let now = self.clock.now();
+        self.clock.advance_to(now.plus(Duration::from_secs(3_600)));
         self.network.mirrored().await.unwrap();
         let desk = self.network.node(&member("beta")).unwrap().desk();
         let given = desk.assess("b-1", &Self::application()).await.unwrap();
@@ -192,7 +193,7 @@ async fn join(network: &mut SimulatedNetwork, name: &str) {
 }
 
 /// What the scripts are told: files to show and to trust, names, and the pinned identity key.
-async fn spec(folder: &Path, network: &SimulatedNetwork, clock: &ManualClock) -> Value {
+async fn spec(folder: &Path, network: &SimulatedNetwork, clock: &PlayedClock) -> Value {
     let alpha = member("alpha");
     let admin = network.admin();
     let root: String = admin
@@ -227,7 +228,7 @@ async fn shown_of(folder: &Path, network: &SimulatedNetwork, name: &str) -> Valu
 }
 
 /// A valid certificate of the same names, of another network that bears the same name.
-fn foreign(folder: &Path, clock: &ManualClock) -> Value {
+fn foreign(folder: &Path, clock: &PlayedClock) -> Value {
     let seat = membership::Seat::of(&member("beta"), Role::Lender, "127.0.0.1:1").unwrap();
     let usd = Currency::from_code("USD").unwrap();
     let id = "test-net".parse().unwrap();

@@ -9,7 +9,7 @@ use creditmesh::domain::{
     ApplicationKind, ApplicationOutcome, Borrower, Identifier, MemberId, Money, NetworkId, Product,
     Purpose, RetractionReason, Role, Timestamp,
 };
-use creditmesh::env::{ManualClock, OsEntropy};
+use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{NewApplication, NewHold};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, Sealing};
@@ -166,7 +166,7 @@ pub(super) async fn run_network(sealing: Sealing) -> Lived {
     let capture = Arc::new(Capture::default());
     let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
     let parts = NodeParts {
-        clock: Arc::new(ManualClock::at(start)),
+        clock: Arc::new(PlayedClock::at(start)),
         entropy: Arc::new(OsEntropy::default()),
         sealing,
         tap: Some(capture.clone()),

@@ -92,6 +92,10 @@ impl Clock for SimulatedClock {
         let base = Timestamp::from_unix_ms(self.base_ms.load(Ordering::SeqCst));
         base.plus(self.start.elapsed())
     }
+
+    fn uptime(&self) -> Duration {
+        self.start.elapsed()
+    }
 }
 
 /// When the network was founded: key epoch 0 begins here.

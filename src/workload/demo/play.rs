@@ -14,7 +14,7 @@ use crate::domain::{
     ApplicationKind, ApplicationOutcome, Borrower, Money, Purpose, Record, RecordId, Role,
     Timestamp,
 };
-use crate::env::{Clock, ManualClock};
+use crate::env::{Clock, PlayedClock};
 use crate::flows::{Desk, Given, NewApplication, NewHold};
 use crate::risk::Policy;
 use crate::workload::needles::Planted;
@@ -55,7 +55,7 @@ struct Done {
 pub(super) struct Play {
     stage: Stage,
     population: Population,
-    clock: ManualClock,
+    clock: PlayedClock,
     judge: Judge,
     cases: BTreeMap<u32, Case>,
     /// Reports of members whose node does not run.
@@ -73,7 +73,7 @@ impl Play {
     pub(super) fn new(
         stage: Stage,
         population: Population,
-        clock: ManualClock,
+        clock: PlayedClock,
         policy: Policy,
     ) -> Result<Self, DemoError> {
         let mut reporters = Vec::with_capacity(stage.players.len());
