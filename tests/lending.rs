@@ -9,7 +9,8 @@ use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Role,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
-use creditmesh::flows::{NewApplication, NewHold};
+use creditmesh::flows::{Given, NewApplication, NewHold};
+use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
 use creditmesh::workload::{Seat, SimulatedNetwork};
 use serde_json::Value;
@@ -36,8 +37,16 @@ fn application(ssn: &str) -> NewApplication {
 
 async fn network_of(dir: &std::path::Path, names: &[&str]) -> SimulatedNetwork {
     let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
+    network_at(&PlayedClock::at(start), dir, names).await
+}
+
+async fn network_at(
+    clock: &PlayedClock,
+    dir: &std::path::Path,
+    names: &[&str],
+) -> SimulatedNetwork {
     let parts = NodeParts {
-        clock: Arc::new(PlayedClock::at(start)),
+        clock: Arc::new(clock.clone()),
         entropy: Arc::new(OsEntropy::default()),
         ..NodeParts::default()
     };
@@ -110,5 +119,52 @@ async fn a_stopped_peer_is_silent_and_never_clean() {
     assert_eq!(json["coverage"]["answered"], 1, "{json:#}");
     assert_eq!(json["counts"]["active_lender_groups"]["hi"], 1, "{json:#}");
     assert_eq!(given.outcome, "INCONCLUSIVE");
+    network.stop_all().await.unwrap();
+}
+
+/// What `given` says of a flag.
+fn state_of(given: &Given, code: &str) -> String {
+    let json: Value = serde_json::from_str(&given.json).unwrap();
+    let flags = json["flags"].as_array().unwrap();
+    let flag = flags.iter().find(|flag| flag["code"] == code);
+    flag.map_or("absent", |flag| flag["state"].as_str().unwrap())
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_taken_back_on_the_day_after_its_last_without_anybody_filing_anything() {
+    let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+    let clock = PlayedClock::at(at("2026-03-02T09:00:00Z"));
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = network_at(&clock, dir.path(), &["alpha", "beta"]).await;
+    let desk = |name: &str| network.node(&member(name)).unwrap().desk().clone();
+    let wanted = application("us-ssn:536-90-4399");
+    let line = concat!(
+        r#"{"kind":"signal","record_id":"019c0000-0000-7000-8000-000000000009","version":1,"#,
+        r#""reported_at":"2026-03-02T08:00:00Z","as_of":"2026-03-02T08:00:00Z","#,
+        r#""national_id":"us-ssn:536904399","signal_kind":"lost-contact","#,
+        r#""event_on":"2026-03-01","filed_by":"collections desk","#,
+        r#""attempts":4,"attempts_days":35,"ends_on":"2026-03-03"}"#,
+    );
+    let signal = jsonl::from_line(line).unwrap();
+    for filed in desk("alpha").furnish_published(&[signal]).await.unwrap() {
+        filed.unwrap();
+    }
+    let before = desk("beta").assess("b-1", &wanted).await.unwrap();
+    assert_eq!(state_of(&before, "LC"), "TRUE");
+
+    clock.advance_to(at("2026-03-04T00:00:01Z"));
+    let gone = async {
+        for number in 2.. {
+            let given = desk("beta").assess(&format!("b-{number}"), &wanted).await;
+            if state_of(&given.unwrap(), "LC") == "FALSE" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .unwrap();
     network.stop_all().await.unwrap();
 }

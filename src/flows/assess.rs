@@ -200,7 +200,7 @@ impl Assessor {
         let own = match &query.borrower.national {
             Some(identifier) => {
                 let records = self.book.records_of(identifier.canonical()).await?;
-                Some(home.summary_of(&records, home.level())?)
+                Some(home.summarized(&records, home.level())?.summary)
             }
             None => None,
         };

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::FlowError;
 use crate::crypto::IdentityKey;
 use crate::domain::{
-    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, Summary, SummaryTerms, summarize,
+    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, Summarized, SummaryTerms,
+    Timestamp, summarize,
 };
 use crate::env::{Clock, Entropy};
 use crate::limits::NONCE_BYTES;
@@ -122,11 +123,11 @@ impl Home {
         Ok(own.lender_group.clone())
     }
 
-    /// The summary of records at a level, made now.
+    /// The summary of records at a level, made now, and when it changes by time alone.
     ///
     /// # Errors
     /// [`FlowError::NotPossible`] where the member is not in the list in force.
-    pub fn summary_of(&self, records: &[Record], level: Level) -> Result<Summary, FlowError> {
+    pub fn summarized(&self, records: &[Record], level: Level) -> Result<Summarized, FlowError> {
         let own_group = self.lender_group()?;
         let terms = SummaryTerms {
             level,
@@ -135,7 +136,14 @@ impl Home {
             bands: &self.bands,
             now: self.clock.now(),
         };
-        Ok(summarize(records, &terms).summary)
+        Ok(summarize(records, &terms))
+    }
+
+    /// When time alone changes a summary while the feed that tells it is still served.
+    #[must_use]
+    pub fn changes_within(&self, made: &Summarized, feed: &FeedId) -> Option<Timestamp> {
+        let ends = self.calendar.ends_at(feed.epoch);
+        made.next_change.filter(|at| *at < ends)
     }
 
     /// Every member that this node asks, in the order of their ids.

@@ -9,6 +9,7 @@ mod book;
 mod check;
 mod desk;
 mod draft;
+mod due;
 mod error;
 mod feed_rows;
 mod follow;

@@ -1,6 +1,7 @@
 //! Opening a feed: the link to the epoch before, then a snapshot of the whole book.
 
 use super::draft::Draft;
+use super::due;
 use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
 use super::home::Home;
 use super::{Book, FlowError, OwnKeys};
@@ -117,7 +118,11 @@ async fn snapshot(
                 rows.stage_published(&mut draft, name, revision, (0, &[]));
                 continue;
             }
-            let summary = home.summary_of(&held, feed.level)?.encode();
+            let made = home.summarized(&held, feed.level)?;
+            if let Some(at) = home.changes_within(&made, feed) {
+                due::stage(home, &mut draft, name, at).await?;
+            }
+            let summary = made.summary.encode();
             let token = key.secret.token_of(name.as_bytes());
             leaves.push(Leaf::seal(&token, 0, &summary, home.nonce()?, feed));
             rows.stage_published(&mut draft, name, revision, (1, &summary));

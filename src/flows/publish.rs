@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::draft::Draft;
+use super::due;
 use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
 use super::home::Home;
 use super::{Book, FlowError, OwnFeeds, OwnKeys, retry_conflicts};
@@ -76,8 +77,11 @@ pub struct PublisherTask {
     inbox: mpsc::Receiver<Request>,
 }
 
-/// What one pass publishes: canonical identifiers with the revision of their marker.
-type Markers = BTreeMap<String, (Vec<u8>, u64)>;
+/// A row that asks for a publication, and goes away with it: its key and revision.
+type Marker = (Table, Vec<u8>, u64);
+
+/// What one pass publishes: canonical identifiers with the rows that ask for it.
+type Markers = BTreeMap<String, Vec<Marker>>;
 
 impl PublisherTask {
     /// The task and the way to it.
@@ -150,9 +154,9 @@ impl PublisherTask {
             .await?;
         }
         loop {
-            let published = retry_conflicts(|| async {
+            let published: usize = retry_conflicts(|| async {
                 let markers = self.backlog().await?;
-                let count = markers.len();
+                let count = markers.values().map(Vec::len).sum();
                 self.publish_batch(markers).await?;
                 Ok(count)
             })
@@ -193,28 +197,29 @@ impl PublisherTask {
                 .row_key(Table::Unpublished, name.as_bytes())
                 .to_vec();
             if let Some(row) = self.home.vault.read(Table::Unpublished, &key).await? {
-                markers.insert(name.clone(), (key, row.revision));
+                markers.insert(name.clone(), vec![(Table::Unpublished, key, row.revision)]);
             }
         }
         Ok(markers)
     }
 
+    /// What was filed and is not published, and what time alone changed.
     async fn backlog(&self) -> Result<Markers, FlowError> {
-        let scan = Scan {
-            prefix: Vec::new(),
-            after: None,
-            limit: PUBLISH_BATCH_IDENTIFIERS,
-        };
-        let page = self.home.vault.scan(Table::Unpublished, &scan).await?;
+        let mut markers = Markers::new();
+        for one in due::due(&self.home).await? {
+            let marker = (Table::Due, one.key, one.revision);
+            markers.entry(one.canonical).or_default().push(marker);
+        }
+        let scan = Scan::all(PUBLISH_BATCH_IDENTIFIERS.saturating_sub(markers.len()));
         let unreadable = |_| FlowError::Unreadable {
             what: "publication marker",
         };
-        page.into_iter()
-            .map(|(key, row)| {
-                let name = String::from_utf8(row.bytes.to_vec()).map_err(unreadable)?;
-                Ok((name, (key, row.revision)))
-            })
-            .collect()
+        for (key, row) in self.home.vault.scan(Table::Unpublished, &scan).await? {
+            let name = String::from_utf8(row.bytes.to_vec()).map_err(unreadable)?;
+            let marker = (Table::Unpublished, key, row.revision);
+            markers.entry(name).or_default().push(marker);
+        }
+        Ok(markers)
     }
 
     /// One commit: leaves in every feed, and the markers gone. The markers were read before the
@@ -224,9 +229,11 @@ impl PublisherTask {
         let feeds = self.open_feeds().await?;
         let mut draft = Draft::default();
         let mut records = Vec::with_capacity(markers.len());
-        for (name, (key, revision)) in &markers {
+        for (name, asked_by) in &markers {
             records.push((name.as_str(), self.book.records_of(name).await?));
-            draft.delete(Table::Unpublished, key, *revision);
+            for (table, key, revision) in asked_by {
+                draft.delete(*table, key, *revision);
+            }
         }
         for feed in &feeds {
             self.stage_feed(&mut draft, feed, &records).await?;
@@ -259,7 +266,11 @@ impl PublisherTask {
         let key = self.keys.key(feed.level, feed.epoch).await?;
         let mut leaves = Vec::with_capacity(records.len());
         for (name, held) in records {
-            let summary = home.summary_of(held, feed.level)?.encode();
+            let made = home.summarized(held, feed.level)?;
+            if let Some(at) = home.changes_within(&made, feed) {
+                due::stage(home, draft, name, at).await?;
+            }
+            let summary = made.summary.encode();
             let (count_revision, published) = rows.published(name).await?;
             let unchanged = published
                 .as_ref()

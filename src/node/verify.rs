@@ -38,7 +38,7 @@ impl IndexCheck for BorrowerIndex {
     }
 }
 
-/// Every borrower marked for publication is a known one.
+/// Every borrower marked for publication, now or at some moment, is a known one.
 struct Markers;
 
 #[async_trait]
@@ -49,17 +49,19 @@ impl IndexCheck for Markers {
 
     async fn check(&self, vault: &Vault, findings: &mut Vec<String>) -> Result<(), StoreError> {
         let mut unknown = 0_u64;
-        let mut scan = Scan::all(STORE_SCAN_ROWS_MAX);
-        loop {
-            let page = vault.scan(Table::Unpublished, &scan).await?;
-            let Some((last, _)) = page.last() else { break };
-            for (_, row) in &page {
-                let key = vault.row_key(Table::Identity, &row.bytes);
-                if vault.read(Table::Identity, &key).await?.is_none() {
-                    unknown += 1;
+        for table in [Table::Unpublished, Table::Due] {
+            let mut scan = Scan::all(STORE_SCAN_ROWS_MAX);
+            loop {
+                let page = vault.scan(table, &scan).await?;
+                let Some((last, _)) = page.last() else { break };
+                for (_, row) in &page {
+                    let key = vault.row_key(Table::Identity, &row.bytes);
+                    if vault.read(Table::Identity, &key).await?.is_none() {
+                        unknown += 1;
+                    }
                 }
+                scan = scan.behind(last);
             }
-            scan = scan.behind(last);
         }
         if unknown > 0 {
             findings.push(format!("{unknown} markers name borrowers that are missing"));

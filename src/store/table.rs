@@ -86,7 +86,7 @@ tables! {
     Idempotency = 19, "idempotency";
     /// How far an import came.
     ImportProgress = 20, "import-progress";
-    /// What has to happen at a certain hour.
+    /// Whose summary changes by time alone, in the order of the moments.
     Due = 21, "due";
 }
 

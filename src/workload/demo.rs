@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -175,20 +176,18 @@ pub async fn demo(
 /// Looks for identifiers in the clear on every member's disk.
 async fn scan(network: &SimulatedNetwork, planted: Vec<Planted>) -> Result<u64, DemoError> {
     let id = network.admin().root().network().clone();
-    let folders: Vec<PathBuf> = network
-        .folders()
-        .map(|folder| folder.path().to_owned())
-        .collect();
-    let scanning = tokio::task::spawn_blocking(move || {
-        let scanner = Scanner::new(&planted, &id)?;
-        let mut hits = 0;
-        for folder in folders {
-            hits += scanner.tree(&folder)?.hits.len() as u64;
-        }
-        Ok::<u64, ScanError>(hits)
+    let scanner = Arc::new(Scanner::new(&planted, &id)?);
+    let scans = network.folders().map(|folder| {
+        let (scanner, path) = (Arc::clone(&scanner), folder.path().to_owned());
+        tokio::task::spawn_blocking(move || scanner.tree(&path))
     });
-    let scanned = scanning.await;
-    Ok(scanned.map_err(|_| DemoError::Spec("the scan was broken off".to_owned()))??)
+    let scanned = try_join_all(scans).await;
+    let scanned = scanned.map_err(|_| DemoError::Spec("the scan was broken off".to_owned()))?;
+    let mut hits = 0;
+    for scan in scanned {
+        hits += scan?.hits.len() as u64;
+    }
+    Ok(hits)
 }
 
 /// What changes between the stretches of the fortnight.

@@ -62,7 +62,7 @@ pub struct DemoFigures {
     pub interval_exact: Option<f64>,
     /// Share of the answers with silent members whose intervals are no wider than those could add.
     pub interval_width_kept: Option<f64>,
-    /// Stackers that took a second loan, or were caught before.
+    /// Stackers that went to two lenders or more.
     pub stackers: usize,
     /// Share of them caught before their second payout.
     pub stacker_recall: Option<f64>,
@@ -285,28 +285,37 @@ impl Conduct<'_> {
         share_of(alarmed.len(), applicants.len())
     }
 
-    /// Stackers caught, and stackers that could be: an answer after the first signature or
-    /// application elsewhere, and before the second payout, shows ST or CA.
+    /// Stackers caught, and those who went to two lenders: an answer after a signature or an
+    /// application was published elsewhere, and before the second payout, shows ST or CA.
     fn stackers(&self) -> (usize, usize) {
         let (mut caught, mut all) = (0, 0);
         for person in self.applicants(Behaviour::Stacker) {
             let mine: Vec<&Heard> = self.heard.iter().filter(|h| h.person == person).collect();
-            let lenders: BTreeSet<usize> =
-                mine.iter().filter(|h| !h.soft).map(|h| h.asker).collect();
+            let published = self.published(person, &mine);
+            let lenders: BTreeSet<usize> = published.iter().map(|(_, lender)| *lender).collect();
             if lenders.len() < 2 {
                 continue;
             }
             all += 1;
-            let second = self
-                .funded
-                .get(&person)
-                .and_then(|paid| paid.get(1))
-                .map(|(at, _)| *at);
-            let in_time = |heard: &&&Heard| second.is_none_or(|second| heard.at < second);
-            let shown = |heard: &Heard| ALARMS.iter().any(|code| heard.shows(code));
-            caught += usize::from(mine.iter().filter(in_time).any(|heard| shown(heard)));
+            let payouts = self.funded.get(&person);
+            let second = payouts.and_then(|paid| paid.get(1)).map(|(at, _)| *at);
+            let shown = mine.iter().any(|heard| {
+                let elsewhere =
+                    |(at, lender): &(Timestamp, usize)| *at <= heard.at && *lender != heard.asker;
+                second.is_none_or(|second| heard.at < second)
+                    && published.iter().any(elsewhere)
+                    && ALARMS.iter().any(|code| heard.shows(code))
+            });
+            caught += usize::from(shown);
         }
-        let _signatures = self.signed;
         (caught, all)
+    }
+
+    /// When and where a borrower's hard applications and holds were published.
+    fn published(&self, person: usize, heard: &[&Heard]) -> Vec<(Timestamp, usize)> {
+        let hard = heard.iter().filter(|heard| !heard.soft && !heard.recheck);
+        let signed = self.signed.get(&person).into_iter().flatten();
+        let applied = hard.map(|heard| (heard.at, heard.asker));
+        applied.chain(signed.copied()).collect()
     }
 }
