@@ -240,6 +240,7 @@ impl PublisherTask {
         }
         if draft.len() > 0 {
             draft.commit(&self.home.vault).await?;
+            tracing::debug!(identifiers = markers.len(), "published");
             self.feeds.announce();
         }
         Ok(())
