@@ -31,6 +31,7 @@ fn application(ssn: &str) -> NewApplication {
         product: Product::InstalmentUnsecured,
         amount: Some(Money::of(120_000, "USD".parse().unwrap())),
         term_days: Some(90),
+        income_month: None,
         consent_reference: "C-1".to_owned(),
     }
 }
@@ -166,5 +167,36 @@ async fn a_signal_is_taken_back_on_the_day_after_its_last_without_anybody_filing
     tokio::time::timeout(Duration::from_secs(10), gone)
         .await
         .unwrap();
+    network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instalments_elsewhere_are_held_against_the_stated_income() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = network_of(dir.path(), &["alpha", "beta"]).await;
+    let desk = |name: &str| network.node(&member(name)).unwrap().desk().clone();
+    let line = concat!(
+        r#"{"kind":"loan","record_id":"019c0000-0000-7000-8000-000000000002","version":1,"#,
+        r#""reported_at":"2026-03-01T08:00:00Z","as_of":"2026-03-01T08:00:00Z","#,
+        r#""national_id":"us-ssn:536904399","account_ref":"L-1","product":"instalment-unsecured","#,
+        r#""principal":"9000.00 USD","outstanding":"8000.00 USD","past_due":"0.00 USD","#,
+        r#""instalment":"700.00 USD","#,
+        r#""signed_at":"2025-06-01T08:00:00Z","opened_on":"2025-06-01","dpd":0,"state":"active"}"#,
+    );
+    let loan = jsonl::from_line(line).unwrap();
+    for filed in desk("alpha").furnish_published(&[loan]).await.unwrap() {
+        filed.unwrap();
+    }
+    for (income_minor, state) in [(100_000, "TRUE"), (1_000_000, "FALSE")] {
+        let wanted = NewApplication {
+            income_month: Some(Money::of(income_minor, "USD".parse().unwrap())),
+            ..application("us-ssn:536-90-4399")
+        };
+        let (beta, key) = (desk("beta"), format!("b-{income_minor}"));
+        let given = beta.assess(&key, &wanted).await.unwrap();
+        assert_eq!(state_of(&given, "EX"), state, "{}", given.json);
+        let again = beta.recheck(&key, given.application).await;
+        assert_eq!(state_of(&again.unwrap(), "EX"), state);
+    }
     network.stop_all().await.unwrap();
 }

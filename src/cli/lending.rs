@@ -59,6 +59,9 @@ pub(super) struct AssessArgs {
     /// Term applied for, days.
     #[arg(long, default_value_t = 0)]
     term_days: u32,
+    /// The borrower's stated income in a month, such as "3500.00 USD"; it stays with this node.
+    #[arg(long, value_name = "AMOUNT")]
+    income: Option<String>,
     /// Your own reference to the borrower's consent; only its salted hash leaves.
     #[arg(long, value_name = "REFERENCE")]
     consent: String,
@@ -164,14 +167,15 @@ pub(super) struct AnswerArgs {
     explain: bool,
 }
 
+/// An amount as it was written behind `option`.
+fn money(option: &str, text: Option<&str>) -> Result<Option<Money>, CliError> {
+    let parsed = text.map(str::parse).transpose();
+    parsed.map_err(|error| CliError::usage(format!("{option}: {error}")))
+}
+
 pub(super) async fn assess(args: &AssessArgs, output: &Output) -> Result<Exit, CliError> {
-    let amount: Option<Money> = match &args.amount {
-        Some(text) => Some(
-            text.parse()
-                .map_err(|error| CliError::usage(format!("--amount: {error}")))?,
-        ),
-        None => None,
-    };
+    let amount = money("--amount", args.amount.as_deref())?;
+    let income = money("--income", args.income.as_deref())?;
     let kind = if args.soft { "offer" } else { "application" };
     let request = pb::AssessRequest {
         idempotency_key: args.key.value(),
@@ -183,6 +187,9 @@ pub(super) async fn assess(args: &AssessArgs, output: &Output) -> Result<Exit, C
         currency: amount.map_or_else(String::new, |amount| amount.currency.code().to_owned()),
         term_days: args.term_days,
         consent_reference: args.consent.clone(),
+        income_month_minor: income.map_or(0, |income| income.minor),
+        income_currency: income
+            .map_or_else(String::new, |income| income.currency.code().to_owned()),
     };
     let mut node = required(&args.node.path).await?;
     let answer = node.assess(request).await?.into_inner();

@@ -95,6 +95,8 @@ pub struct Application {
     pub amount: Option<Money>,
     /// The length asked for, in days.
     pub term_days: Option<u16>,
+    /// The borrower's stated income in a month. It stays with the lender.
+    pub income_month: Option<Money>,
     /// How it reached the lender.
     pub channel: Channel,
     /// When it was made.
@@ -118,6 +120,7 @@ impl Application {
             product,
             amount: None,
             term_days: None,
+            income_month: None,
             channel: Channel::Other,
             at,
             outcome: ApplicationOutcome::Pending,

@@ -13,7 +13,7 @@ use super::question::{Asker, Prepared};
 use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
 use crate::crypto::{Secret, sha256};
-use crate::domain::{Answer, Application, Borrower, MemberId, Purpose, QueryId, RecordId};
+use crate::domain::{Answer, Application, Borrower, MemberId, Money, Purpose, QueryId, RecordId};
 use crate::formats::answer_json;
 use crate::membership::Member;
 use crate::risk::{self, AskerContext, PeerView, Seen};
@@ -47,6 +47,7 @@ struct Query<'a> {
     purpose: Purpose,
     commitment: [u8; 32],
     borrower: &'a Borrower,
+    income_month: Option<Money>,
     salt: Secret<32>,
     seed: Secret<32>,
 }
@@ -107,6 +108,7 @@ impl Assessor {
             purpose,
             commitment: commitment(&salt, borrower, application),
             borrower,
+            income_month: application.income_month,
             salt,
             seed: Secret::random(&*home.entropy)?,
         };
@@ -204,8 +206,12 @@ impl Assessor {
             }
             None => None,
         };
+        let income = query
+            .income_month
+            .filter(|income| income.currency == home.bands.currency);
         let context = AskerContext {
             level: home.level(),
+            income_month_minor: income.and_then(|income| u64::try_from(income.minor).ok()),
             asked_national: query.borrower.national.is_some(),
             own,
             ..AskerContext::new(

@@ -29,6 +29,8 @@ pub struct NewApplication {
     pub amount: Option<Money>,
     /// Term applied for in days, if known.
     pub term_days: Option<u16>,
+    /// The borrower's stated income in a month, if known; flag EX holds instalments against it.
+    pub income_month: Option<Money>,
     /// The member's own reference to the consent.
     pub consent_reference: String,
 }
@@ -334,6 +336,7 @@ impl Desk {
             product: wanted.product,
             amount: wanted.amount,
             term_days: wanted.term_days,
+            income_month: wanted.income_month,
             channel: Channel::Other,
             at: now,
             outcome: ApplicationOutcome::Pending,

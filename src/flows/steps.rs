@@ -94,12 +94,13 @@ impl NewApplication {
     /// What makes two requests the same.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut text = format!(
-            "{} {} {} {:?} {:?} {}",
+            "{} {} {} {:?} {:?} {:?} {}",
             self.kind,
             self.purpose,
             self.product,
             self.amount,
             self.term_days,
+            self.income_month,
             self.consent_reference
         );
         for identifier in self.borrower.national.iter().chain(&self.borrower.phone) {

@@ -100,6 +100,7 @@ const APPLICATION: &[Column] = &[
     text("product", "word"),
     text("amount", "money"),
     number("term_days"),
+    text("income_month", "money"),
     text("channel", "word"),
     text("at", "moment"),
     text("outcome", "word"),

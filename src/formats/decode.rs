@@ -254,6 +254,7 @@ impl Row {
             product: self.required("product", |row| word_of!(row, "product", Product))?,
             amount: self.money("amount")?,
             term_days: self.number("term_days")?,
+            income_month: self.money("income_month")?,
             channel: word_of!(self, "channel", Channel)?.unwrap_or(Channel::Other),
             at: self.required("at", |row| row.moment("at"))?,
             outcome: self.required("outcome", |row| {

@@ -124,6 +124,7 @@ impl Row {
         if let Some(term_days) = application.term_days {
             self.number("term_days", term_days);
         }
+        self.shown("income_month", application.income_month);
         self.text("channel", application.channel.word());
         self.shown("at", Some(application.at));
         self.text("outcome", application.outcome.word());

@@ -229,9 +229,16 @@ fn load_policy(
     match &opened.config.policy {
         Some(path) => {
             let path = folder.path().join(path);
-            let text = folder.text(&path)?;
-            Policy::parse(&text)
-                .map_err(|error| NodeError::Folder(format!("{}: {error}", path.display())))
+            let wrong = |why: String| NodeError::Folder(format!("{}: {why}", path.display()));
+            let policy =
+                Policy::parse(&folder.text(&path)?).map_err(|error| wrong(error.to_string()))?;
+            if policy.currency == currency {
+                return Ok(policy);
+            }
+            let (own, network) = (policy.currency.code(), currency.code());
+            Err(wrong(format!(
+                "its amounts are in {own}, the network's in {network}: write them in {network}"
+            )))
         }
         None => Policy::built_in(currency).ok_or_else(|| {
             NodeError::Folder(format!("no built-in policy for {currency:?}: set `policy`"))

@@ -74,15 +74,23 @@ pub(super) fn application(
         .ok_or_else(|| word("purpose", "must be a purpose such as credit-application"))?;
     let product = Product::from_word(&message.product)
         .ok_or_else(|| word("product", "must be a product of docs/records.md"))?;
-    let currency = if message.currency.is_empty() {
-        network_currency
-    } else {
-        message
-            .currency
-            .parse()
-            .map_err(|_| word("currency", "must be an ISO 4217 code"))?
-    };
-    amount_in_bounds(message.amount_minor)?;
+    let amount = money(
+        ("amount_minor", message.amount_minor),
+        ("currency", &message.currency),
+        network_currency,
+    )?;
+    let income_month = money(
+        ("income_month_minor", message.income_month_minor),
+        ("income_currency", &message.income_currency),
+        network_currency,
+    )?;
+    if income_month.is_some_and(|income| income.currency != network_currency) {
+        let reason = format!(
+            "must be the network's currency, {}",
+            network_currency.code()
+        );
+        return Err(word("income_currency", &reason));
+    }
     let term_days =
         u16::try_from(message.term_days).map_err(|_| word("term_days", "must be at most 65535"))?;
     if message.consent_reference.is_empty()
@@ -92,28 +100,40 @@ pub(super) fn application(
             format!("must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes: no consent, no query");
         return Err(word("consent_reference", &reason));
     }
-    let amount = Money {
-        minor: message.amount_minor,
-        currency,
-    };
     Ok(NewApplication {
         borrower: borrower(&message.identifiers)?,
         kind,
         purpose,
         product,
-        amount: (message.amount_minor > 0).then_some(amount),
+        amount,
         term_days: (term_days > 0).then_some(term_days),
+        income_month,
         consent_reference: message.consent_reference.clone(),
     })
 }
 
+/// An amount from two named fields; 0 is none, and an empty currency is the network's.
+fn money(
+    (amount_field, minor): (&'static str, i64),
+    (currency_field, code): (&'static str, &str),
+    network_currency: Currency,
+) -> Result<Option<Money>, Malformed> {
+    let wrong = || Malformed::new(currency_field, "must be an ISO 4217 code".to_owned());
+    let currency = match code {
+        "" => network_currency,
+        code => code.parse().map_err(|_| wrong())?,
+    };
+    amount_in_bounds(amount_field, minor)?;
+    Ok((minor > 0).then_some(Money { minor, currency }))
+}
+
 /// Refuses an amount that is negative or beyond what a record may hold.
-fn amount_in_bounds(minor: i64) -> Result<(), Malformed> {
+fn amount_in_bounds(field: &'static str, minor: i64) -> Result<(), Malformed> {
     if (0..=MONEY_MINOR_MAX).contains(&minor) {
         return Ok(());
     }
     let reason = format!("must be 0 to {MONEY_MINOR_MAX}");
-    Err(Malformed::new("amount_minor", reason))
+    Err(Malformed::new(field, reason))
 }
 
 /// The member's own number of a loan.
@@ -138,7 +158,7 @@ pub(super) fn hold(message: &pb::PlaceHoldRequest) -> Result<NewHold, Malformed>
             format!("must be at most {HOLD_LIFE_MAX_H}"),
         ));
     }
-    amount_in_bounds(message.amount_minor)?;
+    amount_in_bounds("amount_minor", message.amount_minor)?;
     Ok(NewHold {
         application: record_id("application_id", &message.application_id)?,
         amount_minor: (message.amount_minor != 0).then_some(message.amount_minor),

@@ -148,6 +148,8 @@ fn wrong_requests_are_named(alpha: &str) {
     assess(alpha, "w-3", &["--id", "phone:+12025550123"]).says(2, &["national identity"]);
     let no_consent = ["assess", "--dir", alpha, "--id", BORROWER, "--consent", ""];
     creditmesh(&no_consent).says(2, &["consent"]);
+    let income = ["--id", BORROWER, "--income", "900.00 CNY"];
+    assess(alpha, "w-4", &income).says(2, &["income_currency", "USD"]);
     let unknown = "0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e";
     creditmesh(&["recheck", "--dir", alpha, unknown]).says(1, &["application", "check the id"]);
     creditmesh(&["answer", "--dir", alpha, unknown]).says(1, &["check the id"]);

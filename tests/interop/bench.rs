@@ -134,6 +134,7 @@ impl Bench {
             product: Product::InstalmentUnsecured,
             amount: Some(Money::of(120_000, "USD".parse().unwrap())),
             term_days: Some(90),
+            income_month: None,
             consent_reference: "C-1".to_owned(),
         }
     }

@@ -125,6 +125,7 @@ async fn lend(network: &SimulatedNetwork) {
             product: Product::InstalmentUnsecured,
             amount: Some(usd(AMOUNTS_MINOR[2])),
             term_days: Some(90),
+            income_month: None,
             consent_reference: format!("C-{number}"),
         };
         let lender = desk(MEMBERS[number % 3]);

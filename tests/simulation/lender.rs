@@ -174,6 +174,7 @@ pub(crate) fn application(borrower: &str) -> NewApplication {
         product: Product::InstalmentUnsecured,
         amount: Some(Money::of(120_000, Currency::USD)),
         term_days: Some(90),
+        income_month: None,
         consent_reference: "C-1".to_owned(),
     }
 }

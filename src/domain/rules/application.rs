@@ -10,6 +10,9 @@ pub(super) fn check(application: &Application, as_of: Timestamp) -> Result<(), R
     if let Some(amount) = application.amount {
         check_positive(amount, "amount")?;
     }
+    if let Some(income) = application.income_month {
+        check_positive(income, "income_month")?;
+    }
     check_term(application.term_days.unwrap_or(0))?;
     let pending = application.outcome == ApplicationOutcome::Pending;
     match application.outcome_at {

@@ -254,6 +254,7 @@ impl Play {
             product: ask.product,
             amount: Some(ask.amount),
             term_days: Some(ask.term_days),
+            income_month: None,
             consent_reference: format!("C-{person}"),
         })
     }

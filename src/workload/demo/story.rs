@@ -81,10 +81,9 @@ impl Material<'_> {
             (false, true) => "makes an offer",
             (false, false) => "gets an application",
         };
-        let shown = ["ST", "CA", "AD", "MB"]
-            .into_iter()
-            .filter(|code| heard.shows(code));
-        let shown: Vec<&str> = shown.collect();
+        let is_told = |code: &&str| heard.shows(code) && *code != "TH";
+        let codes = heard.flags.iter().map(|(code, _)| code.as_str());
+        let shown: Vec<&str> = codes.filter(is_told).collect();
         let why = if shown.is_empty() {
             String::new()
         } else {
@@ -126,12 +125,17 @@ impl Material<'_> {
                 && heard.shows("CA")
                 && self.signed.contains_key(&heard.person)
         });
-        let person = caught
-            .map(|heard| heard.person)
-            .min_by_key(|person| self.of(*person).count())?;
+        let person = caught.map(|heard| heard.person).min_by_key(|person| {
+            let stopped = self.of(*person).any(|heard| heard.outcome == "RESTRICT");
+            (!stopped, self.of(*person).count())
+        })?;
         let mut story = vec!["A stacker, caught between two lenders".to_owned()];
         story.extend(self.in_order(self.steps(person)));
-        story.push("  No lender told another whom it asked about.".to_owned());
+        story.push(
+            "  No lender told another whom it asked about. (Here they pay out whatever".to_owned(),
+        );
+        story
+            .push("  they hear, so that what a lender would have lost can be counted.)".to_owned());
         Some(story)
     }
 
@@ -140,7 +144,10 @@ impl Material<'_> {
         let person = shoppers
             .filter(|person| self.kind(*person) == Some(Behaviour::RateShopper))
             .filter(|person| self.of(*person).all(|h| !h.shows("CA") && !h.shows("ST")))
-            .max_by_key(|person| self.of(*person).count())?;
+            .max_by_key(|person| {
+                let let_pass = self.of(*person).all(|heard| heard.outcome == "ALLOW");
+                (let_pass, self.of(*person).count())
+            })?;
         let mut story = vec!["A rate shopper, rightly let pass".to_owned()];
         story.extend(self.in_order(self.steps(person)));
         story.push("  Offers are soft: they never count against the borrower.".to_owned());
