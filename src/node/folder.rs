@@ -254,8 +254,8 @@ impl Folder {
 
     /// Makes the folder's configuration, key ring and empty store, and the node's own keys in it.
     pub(super) async fn make(&self, making: Making<'_>) -> Result<Opened, NodeError> {
-        std::fs::create_dir_all(&self.path).map_err(|error| NodeError::file(&self.path, &error))?;
         let config = NodeConfig::parse(&making.config_text)?;
+        self.begin_making()?;
         if let UnlockSource::KeyFile(path) = &config.unlock {
             let path = self.path.join(path);
             if !path.exists() {
@@ -284,7 +284,39 @@ impl Folder {
         vault.commit(batch).await?;
         // Last, so that a folder with a node.toml is a whole one.
         write_private(&self.path.join("node.toml"), making.config_text.as_bytes())?;
+        let making = self.making();
+        std::fs::remove_file(&making).map_err(|error| NodeError::file(&making, &error))?;
         Ok(Opened { config, vault })
+    }
+
+    /// Notes that the folder is being made, and clears away what a making that was cut short left:
+    /// keys that nobody outside ever heard of.
+    fn begin_making(&self) -> Result<(), NodeError> {
+        let making = self.making();
+        if making.exists() {
+            let removed = match std::fs::remove_file(self.keyring()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => match std::fs::remove_dir_all(self.store()) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                },
+            };
+            return removed.map_err(|error| NodeError::file(&self.path, &error));
+        }
+        std::fs::create_dir_all(&self.path).map_err(|error| NodeError::file(&self.path, &error))?;
+        if self.keyring().exists() || self.store().exists() {
+            return Err(NodeError::Folder(format!(
+                "{} holds keys or a store but no node.toml: choose another folder with --dir, or \
+                 put node.toml back",
+                self.path.display()
+            )));
+        }
+        write_private(&making, b"")
+    }
+
+    /// There while the folder is being made.
+    pub(super) fn making(&self) -> PathBuf {
+        self.path.join("making")
     }
 
     /// Opens the folder of a stopped node.

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::folder::Making;
-use super::unlock::write_private;
+use super::folder::{Making, Opened};
 use super::{Folder, NodeError};
 use crate::config::{NodeConfig, UnlockSource};
 use crate::crypto::KdfCost;
-use crate::domain::Timestamp;
+use crate::domain::{MemberId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
     Invitation, Joiner, NetworkRoot, Signed, Welcome, accept_welcome, check_invitation,
@@ -49,30 +48,29 @@ impl Folder {
     /// First step: makes the node's folder and keys, and the request for the administrators.
     ///
     /// # Errors
-    /// [`NodeError`]; where the folder holds a node already, nothing is touched.
+    /// [`NodeError`]; where the folder holds a node of a network already, nothing is touched. A
+    /// first step that was cut short, or whose request was lost, can be made again.
     pub async fn accept_invitation(
         &self,
         invited: Invited<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Joined, NodeError> {
-        if self.path().join("node.toml").exists() {
-            return Err(NodeError::Folder(format!(
-                "{} holds a node already: choose another folder with --dir",
-                self.path().display()
-            )));
-        }
         let invitation = Signed::<Invitation>::parse(invited.invitation)
             .map_err(|error| document_error("invitation", error))?;
         let root = check_invitation(&invitation, now)?;
         let member = invitation.document().terms.member.clone();
-        let making = Making {
-            config_text: NodeConfig::sample(&member, invited.listen, &invited.unlock),
-            node_name: member.as_str(),
-            cost: invited.cost,
-            entropy,
+        let opened = if self.path().join("node.toml").exists() {
+            self.open_unwelcomed(&member).await?
+        } else {
+            let making = Making {
+                config_text: NodeConfig::sample(&member, invited.listen, &invited.unlock),
+                node_name: member.as_str(),
+                cost: invited.cost,
+                entropy,
+            };
+            self.make(making).await?
         };
-        let opened = self.make(making).await?;
         let identity = opened.identity().await?;
         let key = opened.tls_key().await?;
         opened.close().await?;
@@ -90,12 +88,34 @@ impl Folder {
             .signed()
             .to_text()
             .map_err(|error| document_error("network.json", error))?;
-        write_private(&self.network(), root_text.as_bytes())?;
+        replace(&self.network(), root_text.as_bytes())?;
         Ok(Joined {
             member: member.to_string(),
             fingerprint: root.fingerprint_text(),
             request: Some(request),
         })
+    }
+
+    /// Opens the folder of a node that asked to join as `member` and was not welcomed yet.
+    async fn open_unwelcomed(&self, member: &MemberId) -> Result<Opened, NodeError> {
+        let place = self.path().display();
+        if self.certificate().exists() {
+            return Err(NodeError::Folder(format!(
+                "{place} holds a node already: choose another folder with --dir"
+            )));
+        }
+        let opened = self.open().await?;
+        if opened.config.member == *member {
+            // Left by a first step that was cut short at its very end.
+            drop(std::fs::remove_file(self.making()));
+            return Ok(opened);
+        }
+        let other = opened.config.member.to_string();
+        opened.close().await?;
+        Err(NodeError::Folder(format!(
+            "{place} was made for {other}, and the invitation is for {member}: choose another \
+             folder with --dir"
+        )))
     }
 
     /// Second step: takes the certificate and the member list that the administrators sent back.

@@ -11,7 +11,7 @@ use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
 use creditmesh::node::NodeParts;
 use creditmesh::workload::{Seat, SimulatedNetwork};
 
-use super::shell::{Served, Town, creditmesh, free_address, sample};
+use super::shell::{Served, Town, begin, creditmesh, free_address, sample};
 
 #[test]
 fn a_wrong_or_open_passphrase_is_named() {
@@ -35,6 +35,7 @@ fn a_wrong_or_open_passphrase_is_named() {
     let mode = std::fs::Permissions::from_mode(0o644);
     std::fs::set_permissions(&passphrase, mode).unwrap();
     invite("beta").says(1, &["others can read it", "chmod 600"]);
+    std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600)).unwrap();
 
     let own = town.path("own-passphrase");
     std::fs::write(&own, "a passphrase of alpha\n").unwrap();
@@ -51,7 +52,12 @@ fn a_wrong_or_open_passphrase_is_named() {
         &own,
     ];
     creditmesh(&join).says(0, &[]);
-    creditmesh(&join).says(4, &["holds a node already", "--dir"]);
+    // A request that was lost can be made again, for the member that the keys were made for.
+    creditmesh(&join).says(0, &[]);
+    invite("beta").says(0, &[]);
+    let other = town.path("beta.invite");
+    let join_as_other = ["node", "join", &other, "--dir", &dir];
+    creditmesh(&join_as_other).says(4, &["was made for alpha", "--dir"]);
     let book = sample("loans.csv");
     let import = ["records", "import", &book, "--dir", &dir];
     std::fs::write(&own, "another passphrase\n").unwrap();
@@ -63,6 +69,32 @@ fn a_wrong_or_open_passphrase_is_named() {
     creditmesh(&import).says(4, &["others can read it", "chmod 600"]);
     std::fs::remove_file(&own).unwrap();
     creditmesh(&import).says(4, &["own-passphrase"]);
+}
+
+#[test]
+fn a_join_that_was_killed_can_be_made_again() {
+    let town = Town::found();
+    let (admin, file) = (town.path("admin"), town.path("alpha.invite"));
+    let invite = [
+        "network", "invite", &admin, "--member", "alpha", "--out", &file,
+    ];
+    creditmesh(&invite).says(0, &[]);
+    let dir = town.path("alpha");
+    let join = ["node", "join", &file, "--dir", &dir];
+    for wait_ms in [1, 5, 20, 80, 320, 640, 1_000, 1_400] {
+        let mut child = begin(&join);
+        std::thread::sleep(Duration::from_millis(wait_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    creditmesh(&join).says(0, &[]);
+    assert!(!Path::new(&dir).join("making").exists());
+    let (request, welcome) = (town.path("alpha.request"), town.path("alpha.welcome"));
+    let approve = ["network", "approve", &admin, &request, "--out", &welcome];
+    creditmesh(&approve).says(0, &[]);
+    creditmesh(&["node", "join", &welcome, "--dir", &dir]).says(0, &[]);
+    creditmesh(&join).says(4, &["holds a node already", "--dir"]);
+    creditmesh(&["node", "verify", "--dir", &dir]).says(0, &[]);
 }
 
 #[test]
