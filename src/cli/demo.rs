@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use crate::domain::FlagCode;
 use crate::env::{Clock, SystemClock};
 use crate::workload::{DemoError, DemoFigures, DemoProgress, DemoReport, DemoSpec, Latency, demo};
 
@@ -135,20 +136,25 @@ fn text(report: &DemoReport, args: &DemoArgs) -> String {
         .chain(safety(figures));
     lines.extend(rows.map(|(what, figure)| format!("  {what:<46}{figure}")));
     lines.push(String::new());
-    lines.push("  flag   cases  precision  recall".to_owned());
+    lines.push(format!("  flag{:<27}cases  precision  recall", ""));
     for (code, flag) in &figures.flags {
         let (precision, recall) = (percent(flag.precision), percent(flag.recall));
         lines.push(format!(
-            "  {code:<5}{:>7} {precision:>10} {recall:>7}",
+            "  {code:<4}{:<25}{:>7} {precision:>10} {recall:>7}",
+            title(code),
             flag.cases
         ));
     }
     lines.push(String::new());
     lines.push(format!("{:.0} s", report.seconds));
     if let Some(dir) = &args.keep {
-        lines.push(playing(dir));
+        lines.push(playing(dir, report.known.as_deref()));
     }
     lines.join("\n")
+}
+
+fn title(code: &str) -> &'static str {
+    FlagCode::from_word(code).map_or("", FlagCode::title)
 }
 
 type Line = (&'static str, String);
@@ -221,12 +227,14 @@ fn safety(figures: &DemoFigures) -> [Line; 3] {
     ]
 }
 
-fn playing(dir: &Path) -> String {
+fn playing(dir: &Path, known: Option<&str>) -> String {
     let place = dir.display();
+    let borrower = known.unwrap_or("us-ssn:536-90-4399");
     format!(
         "\nThe network stays in {place}. Each node in a terminal of its own:\n  \
-         creditmesh node serve --dir {place}/NAME    (NAME is a folder in there)\n  \
-         creditmesh assess --dir {place}/NAME --id us-ssn:536-90-4399 \
+         creditmesh node serve --dir {place}/NAME    (NAME is a folder in there)\n\
+         Then ask about the borrower of the first story:\n  \
+         creditmesh assess --dir {place}/NAME --id {borrower} \
          --amount '1200 USD' --consent C-1 --explain"
     )
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::exit::{CliError, Exit};
 use super::operator::{NodeDir, required};
 use super::output::Output;
-use crate::domain::{Money, Outcome};
+use crate::domain::{FlagCode, Money, Outcome};
 use crate::wire::pb;
 
 /// A request that may be repeated.
@@ -333,8 +333,9 @@ fn answer_text(answer: &pb::AnswerResponse, value: &Value) -> String {
                 });
             let word = |key: &str| flag[key].as_str().unwrap_or_default().to_owned();
             let (code, state, severity) = (word("code"), word("state"), word("severity"));
+            let title = FlagCode::from_word(&code).map_or("", FlagCode::title);
             lines.push(format!(
-                "flag      {code:<3} {state:<8} {severity:<9} {reasons}"
+                "flag      {code:<3} {title:<24}  {state:<8} {severity:<9} {reasons}"
             ));
         }
     }

@@ -166,6 +166,38 @@ word_enum!(
     }
 );
 
+impl FlagCode {
+    /// What it is about, in a few words for people.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Mb => "multi-borrowing",
+            Self::Ex => "exposure",
+            Self::Eg => "exposure growth",
+            Self::Vl => "velocity of applications",
+            Self::St => "stacking",
+            Self::Ca => "concurrent application",
+            Self::Ad => "active default",
+            Self::Dq => "delinquent now",
+            Self::Fp => "first-payment default",
+            Self::Sd => "selective default",
+            Self::Rc => "recent cure",
+            Self::Rs => "restructured",
+            Self::Fr => "fraud confirmed",
+            Self::Vi => "verify identity",
+            Self::Id => "identity inconsistent",
+            Self::Co => "cooling-off",
+            Self::Lc => "lost contact",
+            Self::Th => "thin",
+            Self::Cv => "coverage degraded",
+            Self::Sa => "stale",
+            Self::Uc => "uncorroborated",
+            Self::Dp => "disputed",
+            Self::Rv => "revised",
+        }
+    }
+}
+
 word_enum!(
     /// Whether a flag holds, given that counts are intervals.
     FlagState {

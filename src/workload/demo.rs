@@ -92,6 +92,9 @@ pub struct DemoReport {
     pub figures: DemoFigures,
     /// Three stories, line by line.
     pub stories: Vec<Vec<String>>,
+    /// Identifier of the first story's borrower, who does not exist: to be asked about in a network
+    /// that is kept.
+    pub known: Option<String>,
     /// Real time of the whole, seconds.
     pub seconds: f64,
 }
@@ -156,7 +159,7 @@ pub async fn demo(
         play.run(now, total, progress).await?;
         play.act(act, until).await?;
     }
-    let stories = play.stories();
+    let (stories, known) = play.stories();
     let planted = play.planted();
     let (mut figures, mut network) = play.finish();
     network.stop_all().await?;
@@ -169,6 +172,7 @@ pub async fn demo(
     Ok(DemoReport {
         figures,
         stories,
+        known,
         seconds: began.elapsed().as_secs_f64(),
     })
 }

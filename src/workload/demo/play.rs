@@ -24,7 +24,7 @@ use crate::workload::{Ask, Event, Population, Reporter, SimulatedNetwork, Step, 
 const SIDE_BY_SIDE: usize = 24;
 
 /// Simulated time that events which run side by side may lie apart.
-const TOGETHER: Duration = Duration::from_secs(600);
+const TOGETHER: Duration = Duration::from_secs(1_800);
 
 /// Borrowers whose identifiers the scan looks for.
 const PLANTED: usize = 200;
@@ -421,16 +421,21 @@ impl Play {
         identifiers.cloned().map(Planted::Identifier).collect()
     }
 
-    /// The three stories.
-    pub(super) fn stories(&self) -> Vec<Vec<String>> {
-        story::tell(&story::Material {
+    /// The three stories, and the identifier of the first one's borrower.
+    pub(super) fn stories(&self) -> (Vec<Vec<String>>, Option<String>) {
+        let material = story::Material {
             population: &self.population,
             players: &self.stage.players,
             heard: &self.heard,
             signed: &self.signed,
             funded: &self.funded,
             late: self.late,
-        })
+        };
+        let caught = material.caught();
+        let borrower = caught.and_then(|person| self.borrower(person).ok());
+        let national = borrower.and_then(|borrower| borrower.national.as_ref());
+        let known = national.map(|id| format!("{}:{}", id.kind(), id.value()));
+        (story::tell(&material), known)
     }
 
     /// The figures, and the network to be stopped.

@@ -119,16 +119,22 @@ impl Material<'_> {
         lines
     }
 
-    fn stacker(&self) -> Option<Vec<String>> {
+    /// The borrower of the first story.
+    pub(super) fn caught(&self) -> Option<usize> {
         let caught = self.heard.iter().filter(|heard| {
             self.kind(heard.person) == Some(Behaviour::Stacker)
                 && heard.shows("CA")
                 && self.signed.contains_key(&heard.person)
         });
-        let person = caught.map(|heard| heard.person).min_by_key(|person| {
+        caught.map(|heard| heard.person).min_by_key(|person| {
             let stopped = self.of(*person).any(|heard| heard.outcome == "RESTRICT");
-            (!stopped, self.of(*person).count())
-        })?;
+            let silence = self.of(*person).any(|heard| heard.shows("CV"));
+            (!stopped, silence, self.of(*person).count())
+        })
+    }
+
+    fn stacker(&self) -> Option<Vec<String>> {
+        let person = self.caught()?;
         let mut story = vec!["A stacker, caught between two lenders".to_owned()];
         story.extend(self.in_order(self.steps(person)));
         story.push(
