@@ -282,6 +282,9 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 /// Longest life of any certificate, in days (the root's).
 pub const CERTIFICATE_LIFE_DAYS_MAX: u32 = 20 * 366;
 
+/// Longest life of an operator's certificate, in days.
+pub const OPERATOR_CERTIFICATE_DAYS_MAX: u32 = 366;
+
 /// Most minutes by which a certificate's beginning is dated back.
 pub const CERTIFICATE_BACKDATE_MINUTES_MAX: u32 = 24 * 60;
 

@@ -72,6 +72,12 @@ name_type!(
     LenderGroup,
     "a lender group"
 );
+name_type!(
+    /// Who calls a node's operator service from another machine: a system or a person of the
+    /// member.
+    OperatorName,
+    "an operator's name"
+);
 
 /// A record's id, chosen by the furnisher (UUID, version 7 where this node chooses).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -31,8 +31,8 @@ pub use identifier::{
     check_character,
 };
 pub use ids::{
-    Epoch, InvalidName, LenderGroup, Level, MemberId, NetworkId, Purpose, QueryId, RecordId, Role,
-    Version,
+    Epoch, InvalidName, LenderGroup, Level, MemberId, NetworkId, OperatorName, Purpose, QueryId,
+    RecordId, Role, Version,
 };
 pub use loan::{
     Dispute, DpdBucket, HISTORY_MONTHS, History, Loan, LoanRole, LoanState, MonthStatus, Product,

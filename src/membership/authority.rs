@@ -92,16 +92,16 @@ pub struct Subject<'a> {
 
 /// A certificate that signs, with its key.
 #[derive(Debug)]
-struct Signer {
-    certificate: CertificateDer<'static>,
-    pem: String,
-    key: CertificateKey,
-    not_after: Timestamp,
+pub(super) struct Signer {
+    pub(super) certificate: CertificateDer<'static>,
+    pub(super) pem: String,
+    pub(super) key: CertificateKey,
+    pub(super) not_after: Timestamp,
 }
 
 impl Signer {
     /// `path_length` is how many authorities may stand below this one.
-    fn open(
+    pub(super) fn open(
         pem: &str,
         key: CertificateKey,
         path_length: u32,
@@ -134,7 +134,7 @@ impl Signer {
         })
     }
 
-    fn sign(
+    pub(super) fn sign(
         &self,
         params: &CertificateParams,
         key: &RequestedKey,
@@ -161,7 +161,7 @@ impl RootAuthority {
         let key = CertificateKey::generate()?;
         // Chains are matched by name first, so no two authorities may have one.
         let name = format!("root {}", hex_short(&key.spki_sha256()));
-        let mut params = params(&name, network, issuance, None)?;
+        let mut params = params(&name, network.as_str(), issuance, None)?;
         make_authority(&mut params, 1);
         let certificate = params
             .self_signed(key.pair())
@@ -189,7 +189,7 @@ impl RootAuthority {
         issuance: &Issuance<'_>,
     ) -> Result<String, AuthorityError> {
         let name = format!("issuing {}", hex_short(key.spki_sha256()));
-        let mut params = params(&name, network, issuance, Some(self.0.not_after))?;
+        let mut params = params(&name, network.as_str(), issuance, Some(self.0.not_after))?;
         make_authority(&mut params, 0);
         params.use_authority_key_identifier_extension = true;
         self.0
@@ -250,7 +250,7 @@ impl Authority {
             });
         }
         let ends_by = self.0.not_after.min(statement.until());
-        let mut params = params(member.as_str(), network, issuance, Some(ends_by))?;
+        let mut params = params(member.as_str(), network.as_str(), issuance, Some(ends_by))?;
         params.subject_alt_names = vec![
             SanType::URI(ia5(&uri_of(network, role, member))?),
             SanType::DnsName(ia5(&dns_name_of(network, member))?),
@@ -280,15 +280,15 @@ impl Authority {
     }
 }
 
-fn make_authority(params: &mut CertificateParams, path_length: u8) {
+pub(super) fn make_authority(params: &mut CertificateParams, path_length: u8) {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
 }
 
 /// What all certificates have in common. The end is never later than `ends_by`.
-fn params(
+pub(super) fn params(
     name: &str,
-    network: &NetworkId,
+    organisation: &str,
     issuance: &Issuance<'_>,
     ends_by: Option<Timestamp>,
 ) -> Result<CertificateParams, AuthorityError> {
@@ -309,7 +309,7 @@ fn params(
         *first = (*first & 0x3f) | 0x40;
     }
     let mut distinguished_name = DistinguishedName::new();
-    distinguished_name.push(DnType::OrganizationName, network.as_str());
+    distinguished_name.push(DnType::OrganizationName, organisation);
     distinguished_name.push(DnType::CommonName, name);
     let end = now.plus(profile.life());
     let mut params = CertificateParams::default();
@@ -328,11 +328,11 @@ fn second_of(at: Timestamp) -> Result<OffsetDateTime, AuthorityError> {
     })
 }
 
-fn ia5(text: &str) -> Result<Ia5String, AuthorityError> {
+pub(super) fn ia5(text: &str) -> Result<Ia5String, AuthorityError> {
     text.try_into().map_err(|error| not_built(&error))
 }
 
-fn not_built(error: &rcgen::Error) -> AuthorityError {
+pub(super) fn not_built(error: &rcgen::Error) -> AuthorityError {
     AuthorityError::NotBuilt {
         reason: error.to_string(),
     }

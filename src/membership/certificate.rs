@@ -163,7 +163,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
-fn moment(unix_s: i64) -> Timestamp {
+pub(super) fn moment(unix_s: i64) -> Timestamp {
     Timestamp::from_unix_ms(unix_s.saturating_mul(1_000))
 }
 

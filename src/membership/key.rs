@@ -8,9 +8,10 @@ use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData, SubjectPublicKeyInfo};
+use rustls::pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::certificate::sha256;
 use crate::crypto::SecretBytes;
@@ -78,6 +79,22 @@ impl CertificateKey {
         KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ECDSA_P256_SHA256)
             .map(Self)
             .map_err(|_| KeyError::Unreadable)
+    }
+
+    /// Reads an unencrypted PKCS#8 key in PEM, as [`Self::to_pem`] gives it.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`].
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let der = rustls::pki_types::PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes())
+            .map_err(|_| KeyError::Unreadable)?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
+    }
+
+    /// The private key in PKCS#8 as PEM, for a file that only its owner can read.
+    #[must_use]
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.0.serialize_pem())
     }
 
     /// The private key in PKCS#8 (DER), for sealing or for TLS.

@@ -25,6 +25,10 @@ mod mint;
 
 mod network;
 
+mod operator;
+
+mod operator_tls;
+
 mod profile;
 
 mod refusal;
@@ -53,6 +57,10 @@ pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
+pub use operator::{
+    OPERATOR_SERVER_NAME, OperatorAuthority, OperatorCertificate, OperatorError, WantedOperator,
+};
+pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use roster::{Roster, Supersession, VerifiedPeer};

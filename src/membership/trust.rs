@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
@@ -145,7 +145,7 @@ impl OwnCertificate {
             });
         }
         let (first, intermediates) = self.chain.split_first().ok_or(TrustError::Chain)?;
-        client_verifier(root, &provider())?
+        client_verifier(&roots(root.authorities())?)?
             .verify_client_cert(first, intermediates, unix_time(now))
             .map(|_| ())
             .map_err(|error| TrustError::OtherRoot {
@@ -182,12 +182,28 @@ impl TlsConfigs {
         own: &OwnCertificate,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, TrustError> {
-        let provider = Arc::new(provider());
-        let time: Arc<dyn TimeProvider> = Arc::new(ClockTime(Arc::clone(clock)));
+        let shown = Shown {
+            chain: &own.chain,
+            key: &own.key,
+        };
+        let roots = roots(root.authorities())?;
         Ok(Self {
-            server: Arc::new(server_config(root, own, &provider, &time)?),
-            client: Arc::new(client_config(root, own, &provider, &time)?),
+            server: Arc::new(server_config(&roots, shown, clock)?),
+            client: Arc::new(client_config(&roots, shown, clock)?),
         })
+    }
+}
+
+/// What one end of a connection shows.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) chain: &'a [CertificateDer<'static>],
+    pub(super) key: &'a CertificateKey,
+}
+
+impl Shown<'_> {
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key.pkcs8().expose().to_vec()).into()
     }
 }
 
@@ -199,17 +215,17 @@ pub fn server_name(peer: &str) -> Result<ServerName<'static>, TrustError> {
     ServerName::try_from(peer.to_owned()).map_err(|error| tls(&error))
 }
 
-fn server_config(
-    root: &NetworkRoot,
-    own: &OwnCertificate,
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
+/// The end that is called: TLS 1.3, and a certificate that leads to `roots`, or no connection.
+pub(super) fn server_config(
+    roots: &Arc<RootCertStore>,
+    shown: Shown<'_>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<ServerConfig, TrustError> {
-    let mut config = ServerConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+    let mut config = ServerConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?
-        .with_client_cert_verifier(client_verifier(root, provider)?)
-        .with_single_cert(own.chain.clone(), private_key(own))
+        .with_client_cert_verifier(client_verifier(roots)?)
+        .with_single_cert(shown.chain.to_vec(), shown.private_key())
         .map_err(|error| tls(&error))?;
     config.ignore_client_order = false;
     config.max_fragment_size = None;
@@ -229,20 +245,22 @@ fn server_config(
     Ok(config)
 }
 
-fn client_config(
-    root: &NetworkRoot,
-    own: &OwnCertificate,
-    provider: &Arc<CryptoProvider>,
-    time: &Arc<dyn TimeProvider>,
+/// The end that calls.
+pub(super) fn client_config(
+    roots: &Arc<RootCertStore>,
+    shown: Shown<'_>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, TrustError> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots(root)?, Arc::clone(provider))
-        .build()
-        .map_err(|error| tls(&error))?;
-    let mut config = ClientConfig::builder_with_details(Arc::clone(provider), Arc::clone(time))
+    let provider = Arc::new(provider());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| tls(&error))?;
+    let mut config = ClientConfig::builder_with_details(provider, time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?
         .with_webpki_verifier(verifier)
-        .with_client_auth_cert(own.chain.clone(), private_key(own))
+        .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
         .map_err(|error| tls(&error))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.check_selected_alpn = true;
@@ -263,21 +281,19 @@ fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-fn client_verifier(
-    root: &NetworkRoot,
-    provider: &CryptoProvider,
-) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
-    // Revocation is the roster's, on every call; certificate revocation lists would only delay it
-    // here.
-    WebPkiClientVerifier::builder_with_provider(roots(root)?, Arc::new(provider.clone()))
+fn client_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
+    // Revocation is decided on every call; certificate revocation lists would only delay it here.
+    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::new(provider()))
         .clear_root_hint_subjects()
         .build()
         .map_err(|error| tls(&error))
 }
 
-fn roots(root: &NetworkRoot) -> Result<Arc<RootCertStore>, TrustError> {
+pub(super) fn roots<'a>(
+    authorities: impl IntoIterator<Item = &'a CertificateDer<'static>>,
+) -> Result<Arc<RootCertStore>, TrustError> {
     let mut store = RootCertStore::empty();
-    for authority in root.authorities() {
+    for authority in authorities {
         store
             .add(authority.clone())
             .map_err(|error| TrustError::Root {
@@ -285,10 +301,6 @@ fn roots(root: &NetworkRoot) -> Result<Arc<RootCertStore>, TrustError> {
             })?;
     }
     Ok(Arc::new(store))
-}
-
-fn private_key(own: &OwnCertificate) -> rustls::pki_types::PrivateKeyDer<'static> {
-    PrivatePkcs8KeyDer::from(own.key.pkcs8().expose().to_vec()).into()
 }
 
 fn tls(error: &dyn std::error::Error) -> TrustError {
@@ -299,6 +311,10 @@ fn tls(error: &dyn std::error::Error) -> TrustError {
 
 fn unix_time(at: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(at.since(Timestamp::from_unix_ms(0)))
+}
+
+fn time_of(clock: &Arc<dyn Clock>) -> Arc<dyn TimeProvider> {
+    Arc::new(ClockTime(Arc::clone(clock)))
 }
 
 /// The node's clock, as rustls asks for it.

@@ -1,15 +1,16 @@
-//! Every live connection, by the member at its other end, so that it can be counted and cut.
+//! Every live connection, by who is at its other end, so that it can be counted and cut.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::MemberId;
+use crate::domain::{MemberId, OperatorName};
 use crate::limits::CONNECTIONS_PER_MEMBER_MAX;
-use crate::membership::PeerCertificate;
+use crate::membership::{OperatorCertificate, PeerCertificate};
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,39 +21,89 @@ pub enum Opened {
     ByUs,
 }
 
-/// A member has as many connections to this node as it may have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{member} has {CONNECTIONS_PER_MEMBER_MAX} connections already; it must close one first")]
-pub struct TooManyConnections {
-    member: MemberId,
+/// A certificate that says who is at the other end of a connection.
+pub trait NamesHolder: fmt::Debug + Send + Sync + 'static {
+    /// Whose connections are counted together.
+    type Name: Ord + Clone + fmt::Debug + fmt::Display + Send + Sync + Unpin + 'static;
+
+    /// Whom it names.
+    fn holder(&self) -> &Self::Name;
 }
 
-/// The connections that are open. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Connections(Arc<Registry>);
+impl NamesHolder for PeerCertificate {
+    type Name = MemberId;
 
-type Key = (MemberId, u64);
+    fn holder(&self) -> &MemberId {
+        self.member()
+    }
+}
 
-#[derive(Debug, Default)]
-struct Registry {
+impl NamesHolder for OperatorCertificate {
+    type Name = OperatorName;
+
+    fn holder(&self) -> &OperatorName {
+        self.name()
+    }
+}
+
+/// A member or operator has as many connections to this node as it may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{holder} has {CONNECTIONS_PER_MEMBER_MAX} connections already; it must close one first")]
+pub struct TooManyConnections {
+    holder: String,
+}
+
+/// The connections that are open, by the certificates at their other ends. Clones share them.
+#[derive(Debug)]
+pub struct Connections<C: NamesHolder = PeerCertificate>(Arc<Registry<C>>);
+
+impl<C: NamesHolder> Clone for Connections<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: NamesHolder> Default for Connections<C> {
+    fn default() -> Self {
+        Self(Arc::new(Registry {
+            next: AtomicU64::new(0),
+            live: Mutex::default(),
+        }))
+    }
+}
+
+type Key<C> = (<C as NamesHolder>::Name, u64);
+
+#[derive(Debug)]
+struct Registry<C: NamesHolder> {
     next: AtomicU64,
-    live: Mutex<BTreeMap<Key, Live>>,
+    live: Mutex<BTreeMap<Key<C>, Live<C>>>,
 }
 
 #[derive(Debug)]
-struct Live {
-    connection: PeerConnection,
+struct Live<C> {
+    connection: PeerConnection<C>,
     opened: Opened,
     /// By the uptime.
     since: Duration,
 }
 
 /// One connection as the calls on it see it: the peer's certificate, and what it takes to cut it.
-#[derive(Debug, Clone)]
-pub struct PeerConnection {
-    certificate: Arc<PeerCertificate>,
+#[derive(Debug)]
+pub struct PeerConnection<C = PeerCertificate> {
+    certificate: Arc<C>,
     cut: CancellationToken,
     activity: Arc<Activity>,
+}
+
+impl<C> Clone for PeerConnection<C> {
+    fn clone(&self) -> Self {
+        Self {
+            certificate: Arc::clone(&self.certificate),
+            cut: self.cut.clone(),
+            activity: Arc::clone(&self.activity),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,11 +113,11 @@ struct Activity {
     quiet_since_ms: AtomicU64,
 }
 
-impl PeerConnection {
+impl<C> PeerConnection<C> {
     /// The certificate that the peer showed; TLS has checked chain and possession, nobody its
     /// rights.
     #[must_use]
-    pub const fn certificate(&self) -> &Arc<PeerCertificate> {
+    pub const fn certificate(&self) -> &Arc<C> {
         &self.certificate
     }
 
@@ -102,14 +153,14 @@ fn whole_ms(time: Duration) -> u64 {
 
 /// Keeps a connection registered; dropping it with the connection's stream removes it.
 #[derive(Debug)]
-pub(super) struct Registration {
-    registry: Arc<Registry>,
-    key: Key,
-    connection: PeerConnection,
+pub(super) struct Registration<C: NamesHolder = PeerCertificate> {
+    registry: Arc<Registry<C>>,
+    key: Key<C>,
+    connection: PeerConnection<C>,
 }
 
-impl Registration {
-    pub(super) const fn connection(&self) -> &PeerConnection {
+impl<C: NamesHolder> Registration<C> {
+    pub(super) const fn connection(&self) -> &PeerConnection<C> {
         &self.connection
     }
 
@@ -118,37 +169,39 @@ impl Registration {
     }
 }
 
-impl Drop for Registration {
+impl<C: NamesHolder> Drop for Registration<C> {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.key);
     }
 }
 
-impl Registry {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Live>> {
+impl<C: NamesHolder> Registry<C> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key<C>, Live<C>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Connections {
+impl<C: NamesHolder> Connections<C> {
     /// Registers a connection to or from the holder of `certificate`.
     ///
     /// # Errors
     /// [`TooManyConnections`] where the member opened as many as it may.
     pub(super) fn register(
         &self,
-        certificate: PeerCertificate,
+        certificate: C,
         opened: Opened,
         now: Duration,
-    ) -> Result<Registration, TooManyConnections> {
-        let member = certificate.member().clone();
+    ) -> Result<Registration<C>, TooManyConnections> {
+        let holder = certificate.holder().clone();
         let mut live = self.0.lock();
-        let of_member = live.range((member.clone(), 0)..=(member.clone(), u64::MAX));
-        let by_peer = of_member
+        let of_holder = live.range((holder.clone(), 0)..=(holder.clone(), u64::MAX));
+        let by_peer = of_holder
             .filter(|(_, one)| one.opened == Opened::ByPeer)
             .count();
         if opened == Opened::ByPeer && by_peer >= CONNECTIONS_PER_MEMBER_MAX {
-            return Err(TooManyConnections { member });
+            return Err(TooManyConnections {
+                holder: holder.to_string(),
+            });
         }
         let connection = PeerConnection {
             certificate: Arc::new(certificate),
@@ -158,7 +211,7 @@ impl Connections {
                 quiet_since_ms: AtomicU64::new(whole_ms(now)),
             }),
         };
-        let key = (member, self.0.next.fetch_add(1, Ordering::Relaxed));
+        let key = (holder, self.0.next.fetch_add(1, Ordering::Relaxed));
         live.insert(
             key.clone(),
             Live {
@@ -176,7 +229,7 @@ impl Connections {
     }
 
     /// Cuts every connection whose certificate `admits` no longer accepts; gives how many.
-    pub(super) fn cut_refused(&self, admits: impl Fn(&PeerCertificate) -> bool) -> usize {
+    pub(super) fn cut_refused(&self, admits: impl Fn(&C) -> bool) -> usize {
         self.cut_where(|live| !admits(&live.connection.certificate))
     }
 
@@ -186,7 +239,7 @@ impl Connections {
         &self,
         age: Duration,
         now: Duration,
-        admits: impl Fn(&PeerCertificate) -> bool,
+        admits: impl Fn(&C) -> bool,
     ) -> usize {
         self.cut_where(|live| {
             live.since.saturating_add(age) <= now && !admits(&live.connection.certificate)
@@ -195,7 +248,7 @@ impl Connections {
 
     /// Cuts the connections that peers opened and on which no call ran for `span`; gives how many.
     pub(super) fn cut_idle(&self, span: Duration, now: Duration) -> usize {
-        let opened_by_peer = |live: &Live| live.opened == Opened::ByPeer;
+        let opened_by_peer = |live: &Live<C>| live.opened == Opened::ByPeer;
         self.cut_where(|live| opened_by_peer(live) && live.connection.is_idle(span, now))
     }
 
@@ -211,11 +264,11 @@ impl Connections {
         self.cut_where(|_| true)
     }
 
-    /// How many connections with this member are open.
+    /// How many connections with this member or operator are open.
     #[must_use]
-    pub fn with(&self, member: &MemberId) -> usize {
+    pub fn with(&self, holder: &C::Name) -> usize {
         let live = self.0.lock();
-        live.range((member.clone(), 0)..=(member.clone(), u64::MAX))
+        live.range((holder.clone(), 0)..=(holder.clone(), u64::MAX))
             .count()
     }
 
@@ -225,7 +278,7 @@ impl Connections {
         self.0.lock().len()
     }
 
-    fn cut_where(&self, unwanted: impl Fn(&Live) -> bool) -> usize {
+    fn cut_where(&self, unwanted: impl Fn(&Live<C>) -> bool) -> usize {
         // Cancelling wakes tasks that may drop a registration: do it after the lock is released.
         let tokens: Vec<CancellationToken> = self
             .0

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::connections::Opened;
 use super::stream::PeerStream;
 use super::trust::NodeTls;
-use super::words::{self, OwnSide};
+use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::MemberId;
 use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
 use crate::membership::{PeerCertificate, Refusal, dns_name_of, server_name};
@@ -128,7 +128,9 @@ async fn dial_endpoint(
         Failure::Words(words::of_server(
             &error,
             &OwnSide {
-                certificate: &current.leaf,
+                issuer: IssuedBy::Network,
+                not_before: current.leaf.not_before(),
+                not_after: current.leaf.not_after(),
                 now: trust.clock().now(),
             },
         ))

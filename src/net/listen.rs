@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -14,18 +15,73 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::connections::Opened;
+use super::connections::{Connections, NamesHolder, Opened};
 use super::stream::PeerStream;
 use super::trust::NodeTls;
-use super::words;
+use super::words::{self, IssuedBy};
 use crate::limits::{
     ACCEPT_BACKOFF, ACCEPTED_WAITING_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
     HANDSHAKE_DEADLINE, PREFACE_DEADLINE, SWEEP_INTERVAL,
 };
 use crate::membership::PeerCertificate;
 
-/// A connection that a peer opened, after TLS.
-pub type AcceptedStream = PeerStream<TlsStream<TcpStream>>;
+/// A connection that somebody opened, after TLS.
+pub type AcceptedStream<C = PeerCertificate> = PeerStream<TlsStream<TcpStream>, C>;
+
+/// What a listener shows to whom, and where it keeps count of them.
+pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
+    /// What callers show.
+    type Certificate: NamesHolder;
+
+    /// The TLS configuration of the moment.
+    fn tls(&self) -> Arc<ServerConfig>;
+
+    /// Reads a caller's certificate, which TLS has accepted.
+    ///
+    /// # Errors
+    /// Why it names nobody.
+    fn read(&self, der: &[u8]) -> Result<Self::Certificate, String>;
+
+    /// Whose certificates TLS accepts, for the words about those that it refuses.
+    fn issuer(&self) -> IssuedBy;
+
+    /// The connections that are open.
+    fn connections(&self) -> &Connections<Self::Certificate>;
+
+    /// Time that only grows, for the ages of connections.
+    fn uptime(&self) -> Duration;
+
+    /// Cuts connections that should not go on; gives how many. Called every second.
+    fn sweep(&self) -> usize;
+}
+
+impl Door for NodeTls {
+    type Certificate = PeerCertificate;
+
+    fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current().configs.server)
+    }
+
+    fn read(&self, der: &[u8]) -> Result<PeerCertificate, String> {
+        PeerCertificate::parse(der).map_err(|error| error.to_string())
+    }
+
+    fn issuer(&self) -> IssuedBy {
+        IssuedBy::Network
+    }
+
+    fn connections(&self) -> &Connections {
+        self.trust().connections()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.trust().clock().uptime()
+    }
+
+    fn sweep(&self) -> usize {
+        self.trust().sweep()
+    }
+}
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -51,29 +107,29 @@ impl Default for ListenLimits {
     }
 }
 
-/// A bound socket that will accept peers.
+/// A bound socket that will accept peers, or operators.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener<D = NodeTls> {
     socket: TcpListener,
-    tls: NodeTls,
+    door: D,
     limits: ListenLimits,
 }
 
-impl Listener {
+impl<D: Door> Listener<D> {
     /// Binds `address`.
     ///
     /// # Errors
     /// The system's error where the address cannot be bound.
-    pub async fn bind(address: SocketAddr, tls: NodeTls, limits: ListenLimits) -> io::Result<Self> {
-        Ok(Self::over(TcpListener::bind(address).await?, tls, limits))
+    pub async fn bind(address: SocketAddr, door: D, limits: ListenLimits) -> io::Result<Self> {
+        Ok(Self::over(TcpListener::bind(address).await?, door, limits))
     }
 
     /// Accepts on a socket that is bound already.
     #[must_use]
-    pub const fn over(socket: TcpListener, tls: NodeTls, limits: ListenLimits) -> Self {
+    pub const fn over(socket: TcpListener, door: D, limits: ListenLimits) -> Self {
         Self {
             socket,
-            tls,
+            door,
             limits,
         }
     }
@@ -87,15 +143,15 @@ impl Listener {
     }
 
     /// Accepts until the stream is dropped. Every item is a connection after TLS whose certificate
-    /// names a member; whether it is admitted is decided on every call, by the gate.
+    /// names somebody; whether that one is admitted is decided on every call, by the gate.
     #[must_use]
-    pub fn incoming(self) -> ReceiverStream<io::Result<AcceptedStream>> {
+    pub fn incoming(self) -> ReceiverStream<io::Result<AcceptedStream<D::Certificate>>> {
         let (accepted, incoming) = mpsc::channel(ACCEPTED_WAITING_MAX);
         tokio::spawn(self.accept(accepted));
         ReceiverStream::new(incoming)
     }
 
-    async fn accept(self, accepted: mpsc::Sender<io::Result<AcceptedStream>>) {
+    async fn accept(self, accepted: mpsc::Sender<io::Result<AcceptedStream<D::Certificate>>>) {
         let places = Places::new(&self.limits);
         let mut sweep = interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,7 +159,7 @@ impl Listener {
             tokio::select! {
                 () = accepted.closed() => return,
                 _ = sweep.tick() => {
-                    let cut = self.tls.trust().sweep();
+                    let cut = self.door.sweep();
                     if cut > 0 {
                         tracing::info!(cut, "cut connections that were idle or no longer admitted");
                     }
@@ -114,10 +170,10 @@ impl Listener {
                             tracing::debug!(%address, "dropped: too many connections");
                             continue;
                         };
-                        let (tls, limits) = (self.tls.clone(), self.limits);
+                        let (door, limits) = (self.door.clone(), self.limits);
                         let accepted = accepted.clone();
                         tokio::spawn(async move {
-                            match handshake(tcp, &tls, place, &limits).await {
+                            match handshake(tcp, &door, place, &limits).await {
                                 // Where the receiver is gone, the node is shutting down.
                                 Ok(stream) => drop(accepted.send(Ok(stream)).await),
                                 Err(reason) => {
@@ -139,29 +195,28 @@ impl Listener {
 }
 
 /// One TLS handshake; the error says in words why it failed.
-async fn handshake(
+async fn handshake<D: Door>(
     tcp: TcpStream,
-    tls: &NodeTls,
+    door: &D,
     place: Place,
     limits: &ListenLimits,
-) -> Result<AcceptedStream, String> {
+) -> Result<AcceptedStream<D::Certificate>, String> {
     // Small answers must not wait for more; where the system refuses, they do.
     tcp.set_nodelay(true).ok();
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().configs.server));
+    let acceptor = TlsAcceptor::from(door.tls());
     let stream = match timeout(limits.handshake, acceptor.accept(tcp)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(words::of_client(&error)),
+        Ok(Err(error)) => return Err(words::of_client(&error, door.issuer())),
         Err(_) => return Err("no TLS handshake in time".to_owned()),
     };
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates().and_then(|chain| chain.first());
     let certificate = shown
         .ok_or_else(|| "no certificate was shown".to_owned())
-        .and_then(|der| PeerCertificate::parse(der).map_err(|error| error.to_string()))?;
-    let trust = tls.trust();
-    let registration = trust
+        .and_then(|der| door.read(der))?;
+    let registration = door
         .connections()
-        .register(certificate, Opened::ByPeer, trust.clock().uptime())
+        .register(certificate, Opened::ByPeer, door.uptime())
         .map_err(|error| error.to_string())?;
     Ok(PeerStream::accepted(
         stream,

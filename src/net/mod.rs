@@ -4,6 +4,9 @@
 //! connections, and a [`gated_server`] lets every call pass the one [`Gate`]. Both sides admit by
 //! the [`TrustHandle`], which takes a newer member list at any moment and cuts whoever is no longer
 //! on it.
+//!
+//! The same listener, behind an [`OperatorDoor`], lets in the member's own systems on other
+//! machines; [`operator_channel`] is their end.
 
 mod client;
 
@@ -14,6 +17,10 @@ mod dial;
 mod gate;
 
 mod listen;
+
+mod operator;
+
+mod operator_client;
 
 mod peers;
 
@@ -30,16 +37,19 @@ mod trust;
 mod words;
 
 pub use client::{AskError, AskedPeers, FeedStream};
-pub use connections::{Connections, Opened, PeerConnection, TooManyConnections};
+pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyConnections};
 pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, Gated};
-pub use listen::{AcceptedStream, ListenLimits, Listener};
+pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
+pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
+pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
-pub use serve::gated_server;
+pub use serve::{gated_server, operator_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
 pub use trust::{Installed, NodeTls, TrustHandle};
+pub use words::IssuedBy;
 
 /// Any error that a service may give.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,13 +1,16 @@
-//! The gRPC server with every limit set: what the libraries leave open, a peer could let grow.
+//! The gRPC server with every limit set: what the libraries leave open, a caller could let grow.
+
+use std::time::Duration;
 
 use tonic::transport::Server;
 use tower::layer::util::{Identity, Stack};
 
 use super::gate::Gate;
+use super::operator::OperatorGate;
 use crate::limits::{
     CALL_DEADLINE, CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_RESETS_MAX,
-    PENDING_RESETS_MAX, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+    OPERATOR_CALL_DEADLINE, PENDING_RESETS_MAX, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
 };
 
 /// A server whose every service stands behind `gate`. Add services, then serve it over
@@ -17,10 +20,20 @@ use crate::limits::{
 /// announce the end and only cut. Peers exchange their channels before that age anyway.
 #[must_use]
 pub fn gated_server(gate: Gate) -> Server<Stack<Gate, Identity>> {
+    bounded(CALL_DEADLINE).layer(gate)
+}
+
+/// The same for operators on other machines, whose calls wait for peers and so may take longer.
+#[must_use]
+pub fn operator_gated_server(gate: OperatorGate) -> Server<Stack<OperatorGate, Identity>> {
+    bounded(OPERATOR_CALL_DEADLINE).layer(gate)
+}
+
+fn bounded(call_deadline: Duration) -> Server {
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .load_shed(true)
-        .timeout(CALL_DEADLINE)
+        .timeout(call_deadline)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_adaptive_window(Some(false))
@@ -32,5 +45,4 @@ pub fn gated_server(gate: Gate) -> Server<Stack<Gate, Identity>> {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_connection_age(CONNECTION_AGE_MAX)
         .accept_http1(false)
-        .layer(gate)
 }

@@ -12,17 +12,18 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::connections::{PeerConnection, Registration};
+use super::connections::{NamesHolder, PeerConnection, Registration};
 use super::listen::Place;
+use crate::membership::PeerCertificate;
 
 /// Bytes of the HTTP/2 connection preface (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
 
 /// A TLS stream with a peer. Cutting its registered connection ends it, with all calls on it.
-pub struct PeerStream<S> {
+pub struct PeerStream<S, C: NamesHolder = PeerCertificate> {
     inner: S,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    registration: Registration,
+    registration: Registration<C>,
     preface: Option<Preface>,
     /// What the listener counts; given back when the stream is dropped.
     _place: Option<Place>,
@@ -33,9 +34,9 @@ struct Preface {
     seen: usize,
 }
 
-impl<S> PeerStream<S> {
+impl<S, C: NamesHolder> PeerStream<S, C> {
     /// A stream that this node opened.
-    pub(super) fn dialled(inner: S, registration: Registration) -> Self {
+    pub(super) fn dialled(inner: S, registration: Registration<C>) -> Self {
         Self {
             inner,
             cut: Box::pin(registration.cut_token().cancelled_owned()),
@@ -48,7 +49,7 @@ impl<S> PeerStream<S> {
     /// A stream that the peer opened; it must send the HTTP/2 preface within `preface`.
     pub(super) fn accepted(
         inner: S,
-        registration: Registration,
+        registration: Registration<C>,
         place: Place,
         preface: Duration,
     ) -> Self {
@@ -86,7 +87,7 @@ fn cut_error() -> io::Error {
     )
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
+impl<S: AsyncRead + Unpin, C: NamesHolder> AsyncRead for PeerStream<S, C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for PeerStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
+impl<S: AsyncWrite + Unpin, C: NamesHolder> AsyncWrite for PeerStream<S, C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -143,15 +144,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PeerStream<S> {
     }
 }
 
-impl<S> Connected for PeerStream<S> {
-    type ConnectInfo = PeerConnection;
+impl<S, C: NamesHolder> Connected for PeerStream<S, C> {
+    type ConnectInfo = PeerConnection<C>;
 
-    fn connect_info(&self) -> PeerConnection {
+    fn connect_info(&self) -> PeerConnection<C> {
         self.registration.connection().clone()
     }
 }
 
-impl<S> fmt::Debug for PeerStream<S> {
+impl<S, C: NamesHolder> fmt::Debug for PeerStream<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerStream")
             .field("connection", self.registration.connection())

@@ -11,14 +11,62 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
 use crate::domain::Timestamp;
-use crate::membership::PeerCertificate;
 
-/// What this node knows of itself when a peer refuses it; alerts alone mislead.
+/// Who issued the certificates on a connection, which words about them depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssuedBy {
+    /// The network's authorities: both ends are members' nodes.
+    Network,
+    /// A node's operator authority: one end is the node, the other one of its operators.
+    OperatorAuthority,
+}
+
+impl IssuedBy {
+    const fn own(self) -> &'static str {
+        match self {
+            Self::Network => "this node's certificate",
+            Self::OperatorAuthority => "this operator's certificate",
+        }
+    }
+
+    const fn renew(self) -> &'static str {
+        match self {
+            Self::Network => "renew it",
+            Self::OperatorAuthority => "issue a new one with `creditmesh cert operator`",
+        }
+    }
+
+    const fn unknown_issuer(self) -> &'static str {
+        match self {
+            Self::Network => "it does not lead to a root certificate of this network",
+            Self::OperatorAuthority => "it is not by the operator authority of this node",
+        }
+    }
+
+    const fn distrusted(self) -> &'static str {
+        match self {
+            Self::Network => {
+                "it does not trust the root that this node's certificate leads to; one of the two \
+                 has another network's or an old root"
+            }
+            Self::OperatorAuthority => {
+                "it does not know the authority of this operator's certificate; give the \
+                 credentials that this very node issued"
+            }
+        }
+    }
+}
+
+/// What the calling end knows of itself when the other one refuses it; alerts alone mislead.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OwnSide<'a> {
-    /// The certificate that this node shows.
-    pub(super) certificate: &'a PeerCertificate,
-    /// This node's time.
+pub(super) struct OwnSide {
+    /// Who issued what it shows.
+    pub(super) issuer: IssuedBy,
+    /// First moment of the certificate that it shows.
+    pub(super) not_before: Timestamp,
+    /// Last moment of that certificate.
+    pub(super) not_after: Timestamp,
+    /// Its time.
     pub(super) now: Timestamp,
 }
 
@@ -26,8 +74,13 @@ fn tls_error(error: &io::Error) -> Option<&TlsError> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Why a connection that a peer opened failed, for this node's log.
-pub(super) fn of_client(error: &io::Error) -> String {
+/// Whether one end refused the other's certificate, or could not agree on TLS with it.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    tls_error(error).is_some()
+}
+
+/// Why a connection that somebody opened failed, for this node's log.
+pub(super) fn of_client(error: &io::Error, issuer: IssuedBy) -> String {
     let Some(tls) = tls_error(error) else {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
@@ -41,7 +94,7 @@ pub(super) fn of_client(error: &io::Error) -> String {
         TlsError::InvalidCertificate(error) => {
             format!(
                 "the caller's certificate is refused: {}",
-                certificate_words(error)
+                certificate_words(error, issuer)
             )
         }
         TlsError::AlertReceived(alert) => {
@@ -56,14 +109,14 @@ pub(super) fn of_client(error: &io::Error) -> String {
 }
 
 /// Why a connection that this node opened failed.
-pub(super) fn of_server(error: &io::Error, own: &OwnSide<'_>) -> String {
+pub(super) fn of_server(error: &io::Error, own: &OwnSide) -> String {
     let Some(tls) = tls_error(error) else {
         return of_socket(error.kind());
     };
     match tls {
         TlsError::InvalidCertificate(error) => format!(
             "its certificate is refused here: {} (the time here is {})",
-            certificate_words(error),
+            certificate_words(error, own.issuer),
             own.now
         ),
         TlsError::AlertReceived(alert) => of_alert(*alert, own),
@@ -99,33 +152,34 @@ fn of_socket(kind: io::ErrorKind) -> String {
 }
 
 /// An alert says less than one thinks: say it beside what this node knows of itself.
-fn of_alert(alert: AlertDescription, own: &OwnSide<'_>) -> String {
-    let OwnSide { certificate, now } = *own;
-    if certificate.not_after() <= now {
+fn of_alert(alert: AlertDescription, own: &OwnSide) -> String {
+    let OwnSide {
+        issuer,
+        not_before,
+        not_after,
+        now,
+    } = *own;
+    let shown = issuer.own();
+    if not_after <= now {
         return format!(
-            "it refuses this node's certificate, which expired at {}; renew it",
-            certificate.not_after()
+            "it refuses {shown}, which expired at {not_after}; {}",
+            issuer.renew()
         );
     }
-    if certificate.not_before() > now {
+    if not_before > now {
         return format!(
-            "it refuses this node's certificate, which is valid from {}, and the time here is \
-             {now}; check the clock",
-            certificate.not_before()
+            "it refuses {shown}, which is valid from {not_before}, and the time here is {now}; \
+             check the clock"
         );
     }
     match alert {
         AlertDescription::CertificateExpired => format!(
-            "by its clock this node's certificate is expired or not yet valid; the time here is \
-             {now}, compare the clocks"
+            "by its clock {shown} is expired or not yet valid; the time here is {now}, compare \
+             the clocks"
         ),
-        AlertDescription::UnknownCA => {
-            "it does not trust the root that this node's certificate leads to; one of the two has \
-             another network's or an old root"
-                .to_owned()
-        }
+        AlertDescription::UnknownCA => issuer.distrusted().to_owned(),
         AlertDescription::CertificateRequired => {
-            "it asks for a certificate and got none; check this node's certificate file".to_owned()
+            format!("it asks for a certificate and got none; check the file of {shown}")
         }
         AlertDescription::ProtocolVersion => {
             "it does not speak TLS 1.3; its operator must update it".to_owned()
@@ -135,12 +189,12 @@ fn of_alert(alert: AlertDescription, own: &OwnSide<'_>) -> String {
         }
         // Other alerts carry no more than their name.
         other => {
-            format!("it refuses this node's certificate ({other:?}); ask its operator for the log")
+            format!("it refuses {shown} ({other:?}); look into the log at the other end")
         }
     }
 }
 
-fn certificate_words(error: &CertificateError) -> String {
+fn certificate_words(error: &CertificateError, issuer: IssuedBy) -> String {
     match error {
         CertificateError::Expired => "it is expired".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -151,11 +205,9 @@ fn certificate_words(error: &CertificateError) -> String {
             "it is valid from {}; compare the clocks",
             at(not_before.as_secs())
         ),
-        CertificateError::UnknownIssuer => {
-            "it does not lead to a root certificate of this network".to_owned()
-        }
+        CertificateError::UnknownIssuer => issuer.unknown_issuer().to_owned(),
         CertificateError::BadSignature => {
-            "its signature is not by this network's authority: it is forged".to_owned()
+            "its signature is not by the authority that it names: it is forged".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it names somebody else; check which member this endpoint belongs to".to_owned()
