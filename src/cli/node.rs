@@ -111,9 +111,11 @@ impl From<NodeError> for CliError {
     fn from(error: NodeError) -> Self {
         let message = error.to_string();
         match error {
-            NodeError::Join(_) | NodeError::List(_) | NodeError::Root(_) | NodeError::Trust(_) => {
-                Self::refused(message)
-            }
+            NodeError::Join(_)
+            | NodeError::List(_)
+            | NodeError::Root(_)
+            | NodeError::Trust(_)
+            | NodeError::Operator(_) => Self::refused(message),
             NodeError::Flow(flow) => flow.into(),
             NodeError::Config(_) => Self::usage(message),
             NodeError::File { .. }

@@ -1,12 +1,13 @@
 //! `node.toml`: how one node runs.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::MemberId;
+use crate::domain::{MemberId, OperatorName};
 use crate::limits::{GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX};
 
 /// What is wrong with a configuration, and what to write instead.
@@ -42,6 +43,11 @@ pub struct NodeConfig {
     pub member: MemberId,
     /// Address to listen on for peers.
     pub listen: SocketAddr,
+    /// Address to listen on for operators on other machines; `None` serves the folder's socket
+    /// only.
+    pub operator_listen: Option<SocketAddr>,
+    /// Operators' names, and serial numbers of their certificates, that no longer count.
+    pub operator_refused: BTreeSet<String>,
     /// How the key ring is opened.
     pub unlock: UnlockSource,
     /// Policy file; `None` takes the built-in policy of the network's currency.
@@ -59,6 +65,9 @@ pub struct NodeConfig {
 struct RawNode {
     member: String,
     listen: String,
+    operator_listen: Option<String>,
+    #[serde(default)]
+    operator_refused: Vec<String>,
     passphrase_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     policy: Option<PathBuf>,
@@ -97,6 +106,24 @@ fn within(key: &'static str, found: u64, most: u64) -> Result<Duration, ConfigEr
     }
 }
 
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse()
+        .map_err(|_| value(key, "must be an address and port such as 0.0.0.0:7401"))
+}
+
+/// A serial number in lower-case hexadecimal has the form of a name too.
+fn refused(texts: Vec<String>) -> Result<BTreeSet<String>, ConfigError> {
+    let rule = "must list operators' names, or serial numbers in lower-case hexadecimal";
+    let all_sound = texts
+        .iter()
+        .all(|text| text.parse::<OperatorName>().is_ok());
+    if all_sound {
+        Ok(texts.into_iter().collect())
+    } else {
+        Err(value("operator_refused", rule))
+    }
+}
+
 impl NodeConfig {
     /// Reads and checks the text of a `node.toml`.
     ///
@@ -114,6 +141,15 @@ impl NodeConfig {
                 ));
             }
         };
+        let listen = address("listen", &raw.listen)?;
+        let operator_listen = raw.operator_listen;
+        let operator_listen = operator_listen
+            .map(|text| address("operator_listen", &text))
+            .transpose()?;
+        if operator_listen == Some(listen) {
+            let rule = "must be another address and port than `listen`";
+            return Err(value("operator_listen", rule));
+        }
         if !(16..=65_536).contains(&raw.cache_mib) {
             return Err(value("cache_mib", "must be 16 to 65536"));
         }
@@ -122,10 +158,9 @@ impl NodeConfig {
                 .member
                 .parse()
                 .map_err(|error| value("member", format!("{error}")))?,
-            listen: raw
-                .listen
-                .parse()
-                .map_err(|_| value("listen", "must be an address and port such as 0.0.0.0:7401"))?,
+            listen,
+            operator_listen,
+            operator_refused: refused(raw.operator_refused)?,
             unlock,
             policy: raw.policy,
             cache_mib: raw.cache_mib,
@@ -154,6 +189,11 @@ impl NodeConfig {
              member = \"{member}\"\n\
              # Address that peers reach; the member list names it to them.\n\
              listen = \"{listen}\"\n\
+             # Address for your own systems on other machines, by mutual TLS; without it only the\n\
+             # socket in this folder. Their credentials: creditmesh cert operator NAME.\n\
+             # operator_listen = \"127.0.0.1:7444\"\n\
+             # Operators' names or serial numbers that no longer count; taken while the node runs.\n\
+             # operator_refused = []\n\
              # Opens the key ring: a passphrase file or a key file.\n\
              {unlock}\n\
              # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
@@ -190,6 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_port_is_closed_unless_it_is_asked_for() {
+        let config = NodeConfig::parse(SOUND).unwrap();
+        assert_eq!(config.operator_listen, None);
+        let text = format!(
+            "{SOUND}operator_listen = \"0.0.0.0:7444\"\n\
+             operator_refused = [\"loans-1\", \"4f00ab\"]\n"
+        );
+        let config = NodeConfig::parse(&text).unwrap();
+        assert_eq!(config.operator_listen, "0.0.0.0:7444".parse().ok());
+        assert!(config.operator_refused.contains("loans-1"));
+        assert!(config.operator_refused.contains("4f00ab"));
+    }
+
+    #[test]
     fn each_broken_key_is_named() {
         let cases = [
             ("passphrase_file = \"p\"\n", "passphrase_file"),
@@ -197,6 +251,9 @@ mod tests {
             ("group_interval_ms = 0\n", "group_interval_ms"),
             ("peer_deadline_ms = 0\n", "peer_deadline_ms"),
             ("cache_mib = 1\n", "cache_mib"),
+            ("operator_listen = \"7444\"\n", "operator_listen"),
+            ("operator_listen = \"127.0.0.1:7401\"\n", "another address"),
+            ("operator_refused = [\"Loans 1\"]\n", "operator_refused"),
             ("colour = \"red\"\n", "colour"),
         ];
         for (line, key) in cases {

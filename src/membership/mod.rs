@@ -58,7 +58,8 @@ pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{
-    OPERATOR_SERVER_NAME, OperatorAuthority, OperatorCertificate, OperatorError, WantedOperator,
+    IssuedOperator, OPERATOR_SERVER_NAME, OperatorAuthority, OperatorCertificate, OperatorError,
+    WantedOperator,
 };
 pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};

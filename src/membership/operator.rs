@@ -80,6 +80,15 @@ pub struct WantedOperator<'a> {
     pub life_days: u32,
 }
 
+/// What goes back to an operator; nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedOperator {
+    /// The operator's certificate, in PEM.
+    pub certificate_pem: String,
+    /// The certificate of the operator authority, against which the node is checked, in PEM.
+    pub authority_pem: String,
+}
+
 /// The node's own end of operators' connections, as certified.
 #[derive(Debug)]
 pub(super) struct CertifiedServer {
@@ -144,8 +153,7 @@ impl OperatorAuthority {
         &self.signer.key
     }
 
-    /// Certifies the key of an operator; gives the certificate in PEM. It never outlives the
-    /// authority.
+    /// Certifies the key of an operator. The certificate never outlives the authority.
     ///
     /// # Errors
     /// [`OperatorError::Life`] or [`OperatorError::Authority`].
@@ -154,7 +162,7 @@ impl OperatorAuthority {
         wanted: &WantedOperator<'_>,
         now: Timestamp,
         entropy: &dyn Entropy,
-    ) -> Result<String, OperatorError> {
+    ) -> Result<IssuedOperator, OperatorError> {
         let WantedOperator {
             name,
             key,
@@ -171,7 +179,10 @@ impl OperatorAuthority {
             entropy,
         };
         let certificate = self.certify(name.as_str(), purpose, Vec::new(), key, &issuance)?;
-        Ok(certificate.pem())
+        Ok(IssuedOperator {
+            certificate_pem: certificate.pem(),
+            authority_pem: self.signer.pem.clone(),
+        })
     }
 
     /// Certifies a fresh key for the node's own end at `address`.

@@ -141,7 +141,9 @@ mod tests {
             key: &requested,
             life_days: days,
         };
-        authority.issue(&wanted, now(), &entropy)
+        let issued = authority.issue(&wanted, now(), &entropy)?;
+        assert_eq!(issued.authority_pem, authority.certificate_pem());
+        Ok(issued.certificate_pem)
     }
 
     #[test]

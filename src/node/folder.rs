@@ -22,8 +22,8 @@ use crate::domain::Timestamp;
 use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
 use crate::flows::FlowError;
 use crate::membership::{
-    CertificateKey, JoinError, KeyError, ListError, OwnCertificate, PeerCertificate, RootError,
-    TrustError,
+    CertificateKey, JoinError, KeyError, ListError, OperatorError, OwnCertificate, PeerCertificate,
+    RootError, TrustError,
 };
 use crate::store::{
     BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
@@ -79,6 +79,9 @@ pub enum NodeError {
     /// The certificate is no good.
     #[error("node.crt: {0}")]
     Trust(#[from] TrustError),
+    /// The operator authority, or an operator's credentials.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// A flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -247,9 +250,11 @@ impl Folder {
     /// # Errors
     /// [`NodeError::File`] or [`NodeError::Config`].
     pub fn config(&self) -> Result<NodeConfig, NodeError> {
-        Ok(NodeConfig::parse(
-            &self.text(&self.path.join("node.toml"))?,
-        )?)
+        Ok(NodeConfig::parse(&self.text(&self.config_file())?)?)
+    }
+
+    pub(super) fn config_file(&self) -> PathBuf {
+        self.path.join("node.toml")
     }
 
     /// Makes the folder's configuration, key ring and empty store, and the node's own keys in it.

@@ -3,9 +3,12 @@
 mod admin;
 mod backup;
 mod core;
+mod credential_folder;
 mod folder;
 mod import_mark;
 mod join;
+mod operator_authority;
+mod operator_side;
 mod parts;
 mod running;
 mod status;
@@ -14,9 +17,11 @@ mod verify;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use core::Core;
+pub use credential_folder::CredentialFolder;
 pub use folder::{Folder, NodeError, Opened};
 pub use import_mark::ImportMark;
 pub use join::{Invited, Joined};
+pub use operator_authority::CredentialRequest;
 pub use parts::{NodeParts, Sealing};
 pub use running::RunningNode;
 pub use unlock::read_unlock;

@@ -1,38 +1,35 @@
 //! A running node: sockets, tasks, health, and a shutdown that loses nothing.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::folder::Opened;
+use super::operator_authority::{RunningIssuer, operator_authority};
+use super::operator_side::{bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
 use super::{Folder, NodeError};
+use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::Bands;
+use crate::domain::{Bands, Timestamp};
 use crate::flows::{Desk, Home, Timing};
-use crate::limits::{
-    HEADER_LIST_BYTES_MAX, OPERATOR_CALL_DEADLINE, OPERATOR_CALLS_PER_CONNECTION_MAX,
-};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
-    AskedPeers, Gate, ListenLimits, Listener, NodeTls, TappedTransport, TlsTransport, Transport,
-    TrustHandle, gated_server,
+    AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
+    TlsTransport, Transport, TrustHandle, gated_server,
 };
 use crate::risk::Policy;
 use crate::service::{
-    OperatorService, PeerService, health, operator_server, peer_server, reflection,
+    CredentialService, OperatorService, PeerService, health, peer_server, reflection,
 };
 
-/// How often a node looks whether its member list changed.
-const LOOK_AT_LIST: Duration = Duration::from_millis(500);
+/// How often a node looks whether its member list or its configuration changed.
+const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
 /// How long calls under way may go on at a shutdown before their connections are cut.
 const STREAM_GRACE: Duration = Duration::from_millis(300);
@@ -48,6 +45,8 @@ pub struct RunningNode {
     stop: CancellationToken,
     tasks: JoinSet<()>,
     socket: PathBuf,
+    operator_address: Option<SocketAddr>,
+    door: Option<OperatorDoor>,
 }
 
 impl RunningNode {
@@ -73,10 +72,11 @@ impl RunningNode {
         let tls = NodeTls::new(&trust, &certificate)?;
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
-        let listener = listener.map_err(|error| not_bound(opened.config.listen, &error))?;
+        let listener =
+            listener.map_err(|error| not_bound("listen", opened.config.listen, &error))?;
         let address = listener
             .local_address()
-            .map_err(|e| not_bound(opened.config.listen, &e))?;
+            .map_err(|e| not_bound("listen", opened.config.listen, &e))?;
         let transport: Arc<dyn Transport> = Arc::new(TlsTransport::new(tls.clone()));
         let transport = match &parts.tap {
             Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
@@ -91,9 +91,11 @@ impl RunningNode {
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             socket: folder.socket(),
+            operator_address: None,
+            door: None,
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(not_after).await?;
+        node.serve_operator(folder, not_after).await?;
         let stop = node.stop.clone();
         node.tasks.spawn(watch_list(folder.clone(), trust, stop));
         tracing::info!(%address, backend = vector_backend(), "node serves");
@@ -104,6 +106,12 @@ impl RunningNode {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that operators on other machines reach, where the configuration opens one.
+    #[must_use]
+    pub fn operator_address(&self) -> Option<SocketAddr> {
+        self.operator_address
     }
 
     /// The lender's desk, for callers in the same process.
@@ -152,45 +160,64 @@ impl RunningNode {
 
     async fn serve_operator(
         &mut self,
-        certificate_not_after: crate::domain::Timestamp,
+        folder: &Folder,
+        certificate_not_after: Timestamp,
     ) -> Result<(), NodeError> {
-        // A socket that was left behind by a killed node; the store's lock says that none runs.
-        drop(std::fs::remove_file(&self.socket));
-        let bound = UnixListener::bind(&self.socket);
-        let listener = bound.map_err(|error| NodeError::file(&self.socket, &error))?;
-        std::fs::set_permissions(&self.socket, std::fs::Permissions::from_mode(0o600))
-            .map_err(|error| NodeError::file(&self.socket, &error))?;
+        let home = Arc::clone(&self.core.home);
         let source = super::status::Source {
-            home: Arc::clone(&self.core.home),
+            home: Arc::clone(&home),
             mirrors: Arc::clone(&self.core.mirrors),
             follower: self.core.follower.clone(),
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
             certificate_not_after,
         };
-        let currency = self.core.home.trust.root().document().currency;
+        let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
-        let service = operator_server(OperatorService::new(desk, currency, Arc::new(source)));
-        let reflection = reflection()?;
-        let health = health().await;
+        let service = OperatorService::new(desk, currency, Arc::new(source));
+        let issuer = RunningIssuer {
+            vault: home.vault.clone(),
+            member: home.member.clone(),
+            clock: Arc::clone(&home.clock),
+            entropy: Arc::clone(&home.entropy),
+        };
+        let credentials = CredentialService::new(Arc::new(issuer));
+        let socket = bind_socket(&self.socket)?;
         let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let ended = tonic::transport::Server::builder()
-                .timeout(OPERATOR_CALL_DEADLINE)
-                .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
-                .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-                .add_service(service)
-                .add_service(reflection)
-                .add_service(health)
-                .serve_with_incoming_shutdown(
-                    UnixListenerStream::new(listener),
-                    stop.cancelled_owned(),
-                )
-                .await;
-            if let Err(error) = ended {
-                tracing::error!(%error, "the operator service ended");
-            }
-        });
+        let serving = serve_socket(socket, service.clone(), credentials, stop).await?;
+        self.tasks.spawn(serving);
+        if let Some(address) = folder.config()?.operator_listen {
+            self.serve_operators_elsewhere(folder, address, service)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn serve_operators_elsewhere(
+        &mut self,
+        folder: &Folder,
+        address: SocketAddr,
+        service: OperatorService,
+    ) -> Result<(), NodeError> {
+        let home = &self.core.home;
+        let (clock, entropy) = (Arc::clone(&home.clock), Arc::clone(&home.entropy));
+        let authority = operator_authority(&home.vault, &home.member, clock.now(), &*entropy);
+        let door = OperatorDoor::new(authority.await?, address.ip(), clock, entropy)?;
+        door.refuse(folder.config()?.operator_refused);
+        let key = "operator_listen";
+        let listener = Listener::bind(address, door.clone(), ListenLimits::default()).await;
+        let listener = listener.map_err(|error| not_bound(key, address, &error))?;
+        let bound = listener.local_address();
+        self.operator_address = Some(bound.map_err(|error| not_bound(key, address, &error))?);
+        let stop = self.stop.clone();
+        let serving = serve_port(listener, door.clone(), service, stop).await?;
+        self.tasks.spawn(serving);
+        self.tasks.spawn(watch_refused(
+            folder.clone(),
+            door.clone(),
+            self.stop.clone(),
+        ));
+        self.door = Some(door);
         Ok(())
     }
 
@@ -203,6 +230,9 @@ impl RunningNode {
         tokio::time::sleep(STREAM_GRACE).await;
         // Streams that follow a feed never end by themselves.
         self.core.home.trust.connections().cut_all();
+        if let Some(door) = &self.door {
+            door.connections().cut_all();
+        }
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
             self.tasks.shutdown().await;
@@ -214,9 +244,9 @@ impl RunningNode {
     }
 }
 
-fn not_bound(address: SocketAddr, error: &std::io::Error) -> NodeError {
+fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeError {
     NodeError::Folder(format!(
-        "cannot listen on {address}: {error}; change `listen` in node.toml"
+        "cannot listen on {address}: {error}; change `{key}` in node.toml"
     ))
 }
 
@@ -278,27 +308,47 @@ async fn home(
 
 /// Takes a newer member list as soon as its file changes.
 async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken) {
-    let changed = |path: PathBuf| path.metadata().ok().and_then(|meta| meta.modified().ok());
-    let mut seen = changed(folder.members());
-    let mut ticks = tokio::time::interval(LOOK_AT_LIST);
+    watch(folder.members(), stop, |text| match trust.install(&text) {
+        Ok(installed) => tracing::info!(?installed, "member list taken"),
+        Err(error) => tracing::error!(%error, "members.json is refused; the list in force stays"),
+    })
+    .await;
+}
+
+/// Takes the refused operators as soon as the configuration changes; nothing else of it.
+async fn watch_refused(folder: Folder, door: OperatorDoor, stop: CancellationToken) {
+    watch(folder.config_file(), stop, |text| {
+        match NodeConfig::parse(&text) {
+            Ok(config) => {
+                let refused = config.operator_refused.len();
+                let cut = door.refuse(config.operator_refused);
+                tracing::info!(refused, cut, "refused operators taken");
+            }
+            Err(error) => {
+                tracing::error!(%error, "whom operator_refused names so far stays refused")
+            }
+        }
+    })
+    .await;
+}
+
+/// Gives a file's text now, and whenever it changes, until `stop`.
+async fn watch(path: PathBuf, stop: CancellationToken, mut taken: impl FnMut(String)) {
+    let mut seen = None;
+    let mut ticks = tokio::time::interval(LOOK_AT_FILE);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let modified = changed(folder.members());
+        let modified = path.metadata().ok().and_then(|meta| meta.modified().ok());
         if modified == seen {
             continue;
         }
         seen = modified;
-        match std::fs::read_to_string(folder.members()) {
-            Ok(text) => match trust.install(&text) {
-                Ok(installed) => tracing::info!(?installed, "member list taken"),
-                Err(error) => {
-                    tracing::error!(%error, "members.json is refused; the list in force stays");
-                }
-            },
-            Err(error) => tracing::error!(%error, "members.json cannot be read"),
+        match std::fs::read_to_string(&path) {
+            Ok(text) => taken(text),
+            Err(error) => tracing::error!(%error, path = %path.display(), "cannot be read"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
+mod credentials;
 mod node_status;
 mod operator;
 mod operator_rows;
@@ -7,9 +8,10 @@ mod peer;
 mod standard;
 mod status;
 
+pub use credentials::{CredentialIssuer, CredentialService};
 pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
-pub use standard::{health, operator_server, peer_server, reflection};
+pub use standard::{credentials_server, health, operator_server, peer_server, reflection};
 pub use status::status_of;

@@ -4,10 +4,11 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
-use super::{OperatorService, PeerService};
+use super::{CredentialService, OperatorService, PeerService};
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
+use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 
@@ -25,6 +26,14 @@ pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorServi
     OperatorServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that issues operators' credentials, with its bounds on messages.
+#[must_use]
+pub fn credentials_server(service: CredentialService) -> CredentialsServer<CredentialService> {
+    CredentialsServer::new(service)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
 }
 
 /// Standard gRPC health: both services serve as long as the node runs.

@@ -1,0 +1,74 @@
+//! How a running node serves its operator: on the folder's socket, and by TLS where it is asked to.
+
+use std::path::Path;
+
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::NodeError;
+use crate::limits::{
+    HEADER_LIST_BYTES_MAX, OPERATOR_CALL_DEADLINE, OPERATOR_CALLS_PER_CONNECTION_MAX,
+};
+use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
+use crate::service::{
+    CredentialService, OperatorService, credentials_server, health, operator_server, reflection,
+};
+
+/// Binds the operator's socket, which nobody but the folder's owner may open.
+pub(super) fn bind_socket(socket: &Path) -> Result<UnixListener, NodeError> {
+    use std::os::unix::fs::PermissionsExt;
+    // One that was left behind by a killed node; the store's lock says that none runs.
+    drop(std::fs::remove_file(socket));
+    let bound = UnixListener::bind(socket);
+    let listener = bound.map_err(|error| NodeError::file(socket, &error))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| NodeError::file(socket, &error))?;
+    Ok(listener)
+}
+
+/// Serves the socket until `stop`; the future is to be spawned.
+pub(super) async fn serve_socket(
+    listener: UnixListener,
+    operator: OperatorService,
+    credentials: CredentialService,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
+    let (reflection, health) = (reflection()?, health().await);
+    Ok(async move {
+        let ended = tonic::transport::Server::builder()
+            .timeout(OPERATOR_CALL_DEADLINE)
+            .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
+            .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .add_service(operator_server(operator))
+            .add_service(credentials_server(credentials))
+            .add_service(reflection)
+            .add_service(health)
+            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled_owned())
+            .await;
+        if let Err(error) = ended {
+            tracing::error!(%error, "the operator service ended");
+        }
+    })
+}
+
+/// Serves operators on other machines until `stop`; the future is to be spawned.
+pub(super) async fn serve_port(
+    listener: Listener<OperatorDoor>,
+    door: OperatorDoor,
+    operator: OperatorService,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
+    let (reflection, health) = (reflection()?, health().await);
+    Ok(async move {
+        let ended = operator_gated_server(OperatorGate::new(door))
+            .add_service(operator_server(operator))
+            .add_service(reflection)
+            .add_service(health)
+            .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())
+            .await;
+        if let Err(error) = ended {
+            tracing::error!(%error, "the operator port ended");
+        }
+    })
+}
