@@ -1,13 +1,19 @@
-//! This node's certificate.
+//! This node's certificate, and those of its operators on other machines.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::operator::NodeDir;
 use super::output::Output;
-use crate::env::{Clock, SystemClock};
-use crate::node::Folder;
+use crate::domain::OperatorName;
+use crate::env::{Clock, OsEntropy, SystemClock};
+use crate::limits::OPERATOR_CERTIFICATE_DAYS_MAX;
+use crate::membership::{CertificateKey, IssuedOperator, OperatorCertificate};
+use crate::node::{CredentialFolder, CredentialRequest, Folder, NodeError};
+use crate::wire::pb;
 
 /// `creditmesh cert …`.
 #[derive(Debug, Subcommand)]
@@ -24,6 +30,32 @@ pub(super) enum CertCommand {
         #[command(flatten)]
         node: NodeDir,
     },
+    /// Write credentials with which a system or a person calls this node from another machine.
+    Operator(OperatorArgs),
+}
+
+/// `creditmesh cert operator`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  creditmesh cert operator loans-1 --dir alpha --out loans-1\n\n\
+    Then, where the folder was carried to:\n  \
+    creditmesh node status --connect alpha.example.com:7444 --credentials loans-1\n\n\
+    The node listens for operators where node.toml sets operator_listen. To take\n\
+    credentials back, name the operator or the certificate's serial number in\n\
+    operator_refused there; a running node takes it within seconds."
+)]
+pub(super) struct OperatorArgs {
+    #[command(flatten)]
+    node: NodeDir,
+    /// Who will call: 1 to 63 characters of a-z, 0-9 and '-'. It stands in the node's log.
+    name: OperatorName,
+    /// Folder to write, which must hold no credentials yet.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Days until the certificate ends, at most 366.
+    #[arg(long, value_name = "DAYS", default_value_t = 90,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(OPERATOR_CERTIFICATE_DAYS_MAX)))]
+    days: u32,
 }
 
 pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, CliError> {
@@ -55,6 +87,63 @@ pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, 
                 format!("peers accept this certificate for {days} more days")
             });
         }
+        CertCommand::Operator(args) => operator(args, output).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn operator(args: &OperatorArgs, output: &Output) -> Result<(), CliError> {
+    let folder = Folder::at(&args.node.path);
+    let config = folder.config()?;
+    let credentials = CredentialFolder::at(&args.out);
+    credentials.prepare()?;
+    let key = CertificateKey::generate().map_err(NodeError::from)?;
+    let request_pem = key.request_pem().map_err(NodeError::from)?;
+    let issued = match args.node.issuer().await? {
+        Some(mut node) => {
+            let request = pb::IssueCredentialRequest {
+                name: args.name.to_string(),
+                request_pem,
+                life_days: args.days,
+            };
+            let issued = node.issue_credential(request).await?.into_inner();
+            IssuedOperator {
+                certificate_pem: issued.certificate_pem,
+                authority_pem: issued.authority_pem,
+            }
+        }
+        None => {
+            let request = CredentialRequest {
+                name: &args.name,
+                request_pem: &request_pem,
+                life_days: args.days,
+            };
+            let (now, entropy) = (SystemClock.now(), OsEntropy::default());
+            folder.issue_credential(&request, now, &entropy).await?
+        }
+    };
+    credentials.write(&key, &issued)?;
+    let leaf = OperatorCertificate::from_pem(&issued.certificate_pem).map_err(NodeError::from)?;
+    let place = args.out.display().to_string();
+    let value = json!({
+        "operator": leaf.name().as_str(), "serial": leaf.serial_text(),
+        "not_after": leaf.not_after().to_rfc3339(), "credentials": place,
+    });
+    output.show(&value, || {
+        let port = config
+            .operator_listen
+            .map_or("PORT".to_owned(), |address| address.port().to_string());
+        format!(
+            "{place} holds the credentials of {}, until {}\nserial  {}\n\
+             carry it to the machine that calls; guard operator.key\n\
+             next: creditmesh node status --connect HOST:{port} --credentials {place}",
+            leaf.name(),
+            leaf.not_after(),
+            leaf.serial_text(),
+        )
+    });
+    if config.operator_listen.is_none() {
+        output.remark("the node listens on its socket only: set operator_listen in node.toml");
+    }
+    Ok(())
 }

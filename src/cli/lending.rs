@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
-use super::operator::{NodeDir, required};
+use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::{FlagCode, Money, Outcome};
 use crate::wire::pb;
@@ -39,7 +39,7 @@ impl Key {
 )]
 pub(super) struct AssessArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Identifier as kind:value (cn-rid, in-pan, in-aadhaar, us-ssn, phone); `-` reads standard
     /// input.
     #[arg(long = "id", value_name = "KIND:VALUE", required = true)]
@@ -77,7 +77,7 @@ pub(super) struct AssessArgs {
 #[command(after_help = "Example:\n  creditmesh recheck 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e")]
 pub(super) struct RecheckArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Record id of the application.
     application: String,
     /// Say what each flag rests on.
@@ -96,7 +96,7 @@ pub(super) struct RecheckArgs {
 )]
 pub(super) struct HoldArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     #[command(subcommand)]
     step: Option<HoldStep>,
     /// Record id of the application whose contract was signed.
@@ -120,7 +120,7 @@ enum HoldStep {
     )]
     Release {
         #[command(flatten)]
-        node: NodeDir,
+        node: NodeAt,
         /// Record id of the hold.
         hold: String,
     },
@@ -128,7 +128,7 @@ enum HoldStep {
     #[command(after_help = "Example:\n  creditmesh hold convert HOLD --account L-4711")]
     Convert {
         #[command(flatten)]
-        node: NodeDir,
+        node: NodeAt,
         /// Record id of the hold.
         hold: String,
         /// Your own number of the loan; stays in the node.
@@ -144,7 +144,7 @@ enum HoldStep {
 #[command(after_help = "Example:\n  creditmesh close APPLICATION --outcome declined")]
 pub(super) struct CloseArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Record id of the application.
     application: String,
     /// declined, withdrawn, approved, signed, funded or expired.
@@ -159,7 +159,7 @@ pub(super) struct CloseArgs {
 )]
 pub(super) struct AnswerArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Query id.
     query: String,
     /// Say what each flag rests on.
@@ -191,7 +191,7 @@ pub(super) async fn assess(args: &AssessArgs, output: &Output) -> Result<Exit, C
         income_currency: income
             .map_or_else(String::new, |income| income.currency.code().to_owned()),
     };
-    let mut node = required(&args.node.path).await?;
+    let mut node = args.node.required().await?;
     let answer = node.assess(request).await?.into_inner();
     show_answer(&answer, args.explain, output)
 }
@@ -201,7 +201,9 @@ pub(super) async fn recheck(args: &RecheckArgs, output: &Output) -> Result<Exit,
         idempotency_key: args.key.value(),
         application_id: args.application.clone(),
     };
-    let answer = required(&args.node.path)
+    let answer = args
+        .node
+        .required()
         .await?
         .recheck(request)
         .await?
@@ -213,7 +215,9 @@ pub(super) async fn answer(args: &AnswerArgs, output: &Output) -> Result<Exit, C
     let request = pb::FetchAnswerRequest {
         query_id: args.query.clone(),
     };
-    let answer = required(&args.node.path)
+    let answer = args
+        .node
+        .required()
         .await?
         .fetch_answer(request)
         .await?
@@ -227,7 +231,7 @@ pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliEr
             let request = pb::ReleaseHoldRequest {
                 hold_id: hold.clone(),
             };
-            required(&node.path).await?.release_hold(request).await?
+            node.required().await?.release_hold(request).await?
         }
         Some(HoldStep::Convert {
             node,
@@ -240,7 +244,7 @@ pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliEr
                 hold_id: hold.clone(),
                 account_reference: account.clone(),
             };
-            required(&node.path).await?.convert_hold(request).await?
+            node.required().await?.convert_hold(request).await?
         }
         None => {
             let request = pb::PlaceHoldRequest {
@@ -249,7 +253,7 @@ pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliEr
                 amount_minor: args.amount_minor,
                 hours: args.hours,
             };
-            required(&args.node.path).await?.place_hold(request).await?
+            args.node.required().await?.place_hold(request).await?
         }
     };
     Ok(show_change(&change.into_inner(), output))
@@ -260,7 +264,9 @@ pub(super) async fn close(args: &CloseArgs, output: &Output) -> Result<Exit, Cli
         application_id: args.application.clone(),
         outcome: args.outcome.to_lowercase(),
     };
-    let change = required(&args.node.path)
+    let change = args
+        .node
+        .required()
         .await?
         .close_application(request)
         .await?;

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
-use super::operator::{NodeDir, required, running};
+use super::operator::{NodeAt, NodeDir};
 use super::output::Output;
 use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
@@ -28,10 +28,11 @@ pub(super) enum NodeCommand {
         node: NodeDir,
     },
     /// What the running node is doing.
-    #[command(after_help = "Example:\n  creditmesh node status --dir alpha")]
+    #[command(after_help = "Examples:\n  creditmesh node status --dir alpha\n  \
+        creditmesh node status --connect alpha.example.com:7444 --credentials loans-1")]
     Status {
         #[command(flatten)]
-        node: NodeDir,
+        node: NodeAt,
     },
     /// Write a sealed backup of a stopped node.
     #[command(after_help = "Example:\n  creditmesh node backup --dir alpha alpha.backup")]
@@ -202,11 +203,15 @@ async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
 async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
     let node = RunningNode::start(&Folder::at(&node.path), NodeParts::default()).await?;
     let backend = crate::crypto::vector_backend();
-    let value = json!({ "address": node.address().to_string(), "vector_backend": backend });
+    let operators = node.operator_address().map(|address| address.to_string());
+    let value = json!({ "address": node.address().to_string(), "operator_address": operators,
+        "vector_backend": backend });
     output.show(&value, || {
+        let operators = operators.map(|address| format!(", operators on {address}"));
         format!(
-            "serving peers on {}, group arithmetic on {backend}",
-            node.address()
+            "serving peers on {}{}, group arithmetic on {backend}",
+            node.address(),
+            operators.unwrap_or_default()
         )
     });
     stop_signal().await?;
@@ -226,8 +231,9 @@ async fn stop_signal() -> Result<(), CliError> {
     Ok(())
 }
 
-async fn status(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
-    let status = required(&node.path)
+async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
+    let status = node
+        .required()
         .await?
         .status(pb::StatusRequest {})
         .await?
@@ -318,7 +324,7 @@ fn status_text(status: &pb::StatusResponse) -> String {
 }
 
 async fn refuse_running(node: &NodeDir, verb: &str) -> Result<Folder, CliError> {
-    if running(&node.path).await?.is_some() {
+    if node.is_running().await? {
         let place = node.path.display();
         return Err(CliError::refused(format!(
             "a node runs on {place}: stop it, then {verb}"

@@ -1,6 +1,7 @@
-//! The way to the running node: its Unix socket.
+//! The way to the running node: its Unix socket, or its operator port on another machine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use hyper_util::rt::TokioIo;
@@ -9,11 +10,14 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::exit::CliError;
-use crate::limits::MESSAGE_BYTES_MAX;
-use crate::node::Folder;
+use crate::env::SystemClock;
+use crate::limits::OPERATOR_MESSAGE_BYTES_MAX;
+use crate::net::{OperatorDialError, operator_channel};
+use crate::node::{CredentialFolder, Folder};
+use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 
-/// Which node a command is about.
+/// Which node a command is about, by its folder.
 #[derive(Debug, Clone, Args)]
 pub(super) struct NodeDir {
     /// The node's folder.
@@ -21,8 +25,70 @@ pub(super) struct NodeDir {
     pub(super) path: PathBuf,
 }
 
-/// The running node's operator service; `None` where no node runs on this folder.
-pub(super) async fn running(dir: &Path) -> Result<Option<OperatorClient<Channel>>, CliError> {
+/// Which node a command is about: here by its folder, or on another machine.
+#[derive(Debug, Clone, Args)]
+pub(super) struct NodeAt {
+    #[command(flatten)]
+    pub(super) dir: NodeDir,
+    /// The node's operator port on another machine, in place of --dir.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        requires = "credentials",
+        conflicts_with = "path"
+    )]
+    connect: Option<String>,
+    /// Folder that `creditmesh cert operator` wrote, for --connect.
+    #[arg(long, value_name = "FOLDER", requires = "connect")]
+    credentials: Option<PathBuf>,
+}
+
+impl NodeAt {
+    /// The running node's operator service; `None` where no node runs on the folder.
+    pub(super) async fn running(&self) -> Result<Option<OperatorClient<Channel>>, CliError> {
+        let channel = match (&self.connect, &self.credentials) {
+            (Some(endpoint), Some(folder)) => Some(connected(endpoint, folder).await?),
+            (None, _) | (_, None) => through_socket(&self.dir.path).await?,
+        };
+        Ok(channel.map(|channel| {
+            OperatorClient::new(channel)
+                .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        }))
+    }
+
+    /// The running node's operator service, or how to start it.
+    pub(super) async fn required(&self) -> Result<OperatorClient<Channel>, CliError> {
+        self.running().await?.ok_or_else(|| {
+            let place = self.dir.path.display();
+            CliError::local(format!(
+                "no node runs on {place}: start it with `creditmesh node serve --dir {place}`"
+            ))
+        })
+    }
+
+    /// Where a command on this machine keeps how far it came: beside the node, or beside the
+    /// credentials for it.
+    pub(super) fn marks(&self) -> Folder {
+        Folder::at(self.credentials.as_ref().unwrap_or(&self.dir.path))
+    }
+}
+
+impl NodeDir {
+    /// Whether a node runs on the folder.
+    pub(super) async fn is_running(&self) -> Result<bool, CliError> {
+        Ok(through_socket(&self.path).await?.is_some())
+    }
+
+    /// What issues credentials on the running node; `None` where no node runs on the folder.
+    pub(super) async fn issuer(&self) -> Result<Option<CredentialsClient<Channel>>, CliError> {
+        Ok(through_socket(&self.path)
+            .await?
+            .map(CredentialsClient::new))
+    }
+}
+
+async fn through_socket(dir: &Path) -> Result<Option<Channel>, CliError> {
     let socket = Folder::at(dir).socket();
     if !socket.exists() || UnixStream::connect(&socket).await.is_err() {
         return Ok(None);
@@ -35,20 +101,21 @@ pub(super) async fn running(dir: &Path) -> Result<Option<OperatorClient<Channel>
         }))
         .await
         .map_err(|error| CliError::local(format!("the node does not answer: {error}")))?;
-    Ok(Some(
-        OperatorClient::new(channel)
-            .max_decoding_message_size(MESSAGE_BYTES_MAX)
-            .max_encoding_message_size(MESSAGE_BYTES_MAX),
-    ))
+    Ok(Some(channel))
 }
 
-/// The running node's operator service, or how to start it.
-pub(super) async fn required(dir: &Path) -> Result<OperatorClient<Channel>, CliError> {
-    running(dir).await?.ok_or_else(|| {
-        CliError::local(format!(
-            "no node runs on {}: start it with `creditmesh node serve --dir {}`",
-            dir.display(),
-            dir.display()
-        ))
-    })
+async fn connected(endpoint: &str, folder: &Path) -> Result<Channel, CliError> {
+    let credentials = CredentialFolder::at(folder).read()?;
+    Ok(operator_channel(endpoint, &credentials, Arc::new(SystemClock)).await?)
+}
+
+impl From<OperatorDialError> for CliError {
+    fn from(error: OperatorDialError) -> Self {
+        let message = format!("cannot reach the node at {error}");
+        if error.refused {
+            Self::refused(message)
+        } else {
+            Self::local(message)
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::lending::show_change;
-use super::operator::{NodeDir, running};
+use super::operator::NodeAt;
 use super::output::Output;
 use super::records_import::{self, ImportArgs};
 use crate::domain::{Record, RecordId, RecordKind, RetractionReason};
@@ -57,7 +57,7 @@ impl From<Kind> for RecordKind {
 #[command(after_help = "Example:\n  creditmesh records export --kind loan --out loans.jsonl")]
 pub(super) struct ExportArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Only this kind.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
@@ -71,7 +71,7 @@ pub(super) struct ExportArgs {
 #[command(after_help = "Example:\n  creditmesh records show 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e")]
 pub(super) struct ShowArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Record id.
     record: String,
 }
@@ -81,7 +81,7 @@ pub(super) struct ShowArgs {
 #[command(after_help = "Example:\n  creditmesh records retract RECORD --reason wrong-person")]
 pub(super) struct RetractArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// Record id.
     record: String,
     /// furnisher-error, wrong-person, dispute-upheld, court or duplicate.
@@ -107,13 +107,13 @@ fn record_id(text: &str) -> Result<RecordId, CliError> {
 
 async fn show(args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
     let id = record_id(&args.record)?;
-    let row = if let Some(mut node) = running(&args.node.path).await? {
+    let row = if let Some(mut node) = args.node.running().await? {
         let request = pb::ShowRecordRequest {
             record_id: args.record.clone(),
         };
         node.show_record(request).await?.into_inner().row
     } else {
-        let opened = Folder::at(&args.node.path).open().await?;
+        let opened = Folder::at(&args.node.dir.path).open().await?;
         let found = Book::new(opened.vault.clone()).find(id).await;
         opened.close().await?;
         let record = found?.ok_or_else(|| CliError::refused("no such record: check the id"))?;
@@ -128,7 +128,7 @@ async fn retract(args: &RetractArgs, output: &Output) -> Result<Exit, CliError> 
     let reason = RetractionReason::from_word(&args.reason).ok_or_else(|| {
         CliError::usage("--reason: furnisher-error, wrong-person, dispute-upheld, court, duplicate")
     })?;
-    if let Some(mut node) = running(&args.node.path).await? {
+    if let Some(mut node) = args.node.running().await? {
         let request = pb::RetractRecordRequest {
             record_id: args.record.clone(),
             reason: args.reason.clone(),
@@ -136,7 +136,7 @@ async fn retract(args: &RetractArgs, output: &Output) -> Result<Exit, CliError> 
         let change = node.retract_record(request).await?.into_inner();
         return Ok(show_change(&change, output));
     }
-    let opened = Folder::at(&args.node.path).open().await?;
+    let opened = Folder::at(&args.node.dir.path).open().await?;
     let book = Book::new(opened.vault.clone());
     let retracted = book.retract(id, reason, SystemClock.now()).await;
     opened.close().await?;
@@ -165,7 +165,7 @@ async fn export(args: &ExportArgs, output: &Output) -> Result<Exit, CliError> {
         bar.inc(1);
         writeln!(sink, "{row}").map_err(|error| CliError::local(format!("export: {error}")))
     };
-    if let Some(mut node) = running(&args.node.path).await? {
+    if let Some(mut node) = args.node.running().await? {
         let kind = kind.map_or_else(String::new, |kind| kind.word().to_owned());
         let request = pb::ExportRecordsRequest { kind };
         let mut pages = node.export_records(request).await?.into_inner();
@@ -173,7 +173,7 @@ async fn export(args: &ExportArgs, output: &Output) -> Result<Exit, CliError> {
             page.rows.iter().try_for_each(|row| write(row))?;
         }
     } else {
-        let opened = Folder::at(&args.node.path).open().await?;
+        let opened = Folder::at(&args.node.dir.path).open().await?;
         let outcome = export_local(&Book::new(opened.vault.clone()), kind, &mut write).await;
         opened.close().await?;
         outcome?;

@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::transport::Channel;
 
 use super::exit::{CliError, Exit};
-use super::operator::{NodeDir, running};
+use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::Record;
 use crate::flows::{Book, Filed};
@@ -34,7 +34,7 @@ enum Form {
     idempotent by record id and version. Exit code 1 says that rows were rejected.")]
 pub(super) struct ImportArgs {
     #[command(flatten)]
-    node: NodeDir,
+    node: NodeAt,
     /// File to import.
     file: PathBuf,
     /// Form of the file; by its ending without it.
@@ -82,16 +82,15 @@ pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliE
     let bar = output.progress("bytes", Some(bytes));
     let counted = bar.wrap_read(BufReader::with_capacity(1 << 20, file));
     let rows = open_rows(args, counted)?;
-    let folder = Folder::at(&args.node.path);
-    let mark = folder.import_mark(&args.file)?;
+    let mark = args.node.marks().import_mark(&args.file)?;
     let done = if args.dry_run || args.from_start {
         0
     } else {
         mark.line()
     };
-    let sink = match running(&args.node.path).await? {
+    let sink = match args.node.running().await? {
         Some(node) => Sink::Running(node),
-        None => Sink::Stopped(folder.open().await?),
+        None => Sink::Stopped(Folder::at(&args.node.dir.path).open().await?),
     };
     let rejects_path = args.rejects.clone().unwrap_or_else(|| beside(&args.file));
     let mut import = Import {

@@ -1,5 +1,6 @@
 //! A running node: sockets, tasks, health, and a shutdown that loses nothing.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,7 +96,9 @@ impl RunningNode {
             door: None,
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(folder, not_after).await?;
+        node.serve_operator(&opened.config, not_after).await?;
+        let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
+        node.tasks.spawn(refused);
         let stop = node.stop.clone();
         node.tasks.spawn(watch_list(folder.clone(), trust, stop));
         tracing::info!(%address, backend = vector_backend(), "node serves");
@@ -160,7 +163,7 @@ impl RunningNode {
 
     async fn serve_operator(
         &mut self,
-        folder: &Folder,
+        config: &NodeConfig,
         certificate_not_after: Timestamp,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
@@ -186,8 +189,9 @@ impl RunningNode {
         let stop = self.stop.clone();
         let serving = serve_socket(socket, service.clone(), credentials, stop).await?;
         self.tasks.spawn(serving);
-        if let Some(address) = folder.config()?.operator_listen {
-            self.serve_operators_elsewhere(folder, address, service)
+        if let Some(address) = config.operator_listen {
+            let refused = config.operator_refused.clone();
+            self.serve_operators_elsewhere(address, refused, service)
                 .await?;
         }
         Ok(())
@@ -195,15 +199,15 @@ impl RunningNode {
 
     async fn serve_operators_elsewhere(
         &mut self,
-        folder: &Folder,
         address: SocketAddr,
+        refused: BTreeSet<String>,
         service: OperatorService,
     ) -> Result<(), NodeError> {
         let home = &self.core.home;
         let (clock, entropy) = (Arc::clone(&home.clock), Arc::clone(&home.entropy));
         let authority = operator_authority(&home.vault, &home.member, clock.now(), &*entropy);
         let door = OperatorDoor::new(authority.await?, address.ip(), clock, entropy)?;
-        door.refuse(folder.config()?.operator_refused);
+        door.refuse(refused);
         let key = "operator_listen";
         let listener = Listener::bind(address, door.clone(), ListenLimits::default()).await;
         let listener = listener.map_err(|error| not_bound(key, address, &error))?;
@@ -212,11 +216,6 @@ impl RunningNode {
         let stop = self.stop.clone();
         let serving = serve_port(listener, door.clone(), service, stop).await?;
         self.tasks.spawn(serving);
-        self.tasks.spawn(watch_refused(
-            folder.clone(),
-            door.clone(),
-            self.stop.clone(),
-        ));
         self.door = Some(door);
         Ok(())
     }
@@ -316,7 +315,8 @@ async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken)
 }
 
 /// Takes the refused operators as soon as the configuration changes; nothing else of it.
-async fn watch_refused(folder: Folder, door: OperatorDoor, stop: CancellationToken) {
+async fn watch_refused(folder: Folder, door: Option<OperatorDoor>, stop: CancellationToken) {
+    let Some(door) = door else { return };
     watch(folder.config_file(), stop, |text| {
         match NodeConfig::parse(&text) {
             Ok(config) => {
