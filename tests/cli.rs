@@ -12,6 +12,8 @@
 mod faults;
 #[path = "cli/lending.rs"]
 mod lending;
+#[path = "cli/operator.rs"]
+mod operator;
 #[path = "cli/records.rs"]
 mod records;
 #[path = "cli/shell.rs"]
