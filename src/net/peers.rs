@@ -21,7 +21,10 @@ use crate::membership::Member;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// It failed several times in a row, so it is left alone for a moment.
-    #[error("{member} failed several times in a row and is asked again in {} ms", pause.as_millis())]
+    #[error(
+        "{member} failed several times in a row and is asked again in {} ms",
+        pause.as_millis()
+    )]
     Paused {
         /// Who.
         member: MemberId,

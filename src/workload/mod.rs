@@ -1,7 +1,7 @@
 //! The simulated network of the demo and of the tests: who borrows, what happens, what is true.
 //!
 //! Everything is drawn from a seed and replays exactly. [`Population`] says who there is and what
-//! stands in the members' books at the start; [`events`] says what happens then, in the order of
+//! stands in the members' books at the start; [`events()`] says what happens then, in the order of
 //! time; [`Truth`] is told what the members' nodes recorded, and knows the true answer to a query.
 //! The parameters are those of published studies of multiple borrowing; `docs/workload.md` names
 //! them.
