@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -53,9 +54,12 @@ pub(super) struct OperatorArgs {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Days until the certificate ends, at most 366.
-    #[arg(long, value_name = "DAYS", default_value_t = 90,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(OPERATOR_CERTIFICATE_DAYS_MAX)))]
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = life_days())]
     days: u32,
+}
+
+fn life_days() -> impl TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..=i64::from(OPERATOR_CERTIFICATE_DAYS_MAX))
 }
 
 pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, CliError> {

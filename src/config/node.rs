@@ -192,7 +192,7 @@ impl NodeConfig {
              # Address for your own systems on other machines, by mutual TLS; without it only the\n\
              # socket in this folder. Their credentials: creditmesh cert operator NAME.\n\
              # operator_listen = \"127.0.0.1:7444\"\n\
-             # Operators' names or serial numbers that no longer count; taken while the node runs.\n\
+             # Operators' names or serial numbers that are refused; taken while the node runs.\n\
              # operator_refused = []\n\
              # Opens the key ring: a passphrase file or a key file.\n\
              {unlock}\n\

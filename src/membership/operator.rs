@@ -97,6 +97,13 @@ pub(super) struct CertifiedServer {
     pub(super) renew_at: Timestamp,
 }
 
+/// One end of operators' connections, to be certified for nothing but that.
+struct End<'a> {
+    name: &'a str,
+    names: Vec<SanType>,
+    purpose: ExtendedKeyUsagePurpose,
+}
+
 fn lasting(life_days: u32) -> Profile {
     Profile {
         life_days,
@@ -171,14 +178,18 @@ impl OperatorAuthority {
         if !(1..=OPERATOR_CERTIFICATE_DAYS_MAX).contains(&life_days) {
             return Err(OperatorError::Life);
         }
-        let purpose = ExtendedKeyUsagePurpose::ClientAuth;
+        let end = End {
+            name: name.as_str(),
+            names: Vec::new(),
+            purpose: ExtendedKeyUsagePurpose::ClientAuth,
+        };
         let profile = lasting(life_days);
         let issuance = Issuance {
             profile: &profile,
             now,
             entropy,
         };
-        let certificate = self.certify(name.as_str(), purpose, Vec::new(), key, &issuance)?;
+        let certificate = self.certify(end, key, &issuance)?;
         Ok(IssuedOperator {
             certificate_pem: certificate.pem(),
             authority_pem: self.signer.pem.clone(),
@@ -201,15 +212,18 @@ impl OperatorAuthority {
         if address.is_loopback() {
             names.push(SanType::DnsName(ia5("localhost")?));
         }
-        let purpose = ExtendedKeyUsagePurpose::ServerAuth;
+        let end = End {
+            name: &format!("node of {}", self.member),
+            names,
+            purpose: ExtendedKeyUsagePurpose::ServerAuth,
+        };
         let profile = lasting(SERVER_DAYS);
         let issuance = Issuance {
             profile: &profile,
             now,
             entropy,
         };
-        let name = format!("node of {}", self.member);
-        let certificate = self.certify(&name, purpose, names, &requested, &issuance)?;
+        let certificate = self.certify(end, &requested, &issuance)?;
         Ok(CertifiedServer {
             certificate: certificate.into(),
             key,
@@ -219,12 +233,15 @@ impl OperatorAuthority {
 
     fn certify(
         &self,
-        name: &str,
-        purpose: ExtendedKeyUsagePurpose,
-        names: Vec<SanType>,
+        end: End<'_>,
         key: &RequestedKey,
         issuance: &Issuance<'_>,
     ) -> Result<rcgen::Certificate, OperatorError> {
+        let End {
+            name,
+            names,
+            purpose,
+        } = end;
         let ends_by = Some(self.signer.not_after);
         let mut params = params(name, self.member.as_str(), issuance, ends_by)?;
         params.subject_alt_names = names;

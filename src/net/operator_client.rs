@@ -7,7 +7,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -113,7 +113,16 @@ impl Route {
 
     async fn dial(&self) -> Result<Dialled, OperatorDialError> {
         let failure = |error: io::Error| self.failure(&error);
-        let tcp = timeout(CONNECT_DEADLINE, TcpStream::connect(&self.endpoint))
+        let addresses = timeout(CONNECT_DEADLINE, lookup_host(&self.endpoint))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| OperatorDialError {
+                endpoint: self.endpoint.clone(),
+                reason: format!("no address is known by that name ({error}); give HOST:PORT"),
+                refused: false,
+            })?;
+        let addresses: Vec<_> = addresses.collect();
+        let tcp = timeout(CONNECT_DEADLINE, TcpStream::connect(addresses.as_slice()))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(failure)?;

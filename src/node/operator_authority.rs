@@ -61,7 +61,8 @@ async fn issue(
     vault: &Vault,
     member: &MemberId,
     request: &CredentialRequest<'_>,
-    (now, entropy): (Timestamp, &dyn Entropy),
+    now: Timestamp,
+    entropy: &dyn Entropy,
 ) -> Result<IssuedOperator, NodeError> {
     let key = RequestedKey::from_pem(request.request_pem)?;
     let wanted = WantedOperator {
@@ -86,7 +87,7 @@ impl Folder {
     ) -> Result<IssuedOperator, NodeError> {
         let opened = self.open().await?;
         let member = &opened.config.member;
-        let issued = issue(&opened.vault, member, request, (now, entropy)).await;
+        let issued = issue(&opened.vault, member, request, now, entropy).await;
         opened.close().await?;
         issued
     }
@@ -114,9 +115,10 @@ impl CredentialIssuer for RunningIssuer {
             request_pem,
             life_days,
         };
-        let from = (self.clock.now(), &*self.entropy);
-        let issued = issue(&self.vault, &self.member, &request, from).await;
-        issued.map_err(flow_error)
+        let (now, entropy) = (self.clock.now(), &*self.entropy);
+        issue(&self.vault, &self.member, &request, now, entropy)
+            .await
+            .map_err(flow_error)
     }
 }
 

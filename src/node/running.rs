@@ -325,7 +325,7 @@ async fn watch_refused(folder: Folder, door: Option<OperatorDoor>, stop: Cancell
                 tracing::info!(refused, cut, "refused operators taken");
             }
             Err(error) => {
-                tracing::error!(%error, "whom operator_refused names so far stays refused")
+                tracing::error!(%error, "node.toml is refused; operator_refused stays as it was");
             }
         }
     })
@@ -341,11 +341,13 @@ async fn watch(path: PathBuf, stop: CancellationToken, mut taken: impl FnMut(Str
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let modified = path.metadata().ok().and_then(|meta| meta.modified().ok());
-        if modified == seen {
+        // The length too: a file that is being written may keep its time of change.
+        let found = path.metadata().ok();
+        let found = found.map(|meta| (meta.modified().ok(), meta.len()));
+        if found == seen {
             continue;
         }
-        seen = modified;
+        seen = found;
         match std::fs::read_to_string(&path) {
             Ok(text) => taken(text),
             Err(error) => tracing::error!(%error, path = %path.display(), "cannot be read"),

@@ -111,6 +111,17 @@ fn what_is_wrong_with_credentials_is_told(town: &Town, port: &str) {
     };
     let beta = town.path("of-beta");
     status(&beta).says(1, &["refused here", "not by the operator authority"]);
+    for nobody in ["localhost", "no-such-host.invalid:7444"] {
+        let run = [
+            "node",
+            "status",
+            "--connect",
+            nobody,
+            "--credentials",
+            &beta,
+        ];
+        creditmesh(&run).says(4, &["no address is known", "HOST:PORT"]);
+    }
     status(&town.path("nowhere")).says(4, &["nowhere", "No such file"]);
     let key = Path::new(&beta).join("operator.key");
     let mode = std::fs::Permissions::from_mode(0o644);
