@@ -119,11 +119,16 @@ impl OperatorDoor {
     }
 
     /// Refuses these names and serial numbers from now on, and no others; cuts their connections
-    /// and gives how many.
+    /// and gives how many. One that was opened a moment ago has a moment to hear why.
     pub fn refuse(&self, refused: BTreeSet<String>) -> usize {
         self.0.refused.store(Arc::new(refused));
-        let connections = &self.0.connections;
-        connections.cut_refused(|certificate| self.admit(certificate).is_ok())
+        self.cut_refused()
+    }
+
+    fn cut_refused(&self) -> usize {
+        let admits = |certificate: &OperatorCertificate| self.admit(certificate).is_ok();
+        let (connections, now) = (&self.0.connections, self.uptime());
+        connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
     }
 
     /// Admits the holder of a certificate, now. That the authority issued it, TLS has checked.
@@ -192,8 +197,7 @@ impl Door for OperatorDoor {
         self.renew();
         let now = self.uptime();
         let connections = &self.0.connections;
-        let admits = |certificate: &OperatorCertificate| self.admit(certificate).is_ok();
-        connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
+        self.cut_refused()
             + connections.cut_idle(IDLE_CONNECTION_MAX, now)
             + connections.cut_old(CONNECTION_CUT_AGE, now)
     }
