@@ -1,5 +1,9 @@
 //! Whole networks over real sockets, real mutual TLS and real stores.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
