@@ -229,11 +229,11 @@ impl RunningNode {
         tokio::time::sleep(STREAM_GRACE).await;
         // Streams that follow a feed never end by themselves.
         self.core.home.trust.connections().cut_all();
-        if let Some(door) = &self.door {
-            door.connections().cut_all();
-        }
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ended).await.is_err() {
+            if let Some(door) = &self.door {
+                door.connections().cut_all();
+            }
             self.tasks.shutdown().await;
         }
         let vault = self.core.home.vault.clone();
