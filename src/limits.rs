@@ -276,6 +276,15 @@ pub const MEMBER_CONTACT_BYTES_MAX: usize = 200;
 /// Longest time from a member list's issue to its end.
 pub const LIST_LIFE_MAX: Duration = Duration::from_secs(400 * 86_400);
 
+/// Keys of a network that may sign freshness statements.
+pub const FRESHNESS_KEYS_MAX: usize = 8;
+
+/// Longest life of a freshness statement: how long a node that hears nothing more goes on.
+pub const FRESHNESS_LIFE_MAX: Duration = Duration::from_secs(600);
+
+/// Bytes of a freshness statement with its signatures.
+pub const FRESHNESS_BYTES_MAX: usize = 8 * 1024;
+
 /// How far another party's clock may run ahead of ours before what it dates is refused.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);
 
@@ -431,6 +440,7 @@ const _: () = assert!(TAIL_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(AUTHORITIES_MAX * CERTIFICATE_BYTES_MAX < ROOT_BYTES_MAX);
 const _: () = assert!(MEMBERS_MAX * ENDPOINTS_MAX * ENDPOINT_BYTES_MAX / 2 < LIST_BYTES_MAX);
 const _: () = assert!(MEMBER_WEIGHT_MAX.is_power_of_two());
+const _: () = assert!(CLOCK_SKEW_MAX.as_secs() < FRESHNESS_LIFE_MAX.as_secs());
 const _: () = assert!(TOP_UP_LEAVES_MAX.is_multiple_of(FEED_GROUP_LEAVES));
 const _: () = assert!(CHECKPOINT_MARGIN_MS < CHECKPOINT_INTERVAL_MS);
 const _: () = assert!(CONNECTIONS_PER_MEMBER_MAX <= CONNECTIONS_PER_ADDRESS_MAX);

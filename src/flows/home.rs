@@ -86,7 +86,7 @@ impl Home {
     /// The network.
     #[must_use]
     pub fn network(&self) -> &NetworkId {
-        self.trust.root().network()
+        self.trust.network()
     }
 
     /// This node's own feed of a level and epoch.

@@ -21,6 +21,8 @@ pub struct Founding {
     pub threshold: u32,
     /// The X.509 root certificate in PEM.
     pub authority_pem: String,
+    /// Online keys that may sign freshness statements; none where the network works by files alone.
+    pub freshness_keys: Vec<[u8; 32]>,
     /// Currency of the exposure bands.
     pub currency: Currency,
     /// How many people the network's identifiers may belong to.
@@ -47,6 +49,7 @@ impl RootDocument {
             administrators: founding.administrators,
             threshold: founding.threshold,
             authorities: vec![founding.authority_pem],
+            freshness_keys: founding.freshness_keys,
             genesis_at: now.day().start(),
             epoch_days: 30,
             overlap_days: 7,
@@ -67,6 +70,7 @@ impl MemberList {
             format: Self::FORMAT.to_owned(),
             network: network.clone(),
             version: 1,
+            root_version: 1,
             issued_at: now,
             expires_at: now.plus(life),
             previous: None,
@@ -81,6 +85,7 @@ impl MemberList {
             format: Self::FORMAT.to_owned(),
             network: held.network().clone(),
             version: held.version().saturating_add(1),
+            root_version: held.list().root_version,
             issued_at: now.max(held.list().issued_at),
             expires_at: now.plus(life),
             previous: Some(*held.digest()),

@@ -72,6 +72,9 @@ pub struct MemberList {
     pub network: NetworkId,
     /// From 1 upwards; the highest wins.
     pub version: u32,
+    /// Version of the root document under which the administrators signed; 1 where it is left out.
+    #[serde(default = "first_root", skip_serializing_if = "is_first_root")]
+    pub root_version: u32,
     /// When it was written.
     #[serde(with = "moment")]
     pub issued_at: Timestamp,
@@ -83,6 +86,18 @@ pub struct MemberList {
     pub previous: Option<[u8; 32]>,
     /// Every member that ever was, at most [`MEMBERS_MAX`].
     pub members: Vec<Member>,
+}
+
+const fn first_root() -> u32 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde's `skip_serializing_if` calls"
+)]
+const fn is_first_root(version: &u32) -> bool {
+    *version == first_root()
 }
 
 impl Document for MemberList {
@@ -107,6 +122,24 @@ pub enum ListError {
         found: NetworkId,
         /// This node's network.
         own: NetworkId,
+    },
+    /// It was made under a newer root than the one in force.
+    #[error("member list: made under root {stated}, in force is {held}; take that root first")]
+    NewerRoot {
+        /// Root version that it names.
+        stated: u32,
+        /// Root version in force.
+        held: u32,
+    },
+    /// It was made under an older root than the list in force was.
+    #[error(
+        "member list: made under root {stated}, the list in force under root {held}; ask for one          that is made under the newest root"
+    )]
+    OlderRoot {
+        /// Root version that it names.
+        stated: u32,
+        /// Root version of the list in force.
+        held: u32,
     },
     /// A field of the list breaks a rule.
     #[error("member list: {rule}; ask the administrators for a correct one")]
@@ -186,6 +219,7 @@ impl MemberList {
     pub fn check(&self) -> Result<(), ListError> {
         let rules = [
             (self.version >= 1, "its version must be 1 or more"),
+            (self.root_version >= 1, "its root version must be 1 or more"),
             (
                 self.issued_at < self.expires_at,
                 "it must expire after it was issued",

@@ -390,6 +390,7 @@ fn found_root(
         administrators,
         threshold: THRESHOLD,
         authority_pem: authority.certificate_pem().to_owned(),
+        freshness_keys: Vec::new(),
         currency,
         population: 100_000_000,
     };

@@ -15,6 +15,8 @@ mod document;
 
 mod draft;
 
+mod freshness;
+
 mod join;
 
 mod key;
@@ -49,6 +51,7 @@ pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
 pub use draft::Founding;
+pub use freshness::{Freshness, FreshnessError, FreshnessStatement, state_freshness};
 pub use join::{
     Applicant, Invitation, JoinError, JoinRequest, Joiner, Terms, Welcome, accept_welcome,
     check_invitation, check_request, request_to_join,

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::Calendar;
 use super::document::{Document, DocumentError, Signed};
-use super::text::{hex, hex_groups, moment, name, word, words};
+use super::text::{hex, hex_groups, hexes, moment, name, word, words};
 use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
 use crate::limits::{
     ADMINISTRATORS_MAX, AUTHORITIES_MAX, BAND_EDGES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX,
-    ROOT_BYTES_MAX,
+    FRESHNESS_KEYS_MAX, ROOT_BYTES_MAX,
 };
 
 /// An administrator: a name for people, and the key that counts.
@@ -51,6 +51,10 @@ pub struct RootDocument {
     pub threshold: u32,
     /// X.509 root certificates in PEM, at most [`AUTHORITIES_MAX`].
     pub authorities: Vec<String>,
+    /// Online Ed25519 keys that may sign freshness statements, at most [`FRESHNESS_KEYS_MAX`].
+    /// Where there are none, the network works by files alone and asks for no freshness.
+    #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
+    pub freshness_keys: Vec<[u8; 32]>,
     /// Start of key epoch 0.
     #[serde(with = "moment")]
     pub genesis_at: Timestamp,
@@ -235,6 +239,18 @@ impl NetworkRoot {
         threshold(self.document())
     }
 
+    /// The document's version.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.signed.document().version
+    }
+
+    /// The online keys that may sign freshness statements; empty where the network asks for none.
+    #[must_use]
+    pub fn freshness_keys(&self) -> &[[u8; 32]] {
+        &self.document().freshness_keys
+    }
+
     /// When key epochs begin and end.
     #[must_use]
     pub const fn calendar(&self) -> Calendar {
@@ -272,6 +288,7 @@ fn rules_of_government(document: &RootDocument) -> Rules {
     let administrators = &document.administrators;
     let names: BTreeSet<_> = administrators.iter().map(|one| &one.name).collect();
     let admin_keys: BTreeSet<_> = administrators.iter().map(|one| one.key).collect();
+    let online: BTreeSet<_> = document.freshness_keys.iter().collect();
     let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
     vec![
         (document.version >= 1, "its version must be 1 or more"),
@@ -308,6 +325,14 @@ fn rules_of_government(document: &RootDocument) -> Rules {
         (
             (1..=AUTHORITIES_MAX).contains(&document.authorities.len()),
             "it must carry 1 to 4 root certificates",
+        ),
+        (
+            online.len() <= FRESHNESS_KEYS_MAX && online.len() == document.freshness_keys.len(),
+            "it must name at most 8 freshness keys, each once",
+        ),
+        (
+            online.iter().all(|key| !admin_keys.contains(*key)),
+            "an administrator's key must not be a freshness key",
         ),
     ]
 }

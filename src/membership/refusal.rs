@@ -63,6 +63,13 @@ pub enum Refusal {
         /// Its end.
         since: Timestamp,
     },
+    /// Nobody has stated lately that the member list in force here is the newest: nobody is
+    /// admitted.
+    #[error("that the member list in force here is the newest was last known at {since}")]
+    NotFresh {
+        /// When the last freshness statement ended, or when the node began to wait for the first.
+        since: Timestamp,
+    },
     /// The certificate states another role than the list.
     #[error("the certificate says that {member} is a {certified}, the member list says {listed}")]
     RoleMismatch {
@@ -88,6 +95,7 @@ impl Refusal {
             Self::KeyNotStatedByIdentity { .. } => "key-not-stated",
             Self::NameMismatch { .. } => "name-mismatch",
             Self::ListExpired { .. } => "list-expired",
+            Self::NotFresh { .. } => "not-fresh",
             Self::RoleMismatch { .. } => "role-mismatch",
         }
     }
@@ -109,6 +117,9 @@ impl Refusal {
             }
             Self::NameMismatch { .. } => "check that network and endpoint are the intended ones",
             Self::ListExpired { .. } => "this node's operator must install the newest member list",
+            Self::NotFresh { .. } => {
+                "this node's operator must let it reach the registrar, or a peer that does"
+            }
             Self::RoleMismatch { .. } => {
                 "renew the certificate, so that it carries the listed role"
             }

@@ -57,6 +57,12 @@ impl Roster {
                 own: root.network().clone(),
             });
         }
+        if list.root_version > root.version() {
+            return Err(ListError::NewerRoot {
+                stated: list.root_version,
+                held: root.version(),
+            });
+        }
         signed.require(&root.administrator_keys(), root.threshold())?;
         list.check()?;
         if list.issued_at > now.plus(CLOCK_SKEW_MAX) {
@@ -82,8 +88,8 @@ impl Roster {
     /// Checks that this list may replace `held`.
     ///
     /// # Errors
-    /// [`ListError::RolledBack`], [`ListError::Forked`], [`ListError::WrongPrevious`] or
-    /// [`ListError::IssuedBackwards`].
+    /// [`ListError::RolledBack`], [`ListError::Forked`], [`ListError::WrongPrevious`],
+    /// [`ListError::OlderRoot`] or [`ListError::IssuedBackwards`].
     pub fn supersedes(&self, held: &Self) -> Result<Supersession, ListError> {
         let version = self.version();
         if version < held.version() {
@@ -102,6 +108,13 @@ impl Roster {
         let follows = version == held.version().saturating_add(1);
         if follows && self.list().previous != Some(held.digest) {
             return Err(ListError::WrongPrevious { version });
+        }
+        let (stated, under) = (self.list().root_version, held.list().root_version);
+        if stated < under {
+            return Err(ListError::OlderRoot {
+                stated,
+                held: under,
+            });
         }
         if self.list().issued_at < held.list().issued_at {
             return Err(ListError::IssuedBackwards { version });

@@ -52,6 +52,29 @@ pub(crate) mod hex {
     }
 }
 
+/// Keys as lower-case hexadecimal, in a list.
+pub(crate) mod hexes {
+    use super::{Deserialize, Deserializer, Serializer, bytes_of};
+    use data_encoding::HEXLOWER;
+    use serde::de::Error as _;
+
+    pub(crate) fn serialize<const N: usize, S: Serializer>(
+        keys: &[[u8; N]],
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.collect_seq(keys.iter().map(|key| HEXLOWER.encode(key)))
+    }
+
+    pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<[u8; N]>, D::Error> {
+        Vec::<String>::deserialize(from)?
+            .iter()
+            .map(|text| bytes_of(text).map_err(D::Error::custom))
+            .collect()
+    }
+}
+
 /// Bytes as lower-case hexadecimal, where they may be absent.
 pub(crate) mod hex_option {
     use super::{Deserialize, Deserializer, Serializer, bytes_of};

@@ -78,9 +78,10 @@ fn listed(attempts: &[Attempt]) -> String {
 /// # Errors
 /// [`DialError`].
 pub(super) async fn dial(tls: &NodeTls, member: &MemberId) -> Result<DialledStream, DialError> {
-    let roster = tls.trust().roster();
-    let entry = roster
-        .listed(member)
+    let (trust, roster) = (tls.trust(), tls.trust().roster());
+    let entry = trust
+        .may_call(member)
+        .and_then(|()| roster.listed(member))
         .map_err(|refusal| DialError::Refused {
             member: member.clone(),
             refusal,
@@ -141,7 +142,7 @@ async fn dial_endpoint(
         .map_err(&in_words)?;
     // Small requests must not wait for more; where the system refuses, they do.
     tcp.set_nodelay(true).ok();
-    let name = server_name(&dns_name_of(trust.root().network(), member))
+    let name = server_name(&dns_name_of(trust.network(), member))
         .map_err(|error| Failure::Words(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(&current.configs.client));
     let stream = timeout(HANDSHAKE_DEADLINE, connector.connect(name, tcp))
@@ -155,12 +156,7 @@ async fn dial_endpoint(
         .map_err(|error| Failure::Words(error.to_string()))?;
     // Registered first: a list that is installed from here on cuts this connection too.
     trust
-        .roster()
-        .admit_as(
-            member,
-            registration.connection().certificate(),
-            trust.clock().now(),
-        )
+        .admit_as(member, registration.connection().certificate())
         .map_err(Failure::Refused)?;
     // A TLS 1.3 client is done before the server has judged its certificate: the verdict is the
     // first thing to arrive, an alert or the HTTP/2 settings. Waiting for it makes the reason

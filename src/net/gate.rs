@@ -68,7 +68,7 @@ impl GateRefusal {
                 | Refusal::Suspended { .. }
                 | Refusal::Removed { .. }
                 | Refusal::RoleMismatch { .. } => Code::PermissionDenied,
-                Refusal::ListExpired { .. } => Code::FailedPrecondition,
+                Refusal::ListExpired { .. } | Refusal::NotFresh { .. } => Code::FailedPrecondition,
             },
         };
         let mut status = Status::new(code, self.to_string());

@@ -105,7 +105,7 @@ struct Connected {
 impl Line {
     fn channel(&self) -> Result<(u64, Channel), Status> {
         let trust = self.tls.trust();
-        trust.roster().listed(&self.member).map_err(|refusal| {
+        trust.may_call(&self.member).map_err(|refusal| {
             let error = DialError::Refused {
                 member: self.member.clone(),
                 refusal,
@@ -148,7 +148,7 @@ impl Line {
 
     fn connect(&self) -> Result<Channel, Status> {
         // `http`, because TLS is the connector's business; the name is never resolved.
-        let name = dns_name_of(self.tls.trust().root().network(), &self.member);
+        let name = dns_name_of(self.tls.trust().network(), &self.member);
         let endpoint = Endpoint::from_shared(format!("http://{name}"))
             .map_err(|error| Status::from_error(error.into()))?
             .initial_stream_window_size(CHANNEL_STREAM_WINDOW_BYTES)

@@ -1,17 +1,18 @@
 //! What a running node trusts: the member list in force and its own certificate, both exchangeable.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::watch;
 
 use super::connections::Connections;
+use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
 use crate::membership::{
-    ListError, NetworkRoot, OwnCertificate, PeerCertificate, Refusal, Roster, Supersession,
-    TlsConfigs, TrustError, VerifiedPeer,
+    Freshness, FreshnessError, ListError, NetworkRoot, OwnCertificate, PeerCertificate, Refusal,
+    Roster, Supersession, TlsConfigs, TrustError, VerifiedPeer,
 };
 
 /// The member list in force, and the connections that it admits. Clones share both.
@@ -20,10 +21,14 @@ pub struct TrustHandle(Arc<Trust>);
 
 #[derive(Debug)]
 struct Trust {
-    root: NetworkRoot,
+    network: NetworkId,
+    root: ArcSwap<NetworkRoot>,
     clock: Arc<dyn Clock>,
     roster: ArcSwap<Roster>,
-    /// Held while a list is compared with the one in force and put in its place.
+    freshness: ArcSwapOption<Freshness>,
+    /// From when this node waits for its first freshness statement.
+    began_at: Timestamp,
+    /// Held while a document is compared with the one in force and put in its place.
     installing: Mutex<()>,
     connections: Connections,
     heard: AtomicU32,
@@ -47,9 +52,12 @@ impl TrustHandle {
     pub fn new(root: NetworkRoot, roster: Roster, clock: Arc<dyn Clock>) -> Self {
         let version = roster.version();
         Self(Arc::new(Trust {
-            root,
+            network: root.network().clone(),
+            root: ArcSwap::from_pointee(root),
+            began_at: clock.now(),
             clock,
             roster: ArcSwap::from_pointee(roster),
+            freshness: ArcSwapOption::empty(),
             installing: Mutex::new(()),
             connections: Connections::default(),
             heard: AtomicU32::new(version),
@@ -57,10 +65,22 @@ impl TrustHandle {
         }))
     }
 
-    /// The network's root.
+    /// The network, which no document changes.
     #[must_use]
-    pub fn root(&self) -> &NetworkRoot {
-        &self.0.root
+    pub fn network(&self) -> &NetworkId {
+        &self.0.network
+    }
+
+    /// The network's root in force.
+    #[must_use]
+    pub fn root(&self) -> Arc<NetworkRoot> {
+        self.0.root.load_full()
+    }
+
+    /// The newest freshness statement, ended or not; its text may be given to whoever asks.
+    #[must_use]
+    pub fn freshness(&self) -> Option<Arc<Freshness>> {
+        self.0.freshness.load_full()
     }
 
     /// The list in force.
@@ -86,7 +106,78 @@ impl TrustHandle {
     /// # Errors
     /// [`Refusal`].
     pub fn admit(&self, certificate: &PeerCertificate) -> Result<VerifiedPeer, Refusal> {
-        self.0.roster.load().admit(certificate, self.0.clock.now())
+        let now = self.0.clock.now();
+        self.require_fresh(now)?;
+        self.0.roster.load().admit(certificate, now)
+    }
+
+    /// As [`Self::admit`], where a certain member was called.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn admit_as(
+        &self,
+        wanted: &MemberId,
+        certificate: &PeerCertificate,
+    ) -> Result<VerifiedPeer, Refusal> {
+        let now = self.0.clock.now();
+        self.require_fresh(now)?;
+        self.0.roster.load().admit_as(wanted, certificate, now)
+    }
+
+    /// Checks that this node may call a member now.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn may_call(&self, member: &MemberId) -> Result<(), Refusal> {
+        self.require_fresh(self.0.clock.now())?;
+        self.0.roster.load().listed(member).map(|_| ())
+    }
+
+    /// Checks that the list in force was called the newest lately, where the network asks for that.
+    ///
+    /// A list that is newer than the one the statement spoke of is as good: it was fetched since.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFresh`].
+    pub fn require_fresh(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.0.root.load().freshness_keys().is_empty() {
+            return Ok(());
+        }
+        let held = self.0.freshness.load();
+        let since = held
+            .as_ref()
+            .map_or(self.0.began_at, |held| held.expires_at());
+        if held.is_some() && now < since {
+            Ok(())
+        } else {
+            Err(Refusal::NotFresh { since })
+        }
+    }
+
+    /// Takes a freshness statement about the list in force.
+    ///
+    /// One that names a newer list is refused until that list is in force; the version then counts
+    /// as heard, so that [`Self::newest_heard`] says what to fetch.
+    ///
+    /// # Errors
+    /// [`FreshnessError`]; the statement held then stays.
+    pub fn install_freshness(&self, text: &str) -> Result<Arc<Freshness>, FreshnessError> {
+        let _guard = self.installing();
+        let offered = Freshness::verify(&self.0.root.load(), text, self.0.clock.now())?;
+        self.hear(offered.list_version());
+        offered.covers(&self.0.roster.load())?;
+        if let Some(held) = self.0.freshness.load().as_ref() {
+            offered.supersedes(held)?;
+        }
+        let offered = Arc::new(offered);
+        self.0.freshness.store(Some(Arc::clone(&offered)));
+        Ok(offered)
+    }
+
+    fn installing(&self) -> MutexGuard<'_, ()> {
+        let guard = self.0.installing.lock();
+        guard.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a newer list in force, and cuts the connections of all whom it no longer admits. The
@@ -95,12 +186,8 @@ impl TrustHandle {
     /// # Errors
     /// [`ListError`]; the list in force then stays.
     pub fn install(&self, text: &str) -> Result<Installed, ListError> {
-        let offered = Roster::verify(&self.0.root, text, self.0.clock.now())?;
-        let guard = self
-            .0
-            .installing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let guard = self.installing();
+        let offered = Roster::verify(&self.0.root.load(), text, self.0.clock.now())?;
         let supersession = offered.supersedes(&self.0.roster.load())?;
         let version = offered.version();
         if supersession == Supersession::Newer {
@@ -180,7 +267,7 @@ impl NodeTls {
         let current = Current {
             generation: 0,
             leaf: Arc::clone(own.leaf()),
-            configs: TlsConfigs::build(trust.root(), own, trust.clock())?,
+            configs: TlsConfigs::build(&trust.root(), own, trust.clock())?,
         };
         Ok(Self(Arc::new(Shown {
             trust: trust.clone(),
@@ -196,8 +283,8 @@ impl NodeTls {
     /// [`TrustError`] where peers would refuse it; the certificate in use then stays.
     pub fn install(&self, own: &OwnCertificate) -> Result<(), TrustError> {
         let trust = &self.0.trust;
-        own.check(trust.root(), trust.clock().now())?;
-        let configs = TlsConfigs::build(trust.root(), own, trust.clock())?;
+        own.check(&trust.root(), trust.clock().now())?;
+        let configs = TlsConfigs::build(&trust.root(), own, trust.clock())?;
         let generation = self.0.generations.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.current.store(Arc::new(Current {
             generation,

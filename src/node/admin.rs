@@ -183,6 +183,7 @@ impl AdminFolder {
             administrators,
             threshold: found.threshold,
             authority_pem,
+            freshness_keys: Vec::new(),
             currency: found.currency,
             population: found.population,
         };

@@ -287,7 +287,8 @@ async fn home(
         peer_deadline: opened.config.peer_deadline,
         ..Timing::default()
     };
-    let network = trust.root().document();
+    let root = trust.root();
+    let network = root.document();
     let bands = Bands::of(network.currency, &network.exposure_band_edges_minor)
         .map_err(|error| NodeError::Folder(format!("network.json: {error}")))?;
     Ok(Home {
@@ -295,7 +296,7 @@ async fn home(
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         vault: opened.vault.clone(),
-        calendar: trust.root().calendar(),
+        calendar: root.calendar(),
         trust,
         identity: opened.identity().await?,
         peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),

@@ -264,7 +264,8 @@ impl World {
             wires: Arc::clone(wires),
             own: Arc::clone(&minted.certificates[side]),
         };
-        let document = trust.root().document();
+        let root = trust.root();
+        let document = root.document();
         let currency = document.currency;
         let bands = Bands::of(currency, &document.exposure_band_edges_minor).unwrap();
         let mut policy = Policy::built_in(currency).unwrap();

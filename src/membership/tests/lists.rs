@@ -87,6 +87,8 @@ fn rule_of(error: &ListError) -> &'static str {
         | ListError::RolledBack { .. }
         | ListError::Forked { .. }
         | ListError::WrongPrevious { .. }
+        | ListError::NewerRoot { .. }
+        | ListError::OlderRoot { .. }
         | ListError::IssuedBackwards { .. } => panic!("{error:?}"),
     }
 }
