@@ -270,6 +270,25 @@ pub const ENDPOINT_BYTES_MAX: usize = 253 + 1 + 5;
 /// Largest weight of a member.
 pub const MEMBER_WEIGHT_MAX: u32 = 1 << 20;
 
+/// Grants in one member's entry.
+pub const GRANTS_MAX: usize = 32;
+
+/// By how much the quota of a member on probation is divided.
+pub const PROBATION_QUOTA_DIVISOR: u64 = 10;
+
+/// Time from the warning that a member's furnishing is late to the loss of its level.
+pub const FURNISHING_GRACE: Duration = Duration::from_secs(14 * 86_400);
+
+/// Age of a peer's newest checkpoint from which its furnishing counts as late: a node that runs
+/// signs one every ten minutes.
+pub const FURNISHING_LATE_AFTER: Duration = Duration::from_secs(86_400);
+
+/// Calls of `Explain` that one member may make in one second.
+pub const EXPLAIN_CALLS_PER_S: u32 = 4;
+
+/// Bytes of a reason or a next step in an answer of `Explain`.
+pub const EXPLAIN_TEXT_BYTES_MAX: usize = 500;
+
 /// Bytes of a member's contact for disputes.
 pub const MEMBER_CONTACT_BYTES_MAX: usize = 200;
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::home::Home;
 use super::ledger::{batch_root, quota_name};
 use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys, Publisher};
-use crate::domain::Epoch;
+use crate::domain::{Epoch, MemberId, Purpose};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
-use crate::membership::VerifiedPeer;
+use crate::membership::{Granted, Rights, Service, VerifiedPeer, Wish};
 use crate::protocol::answer;
 use crate::protocol::feed::FeedId;
 use crate::protocol::quota::{QuotaAccount, QuotaRow};
@@ -51,11 +51,12 @@ impl Answerer {
     /// What this node is and offers to `peer`.
     ///
     /// # Errors
-    /// [`FlowError::Store`] where keys, feeds or quota cannot be read.
+    /// [`FlowError::Denied`], or [`FlowError::Store`] where keys, feeds or quota cannot be read.
     pub async fn describe(&self, peer: &VerifiedPeer) -> Result<Description, FlowError> {
         let home = &self.home;
         let now = home.clock.now();
-        let level = peer.level();
+        let granted = self.granted(peer, Service::Describe, None)?;
+        let level = granted.level();
         let mut keys = Vec::new();
         for epoch in home
             .calendar
@@ -79,26 +80,41 @@ impl Answerer {
             now,
             keys,
             checkpoints,
-            quota_left: self.quota_left(peer).await?,
+            quota_left: self.quota_left(&granted).await?,
         })
     }
 
-    async fn quota_left(&self, peer: &VerifiedPeer) -> Result<u64, FlowError> {
+    /// The one decision whether a peer may, and under which terms, now.
+    fn granted(
+        &self,
+        peer: &VerifiedPeer,
+        service: Service,
+        purpose: Option<Purpose>,
+    ) -> Result<Granted, FlowError> {
+        let at = self.home.clock.now();
+        Ok(peer.may(&Wish {
+            service,
+            purpose,
+            at,
+        })?)
+    }
+
+    async fn quota_left(&self, granted: &Granted) -> Result<u64, FlowError> {
         let epoch = self.home.calendar.current(self.home.clock.now());
-        let name = quota_name(&QuotaAccount::of(peer, epoch, &self.home.calendar));
+        let name = quota_name(&QuotaAccount::of(granted, epoch, &self.home.calendar));
         let key = self.home.vault.row_key(Table::Quota, name.as_bytes());
         let row = match self.home.vault.read(Table::Quota, &key).await? {
             Some(row) => QuotaRow::decode(&row.bytes)?,
             None => QuotaRow::default(),
         };
-        Ok(peer.quota_elements_per_epoch().saturating_sub(row.used))
+        Ok(granted.quota_elements_per_epoch().saturating_sub(row.used))
     }
 
     /// Evaluates a question and returns the tail of the feed, read after the question arrived.
     ///
     /// # Errors
     /// Refusals ([`FlowError::OverBudget`], [`FlowError::EpochNotLive`],
-    /// [`FlowError::PurposeNotGranted`], [`FlowError::Oprf`] for elements that are not sound) and
+    /// [`FlowError::Denied`], [`FlowError::Oprf`] for elements that are not sound) and
     /// failures of the store. What is refused before the debit costs no quota.
     pub async fn evaluate(
         &self,
@@ -115,14 +131,8 @@ impl Answerer {
                 epoch: question.epoch,
             });
         }
-        if !peer.may_ask_for(question.purpose) {
-            let member = peer.member().to_string();
-            return Err(FlowError::PurposeNotGranted {
-                purpose: question.purpose.word(),
-                member,
-            });
-        }
-        let feed = home.feed(peer.level(), question.epoch);
+        let granted = self.granted(peer, Service::Evaluate, Some(question.purpose))?;
+        let feed = home.feed(granted.level(), question.epoch);
         self.check_position("mirror_size", &feed, question.mirror_size)
             .await?;
         let key = self.keys.key(feed.level, feed.epoch).await?;
@@ -136,7 +146,10 @@ impl Answerer {
             batch: batch_root(&question.elements),
             elements: u32::try_from(count).unwrap_or(u32::MAX),
         };
-        let permit = self.ledger.debit(peer, question.request_id, event).await?;
+        let permit = self
+            .ledger
+            .debit(&granted, question.request_id, event)
+            .await?;
         let entropy = Arc::clone(&home.entropy);
         let elements = question.elements.clone();
         let evaluate = move || answer::evaluate(permit, &key.secret, &elements, &*entropy);
@@ -166,8 +179,9 @@ impl Answerer {
     /// the feed.
     ///
     /// # Errors
-    /// [`FlowError::EpochNotLive`] for any other epoch, [`FlowError::Malformed`] where the position
-    /// lies beyond the feed, [`FlowError::Store`] where the feed cannot be read.
+    /// [`FlowError::Denied`], [`FlowError::EpochNotLive`] for any other epoch,
+    /// [`FlowError::Malformed`] where the position lies beyond the feed, [`FlowError::Store`] where
+    /// the feed cannot be read.
     pub async fn feed_for(
         &self,
         peer: &VerifiedPeer,
@@ -179,9 +193,32 @@ impl Answerer {
                 epoch: wanted.epoch,
             });
         }
-        let feed = self.home.feed(peer.level(), wanted.epoch);
+        let granted = self.granted(peer, Service::Feed, None)?;
+        let feed = self.home.feed(granted.level(), wanted.epoch);
         self.check_position("from", &feed, wanted.from).await?;
         Ok(feed)
+    }
+
+    /// Whether a stream that began may go on: the list in force still gives the member this very
+    /// feed.
+    ///
+    /// # Errors
+    /// [`FlowError::Denied`], or [`FlowError::NotPossible`] where the member has another level now:
+    /// either ends the stream.
+    pub fn still_granted(&self, member: &MemberId, feed: &FeedId) -> Result<(), FlowError> {
+        let wish = Wish {
+            service: Service::Feed,
+            purpose: None,
+            at: self.home.clock.now(),
+        };
+        let granted = Rights::decide(&self.home.trust.roster(), member, &wish)?;
+        if granted.level() == feed.level {
+            return Ok(());
+        }
+        let level = granted.level();
+        Err(FlowError::NotPossible(format!(
+            "you are at level {level} now: ask for the feed again"
+        )))
     }
 
     /// The feeds that answers are read from.

@@ -192,7 +192,7 @@ impl Assessor {
             lender_group: peer.lender_group.clone(),
             role: peer.role,
             level: peer.level,
-            weight: peer.weight,
+            weight: self.home.standing(&peer).1,
             seen,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::crypto::oprf::OprfError;
 use crate::domain::{Epoch, RecordError, SilentReason, Timestamp};
 use crate::env::EntropyUnavailable;
-use crate::membership::StatementError;
+use crate::membership::{Denial, StatementError};
 use crate::merkle::LogFault;
 use crate::net::AskError;
 use crate::protocol::answer::AnswerError;
@@ -103,14 +103,9 @@ pub enum FlowError {
         /// The epoch asked for.
         epoch: Epoch,
     },
-    /// The purpose is not granted to the member.
-    #[error("purpose {purpose} is not granted to member {member}: ask the administrators")]
-    PurposeNotGranted {
-        /// The purpose asked for.
-        purpose: &'static str,
-        /// The member that asked.
-        member: String,
-    },
+    /// The member list does not give the member what it asked for.
+    #[error(transparent)]
+    Denied(#[from] Denial),
     /// A request id was used before for other elements.
     #[error("request id was used before with other elements: choose a fresh one")]
     RequestIdReused,
@@ -167,7 +162,7 @@ impl FlowError {
             | Self::Entropy(_)
             | Self::NotFound { .. }
             | Self::Unreadable { .. }
-            | Self::PurposeNotGranted { .. }
+            | Self::Denied(_)
             | Self::RequestIdReused
             | Self::IdempotencyKeyReused
             | Self::NotPossible(_)

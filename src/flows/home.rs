@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::env::{Clock, Entropy};
 use crate::limits::NONCE_BYTES;
-use crate::membership::{Calendar, Member};
+use crate::membership::{Calendar, Member, Rights};
 use crate::merkle::{Checkpoint, Frontier};
 use crate::net::{AskedPeers, TrustHandle};
 use crate::protocol::feed::FeedId;
@@ -109,7 +109,19 @@ impl Home {
     /// The level under which this member is evaluated.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.own_entry().map_or(Level::Defaults, |own| own.level)
+        let roster = self.trust.roster();
+        let own = roster.member(&self.member);
+        own.map_or(Level::Defaults, |own| {
+            Rights::of(own, roster.version()).level(self.clock.now())
+        })
+    }
+
+    /// The level under which a peer is evaluated, and its share of the coverage, now.
+    #[must_use]
+    pub fn standing(&self, peer: &Member) -> (Level, u32) {
+        let rights = Rights::of(peer, self.trust.roster().version());
+        let now = self.clock.now();
+        (rights.level(now), rights.weight(now))
     }
 
     /// The economic lender that this member belongs to.
@@ -166,7 +178,8 @@ impl Home {
     /// The levels at which some other member is evaluated: each has a feed.
     #[must_use]
     pub fn levels_served(&self) -> BTreeSet<Level> {
-        self.asked().iter().map(|peer| peer.level).collect()
+        let asked = self.asked();
+        asked.iter().map(|peer| self.standing(peer).0).collect()
     }
 
     /// Signs the state of one of this node's logs.

@@ -12,7 +12,7 @@ use super::{FlowError, retry_conflicts};
 use crate::crypto::sha256;
 use crate::domain::{Epoch, Level, MemberId, Purpose, QueryId, Timestamp};
 use crate::limits::{ELEMENT_BYTES, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX};
-use crate::membership::VerifiedPeer;
+use crate::membership::Granted;
 use crate::merkle::{self, Frontier, Tree};
 use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
 use crate::store::Table;
@@ -93,7 +93,7 @@ impl AuditEvent {
 /// One evaluation to debit.
 #[derive(Debug, Clone)]
 struct Debit {
-    peer: VerifiedPeer,
+    granted: Granted,
     epoch: Epoch,
     request_id: [u8; 16],
     batch: [u8; 32],
@@ -128,7 +128,7 @@ impl Ledger {
     /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], or the store's failure.
     pub async fn debit(
         &self,
-        peer: &VerifiedPeer,
+        granted: &Granted,
         request_id: [u8; 16],
         event: AuditEvent,
     ) -> Result<QueryPermit, FlowError> {
@@ -144,7 +144,7 @@ impl Ledger {
             ));
         };
         let debit = Debit {
-            peer: peer.clone(),
+            granted: granted.clone(),
             epoch,
             request_id,
             batch,
@@ -254,7 +254,7 @@ impl Quotas {
         draft: &mut Draft,
         debit: &Debit,
     ) -> Result<Result<Option<(QueryPermit, bool)>, FlowError>, FlowError> {
-        let account = QuotaAccount::of(&debit.peer, debit.epoch, &home.calendar);
+        let account = QuotaAccount::of(&debit.granted, debit.epoch, &home.calendar);
         let name = quota_name(&account);
         let key = home.vault.row_key(Table::Quota, name.as_bytes()).to_vec();
         let (revision, row) = match self.rows.get(&key) {
@@ -266,6 +266,8 @@ impl Quotas {
         };
         let mut request_name = debit.request_id.to_vec();
         request_name.extend_from_slice(name.as_bytes());
+        // A repeat is free under the same key only: a member may have changed its level meanwhile.
+        request_name.extend_from_slice(account.level().word().as_bytes());
         let request_key = home
             .vault
             .row_key(Table::Idempotency, &request_name)

@@ -21,11 +21,11 @@ use crate::protocol::mirror::{
 use crate::store::{Scan, StoreError, Table};
 use crate::wire::Chunk;
 
-/// The mirrors that this node keeps, one per peer and key epoch.
+/// The mirrors that this node keeps, one per peer, level and key epoch.
 #[derive(Debug)]
 pub struct Mirrors {
     home: Arc<Home>,
-    open: SyncMutex<BTreeMap<(MemberId, Epoch), Arc<Mirror>>>,
+    open: SyncMutex<BTreeMap<(MemberId, Level, Epoch), Arc<Mirror>>>,
 }
 
 /// One mirrored feed.
@@ -80,7 +80,7 @@ impl Mirrors {
     ) -> Result<Arc<Mirror>, FlowError> {
         let index = TagIndex::with_room_for(0, &*self.home.entropy)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mirror = open.entry((peer.clone(), epoch)).or_insert_with(|| {
+        let mirror = open.entry((peer.clone(), level, epoch)).or_insert_with(|| {
             let feed = FeedId {
                 member: peer.clone(),
                 level,

@@ -293,6 +293,9 @@ pub fn check_request(
         weight: terms.weight,
         quota_elements_per_epoch: terms.quota_elements_per_epoch,
         purposes: terms.purposes.clone(),
+        grants: Vec::new(),
+        probation_until: None,
+        late_warned_at: None,
         dispute: document.dispute.clone(),
     };
     Ok(Applicant {

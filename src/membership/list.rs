@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, DocumentError};
-use super::text::{hex, hex_option, moment, name, word, words};
+use super::rights::Grant;
+use super::text::{hex, hex_option, moment, moment_option, name, word, words};
 use crate::domain::{LenderGroup, Level, MemberId, NetworkId, Purpose, Role, Timestamp};
 use crate::limits::{
-    ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, LIST_BYTES_MAX, LIST_LIFE_MAX, MEMBER_CONTACT_BYTES_MAX,
-    MEMBER_WEIGHT_MAX, MEMBERS_MAX,
+    ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, GRANTS_MAX, LIST_BYTES_MAX, LIST_LIFE_MAX,
+    MEMBER_CONTACT_BYTES_MAX, MEMBER_WEIGHT_MAX, MEMBERS_MAX,
 };
 
 /// Whether a member takes part.
@@ -51,9 +52,28 @@ pub struct Member {
     pub weight: u32,
     /// Elements that each peer evaluates for it in one key epoch.
     pub quota_elements_per_epoch: u64,
-    /// For which purposes it may ask.
+    /// For which purposes it may ask, without an end; empty where `grants` say it.
     #[serde(with = "words")]
     pub purposes: Vec<Purpose>,
+    /// What it may ask for, where that has ends or quotas of its own, at most [`GRANTS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// Until when it is new: it has a tenth of its quota, and no weight in the coverage.
+    #[serde(
+        default,
+        with = "moment_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub probation_until: Option<Timestamp>,
+    /// When it was warned that its furnishing is late: it loses its level
+    /// [`FURNISHING_GRACE`](crate::limits::FURNISHING_GRACE) later, unless the warning is taken
+    /// back.
+    #[serde(
+        default,
+        with = "moment_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub late_warned_at: Option<Timestamp>,
     /// Where a borrower disputes what this member reported: an address for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispute: Option<String>,
@@ -302,6 +322,14 @@ impl Member {
                 "a purpose stands twice",
             ),
             (
+                self.grants.len() <= GRANTS_MAX,
+                "it has more than 32 grants",
+            ),
+            (
+                self.grants.is_empty() || self.purposes.is_empty(),
+                "it has purposes and grants; where there are grants they name the purposes",
+            ),
+            (
                 self.dispute.as_ref().is_none_or(contact_fits),
                 "its dispute contact must be 1 to 200 printable bytes",
             ),
@@ -310,6 +338,7 @@ impl Member {
             .into_iter()
             .find(|(holds, _)| !holds)
             .map(|(_, rule)| rule)
+            .or_else(|| self.grants.iter().find_map(Grant::broken_rule))
     }
 }
 

@@ -35,6 +35,8 @@ mod profile;
 
 mod refusal;
 
+mod rights;
+
 mod roster;
 
 mod statement;
@@ -67,6 +69,7 @@ pub use operator::{
 pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
+pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;

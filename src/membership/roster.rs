@@ -1,13 +1,15 @@
 //! The verified member list, and the one way to a verified peer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::certificate::PeerCertificate;
 use super::document::Signed;
 use super::list::{ListError, Member, MemberList, MemberState};
 use super::network::NetworkRoot;
 use super::refusal::Refusal;
-use crate::domain::{LenderGroup, Level, MemberId, NetworkId, Purpose, Role, Timestamp};
+use super::rights::{Denial, Granted, Rights, Service, Wish};
+use crate::domain::{MemberId, NetworkId, Role, Timestamp};
 use crate::limits::CLOCK_SKEW_MAX;
 
 /// A member list that enough administrators signed and that keeps all rules.
@@ -15,7 +17,7 @@ use crate::limits::CLOCK_SKEW_MAX;
 pub struct Roster {
     signed: Signed<MemberList>,
     digest: [u8; 32],
-    places: BTreeMap<MemberId, usize>,
+    entries: BTreeMap<MemberId, Arc<Member>>,
 }
 
 /// How an offered list stands to the one in force.
@@ -72,16 +74,15 @@ impl Roster {
             });
         }
         let digest = signed.digest()?;
-        let places = list
+        let entries = list
             .members
             .iter()
-            .enumerate()
-            .map(|(place, member)| (member.id.clone(), place))
+            .map(|member| (member.id.clone(), Arc::new(member.clone())))
             .collect();
         Ok(Self {
             signed,
             digest,
-            places,
+            entries,
         })
     }
 
@@ -132,11 +133,7 @@ impl Roster {
         certificate: &PeerCertificate,
         now: Timestamp,
     ) -> Result<VerifiedPeer, Refusal> {
-        if self.expires_at() <= now {
-            return Err(Refusal::ListExpired {
-                since: self.expires_at(),
-            });
-        }
+        self.check_life(now)?;
         let network = self.network();
         if certificate.network() != network {
             return Err(Refusal::NameMismatch {
@@ -145,7 +142,7 @@ impl Roster {
             });
         }
         let id = certificate.member();
-        let member = self.listed(id)?;
+        let member = self.active(id)?;
         if now < certificate.not_before() {
             return Err(Refusal::NotYetValid {
                 member: id.clone(),
@@ -169,7 +166,22 @@ impl Roster {
         if !certificate.is_stated_by(&member.identity_key) {
             return Err(Refusal::KeyNotStatedByIdentity { member: id.clone() });
         }
-        Ok(VerifiedPeer::of(member, self.version()))
+        Ok(VerifiedPeer {
+            entry: Arc::clone(member),
+            list_version: self.version(),
+        })
+    }
+
+    /// Goes on only while the list counts.
+    ///
+    /// # Errors
+    /// [`Refusal::ListExpired`].
+    pub(super) fn check_life(&self, now: Timestamp) -> Result<(), Refusal> {
+        let since = self.expires_at();
+        if since <= now {
+            return Err(Refusal::ListExpired { since });
+        }
+        Ok(())
     }
 
     /// As [`Self::admit`], where a certain member was called.
@@ -196,8 +208,13 @@ impl Roster {
     /// # Errors
     /// [`Refusal::NotAMember`], [`Refusal::Suspended`] or [`Refusal::Removed`].
     pub fn listed(&self, id: &MemberId) -> Result<&Member, Refusal> {
+        self.active(id).map(Arc::as_ref)
+    }
+
+    fn active(&self, id: &MemberId) -> Result<&Arc<Member>, Refusal> {
         let member = self
-            .member(id)
+            .entries
+            .get(id)
             .ok_or_else(|| Refusal::NotAMember { member: id.clone() })?;
         match member.state {
             MemberState::Active => Ok(member),
@@ -209,15 +226,13 @@ impl Roster {
     /// The entry with this id, whatever its state.
     #[must_use]
     pub fn member(&self, id: &MemberId) -> Option<&Member> {
-        self.places
-            .get(id)
-            .and_then(|place| self.list().members.get(*place))
+        self.entries.get(id).map(Arc::as_ref)
     }
 
     /// The active lenders and bureaus other than `own`, in the order of their ids: whom a node
     /// asks.
     pub fn peers_of<'a>(&'a self, own: &'a MemberId) -> impl Iterator<Item = &'a Member> {
-        self.places.keys().filter_map(move |id| {
+        self.entries.keys().filter_map(move |id| {
             self.listed(id)
                 .ok()
                 .filter(|member| member.id != *own && member.role != Role::Regulator)
@@ -261,73 +276,40 @@ impl Roster {
     }
 }
 
-/// Proof that a peer was admitted, with the rights that the list gave it at that moment.
+/// Proof that a peer was admitted, with the entry that the list had of it at that moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedPeer {
-    member: MemberId,
-    role: Role,
-    level: Level,
-    lender_group: LenderGroup,
-    weight: u32,
-    quota_elements_per_epoch: u64,
-    purposes: Vec<Purpose>,
+    entry: Arc<Member>,
     list_version: u32,
 }
 
 impl VerifiedPeer {
-    fn of(member: &Member, list_version: u32) -> Self {
-        Self {
-            member: member.id.clone(),
-            role: member.role,
-            level: member.level,
-            lender_group: member.lender_group.clone(),
-            weight: member.weight,
-            quota_elements_per_epoch: member.quota_elements_per_epoch,
-            purposes: member.purposes.clone(),
-            list_version,
-        }
-    }
-
     /// Who it is.
     #[must_use]
-    pub const fn member(&self) -> &MemberId {
-        &self.member
+    pub fn member(&self) -> &MemberId {
+        &self.entry.id
     }
 
     /// What it is.
     #[must_use]
-    pub const fn role(&self) -> Role {
-        self.role
+    pub fn role(&self) -> Role {
+        self.entry.role
     }
 
-    /// Under which key it is evaluated.
-    #[must_use]
-    pub const fn level(&self) -> Level {
-        self.level
+    /// Decides whether it may, and under which terms.
+    ///
+    /// # Errors
+    /// [`Denial`].
+    pub fn may(&self, wish: &Wish) -> Result<Granted, Denial> {
+        Rights::of(&self.entry, self.list_version).to(wish)
     }
 
-    /// The economic lender it belongs to.
-    #[must_use]
-    pub const fn lender_group(&self) -> &LenderGroup {
-        &self.lender_group
-    }
-
-    /// Its share of the coverage.
-    #[must_use]
-    pub const fn weight(&self) -> u32 {
-        self.weight
-    }
-
-    /// Elements that may be evaluated for it in one key epoch.
-    #[must_use]
-    pub const fn quota_elements_per_epoch(&self) -> u64 {
-        self.quota_elements_per_epoch
-    }
-
-    /// Whether it may ask for this purpose.
-    #[must_use]
-    pub fn may_ask_for(&self, purpose: Purpose) -> bool {
-        self.purposes.contains(&purpose)
+    /// Goes on only where it has the service at all, for whichever purpose.
+    ///
+    /// # Errors
+    /// [`Denial`].
+    pub fn reaches(&self, service: Service, at: Timestamp) -> Result<(), Denial> {
+        Rights::of(&self.entry, self.list_version).reach(service, at)
     }
 
     /// The version of the list that admitted it.

@@ -136,6 +136,31 @@ pub(crate) mod moment {
     }
 }
 
+/// Moments as RFC 3339 in UTC, where they may be absent.
+pub(crate) mod moment_option {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp};
+    use serde::de::Error as _;
+
+    #[expect(clippy::ref_option, reason = "the signature that serde's `with` calls")]
+    pub(crate) fn serialize<S: Serializer>(
+        at: &Option<Timestamp>,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => out.collect_str(at),
+            None => out.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let at = text.as_deref().map(Timestamp::parse_rfc3339).transpose();
+        at.map_err(D::Error::custom)
+    }
+}
+
 /// A value of the domain that has one word.
 pub(crate) trait Word: Copy + 'static {
     /// The word.

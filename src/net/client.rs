@@ -11,13 +11,15 @@ use super::peers::{CallError, Peers, dial_error};
 use super::transport::{PeerChannel, Transport};
 use crate::domain::SilentReason;
 use crate::env::Clock;
-use crate::limits::MESSAGE_BYTES_MAX;
+use crate::limits::{MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::membership::Member;
+use crate::wire::pb::explain_client::ExplainClient;
 use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::{
-    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, FeedChunk,
+    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, ExplainRequest,
+    ExplainResponse, FeedChunk,
 };
-use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Malformed, Question};
+use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Malformed, Question, Verdict};
 
 /// Why asking a peer gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -95,6 +97,17 @@ impl AskedPeers {
         Ok(Description::try_from(response.into_inner())?)
     }
 
+    /// Asks a peer whether it admits this node, and why not: the one call that a refused member may
+    /// make.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn explain(&self, peer: &Member, deadline: Duration) -> Result<Verdict, AskError> {
+        let make = |channel| explain(channel, Request::new(ExplainRequest {}));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(Verdict::try_from(response.into_inner())?)
+    }
+
     /// Asks a peer to evaluate. A call that met a closing connection is made once more; the request
     /// id makes that harmless.
     ///
@@ -145,6 +158,13 @@ type Calling<T> = BoxFuture<'static, Result<Response<T>, Status>>;
 
 fn describe(channel: PeerChannel, request: Request<DescribeRequest>) -> Calling<DescribeResponse> {
     Box::pin(async move { client(channel).describe(request).await })
+}
+
+fn explain(channel: PeerChannel, request: Request<ExplainRequest>) -> Calling<ExplainResponse> {
+    let mut client = ExplainClient::new(channel)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX);
+    Box::pin(async move { client.explain(request).await })
 }
 
 fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {

@@ -272,6 +272,17 @@ impl<C: NamesHolder> Connections<C> {
             .count()
     }
 
+    /// How many connections with this member or operator are open: opened by it, and by this node.
+    #[must_use]
+    pub fn by_opener(&self, holder: &C::Name) -> (usize, usize) {
+        let live = self.0.lock();
+        let of_holder = live.range((holder.clone(), 0)..=(holder.clone(), u64::MAX));
+        of_holder.fold((0, 0), |(theirs, ours), (_, one)| match one.opened {
+            Opened::ByPeer => (theirs + 1, ours),
+            Opened::ByUs => (theirs, ours + 1),
+        })
+    }
+
     /// How many connections are open.
     #[must_use]
     pub fn open(&self) -> usize {

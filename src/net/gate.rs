@@ -13,11 +13,13 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::connections::{PeerConnection, RunningCall};
+use super::explain::{EXPLAIN_PATH, ExplainLimit, verdict};
 use super::trust::TrustHandle;
 use super::{BoxError, LIST_VERSION_HEADER, REASON_HEADER};
 use crate::domain::MemberId;
-use crate::limits::{CALLS_MAX, CALLS_PER_MEMBER_MAX};
-use crate::membership::{PeerCertificate, Refusal, VerifiedPeer};
+use crate::limits::{CALLS_MAX, CALLS_PER_MEMBER_MAX, EXPLAIN_CALLS_PER_S};
+use crate::membership::{Denial, PeerCertificate, Refusal, Service as Right, VerifiedPeer};
+use crate::wire::Verdict;
 
 /// Why a call does not pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,15 @@ pub enum GateRefusal {
     /// The member list does not admit the caller.
     #[error("{0}; {next}", next = .0.next_step())]
     Refused(#[from] Refusal),
+    /// The member list admits the caller, and does not give it this service.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// There is no such service, or it is nobody's.
+    #[error("this node has no such service")]
+    NoSuchService,
+    /// The caller asked too often why it is refused.
+    #[error("you asked {EXPLAIN_CALLS_PER_S} times in this second; ask again in the next one")]
+    AskedTooOften,
     /// The caller's list version is not a number.
     #[error("the header {LIST_VERSION_HEADER} must be the decimal version of your member list")]
     MalformedVersion,
@@ -46,6 +57,9 @@ impl GateRefusal {
         match self {
             Self::NoCertificate => "no-certificate",
             Self::Refused(refusal) => refusal.code(),
+            Self::Denied(denial) => denial.rule.code(),
+            Self::NoSuchService => "no-such-service",
+            Self::AskedTooOften => "asked-too-often",
             Self::MalformedVersion => "malformed-list-version",
             Self::Busy => "busy",
             Self::TooManyCalls => "too-many-calls",
@@ -58,7 +72,9 @@ impl GateRefusal {
         let code = match self {
             Self::NoCertificate => Code::Unauthenticated,
             Self::MalformedVersion => Code::InvalidArgument,
-            Self::Busy | Self::TooManyCalls => Code::ResourceExhausted,
+            Self::NoSuchService => Code::Unimplemented,
+            Self::Denied(_) => Code::PermissionDenied,
+            Self::Busy | Self::TooManyCalls | Self::AskedTooOften => Code::ResourceExhausted,
             Self::Refused(refusal) => match refusal {
                 Refusal::CertificateExpired { .. }
                 | Refusal::NotYetValid { .. }
@@ -86,6 +102,26 @@ pub struct Gate {
     trust: TrustHandle,
     calls: Arc<Semaphore>,
     calls_of: CallsOf,
+    explained: Arc<ExplainLimit>,
+}
+
+/// What stands behind the gate: nothing else is let through.
+const METHODS: &[(&str, Right)] = &[
+    ("/creditmesh.v1.Peer/Describe", Right::Describe),
+    ("/creditmesh.v1.Peer/Evaluate", Right::Evaluate),
+    ("/creditmesh.v1.Peer/StreamFeed", Right::Feed),
+    ("/grpc.health.v1.Health/", Right::Standard),
+    ("/grpc.reflection.v1.ServerReflection/", Right::Standard),
+];
+
+/// The right that a method takes, by the path of its call.
+fn right_of(path: &str) -> Result<Right, GateRefusal> {
+    let fits = |known: &str| match known.strip_suffix('/') {
+        Some(_) => path.starts_with(known),
+        None => path == known,
+    };
+    let found = METHODS.iter().find(|(known, _)| fits(known));
+    found.map_or(Err(GateRefusal::NoSuchService), |(_, right)| Ok(*right))
 }
 
 /// How many calls of each member run.
@@ -99,7 +135,16 @@ impl Gate {
             trust,
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
             calls_of: Arc::default(),
+            explained: Arc::default(),
         }
+    }
+
+    fn certificate(extensions: &Extensions) -> Result<&Arc<PeerCertificate>, GateRefusal> {
+        extensions
+            .get::<PeerConnection>()
+            .map(PeerConnection::certificate)
+            .or_else(|| extensions.get::<Arc<PeerCertificate>>())
+            .ok_or(GateRefusal::NoCertificate)
     }
 
     /// Admits a call from its extensions and headers. The certificate is that of the connection;
@@ -113,18 +158,45 @@ impl Gate {
         extensions: &Extensions,
         headers: &HeaderMap,
     ) -> Result<VerifiedPeer, GateRefusal> {
-        let certificate = extensions
-            .get::<PeerConnection>()
-            .map(PeerConnection::certificate)
-            .or_else(|| extensions.get::<Arc<PeerCertificate>>())
-            .ok_or(GateRefusal::NoCertificate)?;
-        let peer = self.trust.admit(certificate)?;
+        let peer = self.trust.admit(Self::certificate(extensions)?)?;
         if let Some(version) = headers.get(LIST_VERSION_HEADER) {
             // Only whoever is admitted is believed that there is a newer list.
             self.trust
                 .hear(super::read_version(version).ok_or(GateRefusal::MalformedVersion)?);
         }
         Ok(peer)
+    }
+
+    /// As [`Self::admit`], where the member also has the service that `path` belongs to.
+    ///
+    /// # Errors
+    /// [`GateRefusal`].
+    pub fn admit_to(
+        &self,
+        path: &str,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Result<VerifiedPeer, GateRefusal> {
+        let peer = self.admit(extensions, headers)?;
+        peer.reaches(right_of(path)?, self.trust.clock().now())?;
+        Ok(peer)
+    }
+
+    /// What whoever holds a certificate of the network may hear in any case: whether it is
+    /// admitted, and why not.
+    fn explain(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<(Verdict, OwnedSemaphorePermit), GateRefusal> {
+        let permit = Arc::clone(&self.calls)
+            .try_acquire_owned()
+            .map_err(|_| GateRefusal::Busy)?;
+        let certificate = Self::certificate(extensions)?;
+        let member = certificate.member();
+        if !self.explained.allows(member, self.trust.clock().uptime()) {
+            return Err(GateRefusal::AskedTooOften);
+        }
+        Ok((verdict(&self.trust, certificate), permit))
     }
 
     /// The version of the list in force, as the header that every answer carries.
@@ -212,6 +284,36 @@ pub struct Gated<S> {
     gate: Gate,
 }
 
+type Answering = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+fn refused(refusal: &GateRefusal, version: HeaderValue) -> Answering {
+    let mut response = refusal.to_status().into_http();
+    response.headers_mut().insert(LIST_VERSION_HEADER, version);
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+impl<S> Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    /// Lets the one call through that needs no admission, with what there is to tell.
+    fn explain(&mut self, mut request: Request<Body>) -> Answering {
+        match self.gate.explain(request.extensions()) {
+            Ok((verdict, permit)) => {
+                request.extensions_mut().insert(verdict);
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let _held = permit;
+                    answer.await.map_err(Into::into)
+                })
+            }
+            Err(refusal) => refused(&refusal, self.gate.version()),
+        }
+    }
+}
+
 impl<S> Service<Request<Body>> for Gated<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -227,9 +329,16 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if request.uri().path() == EXPLAIN_PATH {
+            return self.explain(request);
+        }
         let admitted = self
             .gate
-            .admit(request.extensions(), request.headers())
+            .admit_to(
+                request.uri().path(),
+                request.extensions(),
+                request.headers(),
+            )
             .and_then(|peer| {
                 let guard = self.gate.begin(&peer, request.extensions())?;
                 Ok((peer, guard))
@@ -237,11 +346,7 @@ where
         let version = self.gate.version();
         let (peer, guard) = match admitted {
             Ok(admitted) => admitted,
-            Err(refusal) => {
-                let mut response = refusal.to_status().into_http();
-                response.headers_mut().insert(LIST_VERSION_HEADER, version);
-                return Box::pin(std::future::ready(Ok(response)));
-            }
+            Err(refusal) => return refused(&refusal, version),
         };
         request.extensions_mut().insert(peer);
         let answer = self.inner.call(request);
@@ -324,6 +429,25 @@ mod tests {
         bed.clock.advance(Duration::from_secs(91 * 86_400));
         let status = check(channel).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition);
+    }
+
+    #[test]
+    fn what_is_not_named_is_nobodys() {
+        assert_eq!(
+            right_of("/creditmesh.v1.Peer/Evaluate"),
+            Ok(Right::Evaluate)
+        );
+        assert_eq!(
+            right_of("/grpc.health.v1.Health/Watch"),
+            Ok(Right::Standard)
+        );
+        for path in [
+            "/",
+            "/creditmesh.v1.Peer/Evaluate2",
+            "/creditmesh.v1.Operator/Status",
+        ] {
+            assert_eq!(right_of(path), Err(GateRefusal::NoSuchService), "{path}");
+        }
     }
 
     #[tokio::test]

@@ -14,6 +14,8 @@ mod connections;
 
 mod dial;
 
+mod explain;
+
 mod gate;
 
 mod listen;

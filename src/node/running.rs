@@ -26,7 +26,8 @@ use crate::net::{
 };
 use crate::risk::Policy;
 use crate::service::{
-    CredentialService, OperatorService, PeerService, health, peer_server, reflection,
+    CredentialService, OperatorService, PeerService, explain_server, health, peer_server,
+    reflection,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -150,6 +151,7 @@ impl RunningNode {
         self.tasks.spawn(async move {
             let ended = gated_server(Gate::new(trust))
                 .add_service(service)
+                .add_service(explain_server())
                 .add_service(health)
                 .add_service(reflection)
                 .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

@@ -1,7 +1,7 @@
 //! How many elements a member may still have evaluated, and the proof that it paid for some.
 
 use crate::domain::{Epoch, Level, MemberId, Timestamp};
-use crate::membership::{Calendar, VerifiedPeer};
+use crate::membership::{Calendar, Granted};
 
 use super::fields::Fields;
 
@@ -67,14 +67,14 @@ pub struct QueryPermit {
 }
 
 impl QuotaAccount {
-    /// The account of an admitted peer for the keys of `epoch`.
+    /// The account of a member that was granted evaluation under the keys of `epoch`.
     #[must_use]
-    pub fn of(peer: &VerifiedPeer, epoch: Epoch, calendar: &Calendar) -> Self {
+    pub fn of(granted: &Granted, epoch: Epoch, calendar: &Calendar) -> Self {
         Self {
-            member: peer.member().clone(),
-            level: peer.level(),
+            member: granted.member().clone(),
+            level: granted.level(),
             epoch,
-            limit: peer.quota_elements_per_epoch(),
+            limit: granted.quota_elements_per_epoch(),
             resets_at: calendar.begins_at(epoch.next()),
         }
     }
@@ -89,6 +89,12 @@ impl QuotaAccount {
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// The level under whose key is evaluated.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
     }
 }
 

@@ -1,6 +1,7 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
 mod credentials;
+mod explain;
 mod node_status;
 mod operator;
 mod operator_rows;
@@ -9,9 +10,12 @@ mod standard;
 mod status;
 
 pub use credentials::{CredentialIssuer, CredentialService};
+pub use explain::ExplainService;
 pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
-pub use standard::{credentials_server, health, operator_server, peer_server, reflection};
+pub use standard::{
+    credentials_server, explain_server, health, operator_server, peer_server, reflection,
+};
 pub use status::status_of;

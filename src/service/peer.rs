@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use tonic::{Request, Response, Status};
 
 use super::status_of;
+use crate::domain::MemberId;
 use crate::flows::{Answerer, FlowError};
 use crate::limits::{STREAM_AGE_MAX, STREAM_CHUNK_LEAVES};
 use crate::membership::VerifiedPeer;
@@ -83,6 +84,7 @@ impl Peer for PeerService {
         let feed = self.answerer.feed_for(&peer, wanted).await;
         let feed = feed.map_err(refused)?;
         let following = Following {
+            member: peer.member().clone(),
             answerer: Arc::clone(&self.answerer),
             feed,
             at: wanted.from,
@@ -98,6 +100,7 @@ impl Peer for PeerService {
 
 /// Where one stream stands.
 struct Following {
+    member: MemberId,
     answerer: Arc<Answerer>,
     feed: FeedId,
     at: u64,
@@ -113,6 +116,11 @@ async fn next_chunk(following: Option<Following>) -> Step {
     let feeds = Arc::clone(following.answerer.feeds());
     loop {
         let mut news = feeds.news();
+        // Grants end, and lists change, while a stream is open.
+        let asked = &following.member;
+        if let Err(error) = following.answerer.still_granted(asked, &following.feed) {
+            return Some((Err(refused(error)), None));
+        }
         let Following {
             feed, at, until, ..
         } = &following;

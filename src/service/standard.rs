@@ -4,11 +4,12 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
-use super::{CredentialService, OperatorService, PeerService};
+use super::{CredentialService, ExplainService, OperatorService, PeerService};
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
 use crate::wire::pb::credentials_server::CredentialsServer;
+use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 
@@ -18,6 +19,14 @@ pub fn peer_server(service: PeerService) -> PeerServer<PeerService> {
     PeerServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// What tells whoever is refused why, with its bounds on messages.
+#[must_use]
+pub fn explain_server() -> ExplainServer<ExplainService> {
+    ExplainServer::new(ExplainService)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
 }
 
 /// The operator service with its bounds on messages.

@@ -21,7 +21,7 @@ pub fn status_of(error: &FlowError) -> Status {
         FlowError::OverBudget(_) => Code::ResourceExhausted,
         FlowError::NotFound { .. } => Code::NotFound,
         FlowError::Unreadable { .. } | FlowError::Quota(_) => Code::DataLoss,
-        FlowError::PurposeNotGranted { .. } => Code::PermissionDenied,
+        FlowError::Denied(_) => Code::PermissionDenied,
         FlowError::NotPossible(_)
         | FlowError::EpochNotLive { .. }
         | FlowError::ListExpired { .. } => Code::FailedPrecondition,

@@ -4,10 +4,12 @@
 //! A generated message becomes a checked one through `TryFrom`; what cannot is [`Malformed`].
 //! Checked messages go out through `From`, which cannot fail.
 
+mod explain;
 mod malformed;
 mod peer;
 
 pub mod pb;
 
+pub use explain::Verdict;
 pub use malformed::Malformed;
 pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};

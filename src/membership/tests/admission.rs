@@ -105,9 +105,14 @@ fn a_member_is_admitted_with_the_rights_of_the_list() {
     let peer = NET.roster.admit(&leaf_of("bank-a"), now()).unwrap();
     assert_eq!(peer.member(), &id("bank-a"));
     assert_eq!(peer.role(), Role::Lender);
-    assert_eq!(peer.weight(), 1);
-    assert_eq!(peer.quota_elements_per_epoch(), 2_000_000);
-    assert!(peer.may_ask_for(Purpose::CreditApplication));
+    let wish = Wish {
+        service: Service::Evaluate,
+        purpose: Some(Purpose::CreditApplication),
+        at: now(),
+    };
+    let granted = peer.may(&wish).unwrap();
+    assert_eq!(granted.quota_elements_per_epoch(), 2_000_000);
+    assert_eq!(granted.level(), crate::domain::Level::Full);
     assert_eq!(peer.list_version(), NET.roster.version());
 }
 

@@ -3,3 +3,4 @@
 mod admission;
 
 mod lists;
+mod rights;
