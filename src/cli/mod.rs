@@ -20,6 +20,7 @@ mod operator;
 mod output;
 mod records;
 mod records_import;
+mod rights;
 
 use exit::{CliError, Exit};
 use output::Output;

@@ -31,7 +31,7 @@ impl Admin {
         UnlockSource::PassphraseFile(self.passphrase_file.clone())
     }
 
-    fn open(&self) -> Result<AdminFolder, CliError> {
+    pub(super) fn open(&self) -> Result<AdminFolder, CliError> {
         Ok(AdminFolder::open(
             &self.dir,
             &self.source(),
@@ -129,6 +129,10 @@ pub(super) enum NetworkCommand {
         #[command(flatten)]
         admin: Admin,
     },
+    /// Whether a member may, by which rule of which list.
+    CanI(super::rights::CanIArgs),
+    /// Show what a member may ask for, or change it on the next list.
+    Rights(super::rights::RightsArgs),
     /// Suspend a member: it is refused until it is restored.
     #[command(after_help = "Example:\n  creditmesh network suspend admin alpha")]
     Suspend {
@@ -236,6 +240,8 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
             out,
         } => approve(&admin, &request, &out, output),
         NetworkCommand::Show { admin } => show(&admin, output),
+        NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
+        NetworkCommand::Rights(args) => super::rights::rights(&args, output),
         NetworkCommand::Suspend { admin, member } => {
             set_state(&admin, &member, MemberState::Suspended, output)
         }

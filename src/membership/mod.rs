@@ -37,6 +37,8 @@ mod refusal;
 
 mod rights;
 
+mod rights_change;
+
 mod roster;
 
 mod statement;
@@ -70,6 +72,7 @@ pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
+pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;

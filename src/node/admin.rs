@@ -29,8 +29,8 @@ use crate::env::Entropy;
 use crate::membership::{
     Administrator, Applicant, Authority, AuthorityError, CertificateKey, Document, DocumentError,
     Founding, Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList,
-    MemberState, NetworkRoot, ProfileError, Profiles, RequestedKey, RootAuthority, RootDocument,
-    RootError, Roster, Signed, Subject, Terms, Welcome, check_request,
+    MemberState, NetworkRoot, ProfileError, Profiles, RequestedKey, RightsChange, RootAuthority,
+    RootDocument, RootError, Roster, Signed, Subject, Terms, Welcome, check_request,
 };
 
 /// How long a member list counts.
@@ -334,6 +334,21 @@ impl AdminFolder {
     ) -> Result<(), AdminError> {
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.set_state(member, state)?;
+        self.publish(list, now)
+    }
+
+    /// Changes a member's rights on the next list.
+    ///
+    /// # Errors
+    /// [`AdminError::List`] where there is no such member, or a rule would be broken.
+    pub fn change_rights(
+        &mut self,
+        member: &MemberId,
+        change: &RightsChange,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
+        list.change_rights(member, change)?;
         self.publish(list, now)
     }
 
