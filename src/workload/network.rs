@@ -12,8 +12,8 @@ use futures::future::try_join_all;
 
 use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
-use crate::domain::{Currency, MemberId, NetworkId, Purpose, Role};
-use crate::membership::{MemberState, Terms};
+use crate::domain::{Currency, Level, MemberId, NetworkId, Purpose, Role};
+use crate::membership::{MemberState, RightsChange, Terms};
 use crate::node::{
     AdminError, AdminFolder, Folder, Found, Invited, NodeError, NodeParts, RunningNode,
 };
@@ -109,6 +109,14 @@ impl SimulatedNetwork {
     /// # Errors
     /// [`NetworkError`].
     pub async fn join(&mut self, seat: &Seat) -> Result<(), NetworkError> {
+        self.join_at(seat, Level::Full).await
+    }
+
+    /// As [`Self::join`], for a member that furnishes at `level`.
+    ///
+    /// # Errors
+    /// [`NetworkError`].
+    pub async fn join_at(&mut self, seat: &Seat, level: Level) -> Result<(), NetworkError> {
         let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
         let terms = Terms {
             member: seat.member.clone(),
@@ -118,7 +126,7 @@ impl SimulatedNetwork {
                 .as_str()
                 .parse()
                 .map_err(std::io::Error::other)?,
-            level: crate::domain::Level::Full,
+            level,
             weight: seat.weight,
             quota_elements_per_epoch: 2_000_000,
             purposes: Purpose::ALL.to_vec(),
@@ -149,6 +157,20 @@ impl SimulatedNetwork {
     pub fn set_state(&mut self, member: &MemberId, state: MemberState) -> Result<(), NetworkError> {
         self.admin
             .set_state(member, state, self.parts.clock.now())?;
+        self.spread_list()
+    }
+
+    /// Changes a member's rights on the next list, which every member gets.
+    ///
+    /// # Errors
+    /// [`NetworkError`].
+    pub fn change_rights(
+        &mut self,
+        member: &MemberId,
+        change: &RightsChange,
+    ) -> Result<(), NetworkError> {
+        self.admin
+            .change_rights(member, change, self.parts.clock.now())?;
         self.spread_list()
     }
 
