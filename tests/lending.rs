@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use creditmesh::domain::Timestamp;
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Role,
+    ApplicationKind, Body, Borrower, HoldState, Identifier, MemberId, Money, Product, Purpose,
+    Record, RecordKind, Role,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{Given, NewApplication, NewHold};
@@ -201,6 +202,70 @@ async fn instalments_elsewhere_are_held_against_the_stated_income() {
         assert_eq!(state_of(&given, "EX"), state, "{}", given.json);
         let again = beta.recheck(&key, given.application).await;
         assert_eq!(state_of(&again.unwrap(), "EX"), state);
+    }
+    network.stop_all().await.unwrap();
+}
+
+/// The member's records of the borrower, by kind.
+async fn held(network: &SimulatedNetwork, name: &str, kind: RecordKind) -> Vec<Record> {
+    let desk = network.node(&member(name)).unwrap().desk();
+    let (records, _) = desk.book().page(None).await.unwrap();
+    let mut records = records;
+    records.retain(|record| record.kind() == kind);
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_steps_that_race_for_one_contract_one_is_taken_and_the_others_leave_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut network = network_of(dir.path(), &["alpha"]).await;
+    let desk = network.node(&member("alpha")).unwrap().desk().clone();
+    for round in 0..5 {
+        let wanted = application("us-ssn:536-90-4399");
+        let given = desk.assess(&format!("a-{round}"), &wanted).await.unwrap();
+        let hold = NewHold {
+            application: given.application,
+            amount_minor: None,
+            life: Duration::from_secs(72 * 3_600),
+        };
+        let holds = (0..8).map(|n| {
+            let (desk, hold) = (desk.clone(), hold.clone());
+            tokio::spawn(async move { desk.hold(&format!("h-{round}-{n}"), &hold).await })
+        });
+        let outcomes = futures::future::join_all(holds).await;
+        let signed = outcomes.into_iter().filter_map(|one| one.unwrap().ok());
+        let signed: Vec<_> = signed.collect();
+        assert_eq!(signed.len(), 1);
+        assert_eq!(
+            held(&network, "alpha", RecordKind::Hold).await.len(),
+            round + 1
+        );
+
+        let id = signed[0].record.head.record_id;
+        let released = {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.release(id).await })
+        };
+        let converts = (0..8).map(|n| {
+            let desk = desk.clone();
+            let (key, account) = (format!("c-{round}-{n}"), format!("L-{round}-{n}"));
+            tokio::spawn(async move { desk.convert(&key, id, &account).await })
+        });
+        let outcomes = futures::future::join_all(converts).await;
+        let paid = outcomes
+            .into_iter()
+            .filter(|one| one.as_ref().unwrap().is_ok());
+        let won = paid.count() + usize::from(released.await.unwrap().is_ok());
+        assert_eq!(won, 1);
+        for loan in held(&network, "alpha", RecordKind::Loan).await {
+            let Body::Loan(_) = loan.body else { continue };
+            let holds = held(&network, "alpha", RecordKind::Hold).await;
+            let loan = HoldState::Converted {
+                loan: loan.head.record_id,
+            };
+            let told = |record: &Record| matches!(&record.body, Body::Hold(h) if h.state == loan);
+            assert!(holds.iter().any(told), "a loan that no hold became");
+        }
     }
     network.stop_all().await.unwrap();
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::{FlowError, retry_conflicts};
-use crate::domain::{Identifier, Record, RecordId, RetractionReason, Timestamp, Verdict, merge};
+use crate::domain::{
+    Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict, merge,
+};
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
 use crate::store::{Scan, Table, Vault};
@@ -18,6 +20,17 @@ const ROWS_PER_RECORD_MAX: usize = 1 + 3 * 2 * 2;
 
 /// What became of a record that was filed.
 pub type Filed = Result<Verdict, FlowError>;
+
+/// What became of records that were filed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filing {
+    /// They are filed.
+    Done,
+    /// One of the rows that should appear with them is there already; nothing was written.
+    KeyTaken,
+    /// Another version of one of them was filed meanwhile; nothing was written.
+    Superseded,
+}
 
 /// The member's own records, sealed in the store.
 #[derive(Debug, Clone)]
@@ -55,28 +68,38 @@ impl Book {
         Ok(filed)
     }
 
-    /// Files one record together with new rows that must appear with it; `None`, with nothing
-    /// written, where one of these rows is there already.
+    /// Files records together, with new rows that must appear with them: all of it in one commit,
+    /// or nothing.
     ///
     /// # Errors
-    /// [`FlowError::Record`] where the record is refused, [`FlowError::Store`] where the store
+    /// [`FlowError::Record`] where a record is refused, [`FlowError::Store`] where the store
     /// failed.
-    pub(super) async fn file_with(
+    pub(super) async fn file_together(
         &self,
-        record: &Record,
+        records: &[Record],
         also: &[(Table, Vec<u8>, Vec<u8>)],
-    ) -> Result<Option<Verdict>, FlowError> {
+    ) -> Result<Filing, FlowError> {
         retry_conflicts(|| async {
             let mut draft = Draft::default();
-            let verdict = self.stage(record, &mut draft).await?;
             for (table, key, plain) in also {
                 if self.vault.read(*table, key).await?.is_some() {
-                    return Ok(None);
+                    return Ok(Filing::KeyTaken);
                 }
                 draft.put(*table, key, 0, plain.clone());
             }
+            for record in records {
+                match self.stage(record, &mut draft).await {
+                    Ok(Verdict::New { .. } | Verdict::Newer { .. }) => {}
+                    Ok(Verdict::Unchanged | Verdict::Stale) => return Ok(Filing::Superseded),
+                    Err(FlowError::Record(RecordError {
+                        rule: Rule::Conflict,
+                        ..
+                    })) => return Ok(Filing::Superseded),
+                    Err(error) => return Err(error),
+                }
+            }
             draft.commit(&self.vault).await?;
-            Ok(Some(verdict))
+            Ok(Filing::Done)
         })
         .await
     }
@@ -265,8 +288,10 @@ impl Book {
             return Ok(held);
         }
         let next = held.retracted(reason, now);
-        self.file_with(&next, &[]).await?;
-        Ok(next)
+        match self.file_together(std::slice::from_ref(&next), &[]).await? {
+            Filing::Done => Ok(next),
+            Filing::KeyTaken | Filing::Superseded => Err(FlowError::Busy),
+        }
     }
 
     fn record_key(&self, id: RecordId) -> Vec<u8> {

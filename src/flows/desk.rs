@@ -1,17 +1,17 @@
-//! The lender's desk: apply, sign, pay out, give up, close. Each step is durable and published
-//! before the next may rest on it.
+//! The lender's desk: apply, ask, ask again, furnish. Each step is durable and published before the
+//! next may rest on it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::home::{Home, Order};
-use super::promise::{Promise, Promises};
-use super::steps::{first, paid_out, signed_amount, successor};
+use super::promise::{Kept, Promise, Promises};
+use super::steps::first;
 use super::{Assessor, Book, FlowError, Given, Publisher};
 use crate::crypto::sha256;
 use crate::domain::{
-    Application, ApplicationKind, ApplicationOutcome, Body, Borrower, Channel, Hold, HoldState,
-    Money, Product, Purpose, QueryId, Record, RecordId, RetractionReason, Timestamp,
+    Application, ApplicationKind, ApplicationOutcome, Body, Borrower, Channel, Money, Product,
+    Purpose, QueryId, Record, RecordId, RetractionReason, Timestamp,
 };
 
 /// What an applicant asks for.
@@ -56,9 +56,9 @@ pub struct Applied {
 /// The steps of lending, in their order.
 #[derive(Debug, Clone)]
 pub struct Desk {
-    home: Arc<Home>,
-    book: Book,
-    promises: Promises,
+    pub(super) home: Arc<Home>,
+    pub(super) book: Book,
+    pub(super) promises: Promises,
     publisher: Publisher,
     assessor: Assessor,
 }
@@ -162,150 +162,6 @@ impl Desk {
         Ok(filed)
     }
 
-    /// Records a signed contract and publishes it before it returns.
-    ///
-    /// # Errors
-    /// [`FlowError::NotPossible`] where the application is closed or names no amount.
-    pub async fn hold(&self, key: &str, wanted: &NewHold) -> Result<Applied, FlowError> {
-        let digest = sha256(format!("{wanted:?}").as_bytes());
-        if let Some(promise) = self.promises.find("hold", key, digest).await? {
-            self.settle(wanted.application, ApplicationOutcome::Signed)
-                .await?;
-            return self
-                .published(self.require(promise.record, "hold").await?)
-                .await;
-        }
-        let applied = self.require(wanted.application, "application").await?;
-        let Body::Application(application) = &applied.body else {
-            return Err(FlowError::NotFound {
-                what: "application",
-            });
-        };
-        if !application.is_undecided() {
-            let outcome = application.outcome.word();
-            return Err(FlowError::NotPossible(format!(
-                "the application is {outcome} already"
-            )));
-        }
-        let amount = signed_amount(wanted, application)?;
-        let now = self.home.clock.now();
-        let hold = Hold {
-            application: Some(wanted.application),
-            lender_group: None,
-            amount,
-            signed_at: now,
-            expires_at: now.plus(wanted.life),
-            state: HoldState::Live,
-        };
-        let record = self.record(applied.borrower.clone(), Body::Hold(hold), now)?;
-        let record = self.promises.file("hold", key, digest, record).await?;
-        self.settle(wanted.application, ApplicationOutcome::Signed)
-            .await?;
-        self.published(record).await
-    }
-
-    /// Gives a live hold up.
-    ///
-    /// # Errors
-    /// [`FlowError::NotPossible`] where the hold is not live.
-    pub async fn release(&self, hold: RecordId) -> Result<Applied, FlowError> {
-        let held = self.require(hold, "hold").await?;
-        let Body::Hold(body) = &held.body else {
-            return Err(FlowError::NotFound { what: "hold" });
-        };
-        match body.state {
-            HoldState::Released => return self.published(held).await,
-            HoldState::Live => {}
-            HoldState::Converted { .. } | HoldState::Expired => {
-                return Err(FlowError::NotPossible("the hold is not live".to_owned()));
-            }
-        }
-        let released = Hold {
-            state: HoldState::Released,
-            ..body.clone()
-        };
-        let released = self.supersede(&held, Body::Hold(released)).await?;
-        if let Some(application) = body.application {
-            self.settle(application, ApplicationOutcome::Withdrawn)
-                .await?;
-        }
-        self.published(released.record).await
-    }
-
-    /// Turns a live hold into the loan that was paid out.
-    ///
-    /// # Errors
-    /// [`FlowError::NotPossible`] where the hold is not live.
-    pub async fn convert(
-        &self,
-        key: &str,
-        hold: RecordId,
-        account_reference: &str,
-    ) -> Result<Applied, FlowError> {
-        let digest = sha256(format!("{hold} {account_reference}").as_bytes());
-        let held = self.require(hold, "hold").await?;
-        let Body::Hold(body) = &held.body else {
-            return Err(FlowError::NotFound { what: "hold" });
-        };
-        let loan = match self.promises.find("convert", key, digest).await? {
-            Some(promise) => self.require(promise.record, "loan").await?,
-            None => {
-                if body.state != HoldState::Live {
-                    return Err(FlowError::NotPossible("the hold is not live".to_owned()));
-                }
-                let application = match body.application {
-                    Some(id) => self.book.find(id).await?,
-                    None => None,
-                };
-                let now = self.home.clock.now();
-                let loan = paid_out(body, application.as_ref(), account_reference, now);
-                let record = self.record(held.borrower.clone(), Body::Loan(loan), now)?;
-                self.promises.file("convert", key, digest, record).await?
-            }
-        };
-        let converted = HoldState::Converted {
-            loan: loan.head.record_id,
-        };
-        if body.state != converted {
-            let next = Hold {
-                state: converted,
-                ..body.clone()
-            };
-            self.supersede(&held, Body::Hold(next)).await?;
-        }
-        if let Some(application) = body.application {
-            self.settle(application, ApplicationOutcome::Funded).await?;
-        }
-        self.published(loan).await
-    }
-
-    /// Closes an application with its outcome.
-    ///
-    /// # Errors
-    /// [`FlowError::Record`] where the state graph forbids it.
-    pub async fn close(
-        &self,
-        application: RecordId,
-        outcome: ApplicationOutcome,
-    ) -> Result<Applied, FlowError> {
-        let held = self.require(application, "application").await?;
-        let Body::Application(body) = &held.body else {
-            return Err(FlowError::NotFound {
-                what: "application",
-            });
-        };
-        if body.outcome == outcome {
-            return self.published(held).await;
-        }
-        let outcome_at = Some(self.home.clock.now());
-        let closed = Application {
-            outcome,
-            outcome_at,
-            ..body.clone()
-        };
-        self.supersede(&held, Body::Application(closed)).await
-    }
-
     /// Takes a record back and publishes that.
     ///
     /// # Errors
@@ -344,7 +200,11 @@ impl Desk {
             consent_ref: Some(sha256(wanted.consent_reference.as_bytes())),
         };
         let record = self.record(wanted.borrower.clone(), Body::Application(application), now)?;
-        self.promises.file("assess", key, digest, record).await
+        let kept = self.promises.file("assess", key, digest, &[record]).await?;
+        match kept {
+            Kept::Record(record) => Ok(*record),
+            Kept::Superseded => Err(FlowError::Busy),
+        }
     }
 
     /// The one answer to a request, also where it was made twice at once.
@@ -377,46 +237,28 @@ impl Desk {
         }
     }
 
-    /// Gives an application the outcome that a later step implies, where it may still take it.
-    async fn settle(&self, id: RecordId, outcome: ApplicationOutcome) -> Result<(), FlowError> {
-        let Some(held) = self.book.find(id).await? else {
-            return Ok(());
-        };
-        let Body::Application(body) = &held.body else {
-            return Ok(());
-        };
-        let settled = Application {
-            outcome,
-            outcome_at: Some(self.home.clock.now()),
-            ..body.clone()
-        };
-        let next = successor(&held, Body::Application(settled), self.home.clock.now());
-        if body.outcome == outcome || next.check(Some(&held)).is_err() {
-            return Ok(());
-        }
-        self.book.file_with(&next, &[]).await?;
-        Ok(())
-    }
-
-    async fn supersede(&self, held: &Record, body: Body) -> Result<Applied, FlowError> {
-        let next = successor(held, body, self.home.clock.now());
-        self.book.file_with(&next, &[]).await?;
-        self.published(next).await
-    }
-
-    async fn published(&self, record: Record) -> Result<Applied, FlowError> {
+    pub(super) async fn published(&self, record: Record) -> Result<Applied, FlowError> {
         self.publisher.publish(&record.borrower).await?;
         Ok(Applied { record })
     }
 
-    async fn require(&self, id: RecordId, what: &'static str) -> Result<Record, FlowError> {
+    pub(super) async fn require(
+        &self,
+        id: RecordId,
+        what: &'static str,
+    ) -> Result<Record, FlowError> {
         self.book
             .find(id)
             .await?
             .ok_or(FlowError::NotFound { what })
     }
 
-    fn record(&self, borrower: Borrower, body: Body, now: Timestamp) -> Result<Record, FlowError> {
+    pub(super) fn record(
+        &self,
+        borrower: Borrower,
+        body: Body,
+        now: Timestamp,
+    ) -> Result<Record, FlowError> {
         let mut random = [0; 10];
         self.home.entropy.fill(&mut random)?;
         Ok(first(RecordId::fresh(now, random), borrower, body, now))

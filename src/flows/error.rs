@@ -118,6 +118,9 @@ pub enum FlowError {
     /// Something could not be published, so nothing may be asked.
     #[error("not published, so no peer was asked: {0}")]
     NotPublished(String),
+    /// Others changed the same records again and again meanwhile.
+    #[error("others change the same records at this moment: try again in a second")]
+    Busy,
     /// The node is shutting down.
     #[error("the node is shutting down: try again when it is back")]
     ShuttingDown,
@@ -167,6 +170,7 @@ impl FlowError {
             | Self::IdempotencyKeyReused
             | Self::NotPossible(_)
             | Self::NotPublished(_)
+            | Self::Busy
             | Self::ShuttingDown
             | Self::ListExpired { .. } => SilentReason::MirrorBehind,
         }

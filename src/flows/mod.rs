@@ -7,6 +7,7 @@ mod answerer;
 mod assess;
 mod book;
 mod check;
+mod contract;
 mod desk;
 mod draft;
 mod due;
@@ -27,7 +28,7 @@ mod steps;
 
 pub use answerer::{Answerer, leaves_in};
 pub use assess::{Assessor, Given};
-pub use book::{Book, Filed};
+pub use book::{Book, Filed, Filing};
 pub use check::{AuditLogCheck, FeedsCheck};
 pub use desk::{Applied, Desk, NewApplication, NewHold};
 pub use error::{FlowError, retry_conflicts};

@@ -1,7 +1,7 @@
 //! Idempotency keys: a request that is made again finds what it made the first time.
 
 use super::draft::Draft;
-use super::{Book, FlowError, Given, retry_conflicts};
+use super::{Book, Filing, FlowError, Given, retry_conflicts};
 use crate::domain::{QueryId, Record, RecordId};
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::store::{Table, Vault};
@@ -34,6 +34,15 @@ impl Promise {
     }
 }
 
+/// What became of the records of a step.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// The record that the key stands for.
+    Record(Box<Record>),
+    /// A record that the step builds on was changed meanwhile; nothing was written.
+    Superseded,
+}
+
 /// The idempotency keys in the store.
 #[derive(Debug, Clone)]
 pub(super) struct Promises {
@@ -63,26 +72,33 @@ impl Promises {
             .transpose()
     }
 
-    /// Files a record and, in the same commit, what the key stands for. Gives the record that the
-    /// key stands for: another one where the same request, made twice at once, filed it first.
+    /// Files the records of a step and, in the same commit, that the key stands for the first of
+    /// them. Gives the record that the key stands for: another one where the same request, made
+    /// twice at once, filed it first.
     pub(super) async fn file(
         &self,
         step: &str,
         key: &str,
         digest: [u8; 32],
-        record: Record,
-    ) -> Result<Record, FlowError> {
-        let plain = [digest.as_slice(), record.head.record_id.0.as_bytes()].concat();
+        records: &[Record],
+    ) -> Result<Kept, FlowError> {
+        let Some(first) = records.first() else {
+            return Err(FlowError::NotFound { what: "record" });
+        };
+        let plain = [digest.as_slice(), first.head.record_id.0.as_bytes()].concat();
         let row = (Table::Idempotency, self.row_key(step, key), plain);
-        if self.book.file_with(&record, &[row]).await?.is_some() {
-            return Ok(record);
+        match self.book.file_together(records, &[row]).await? {
+            Filing::Done => return Ok(Kept::Record(Box::new(first.clone()))),
+            Filing::Superseded => return Ok(Kept::Superseded),
+            Filing::KeyTaken => {}
         }
         let unreadable = FlowError::Unreadable {
             what: "idempotency key",
         };
         let promise = self.find(step, key, digest).await?.ok_or(unreadable)?;
         let filed = self.book.find(promise.record).await?;
-        filed.ok_or(FlowError::Unreadable { what: "record" })
+        let filed = filed.ok_or(FlowError::Unreadable { what: "record" })?;
+        Ok(Kept::Record(Box::new(filed)))
     }
 
     /// Notes the query that answered the request. Gives the query that stands: another one where

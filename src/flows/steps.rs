@@ -4,8 +4,8 @@ use super::desk::NewHold;
 use super::{FlowError, NewApplication};
 use crate::crypto::sha256;
 use crate::domain::{
-    Application, Body, Borrower, Day, Hold, Loan, Money, Record, RecordHead, RecordId, Timestamp,
-    Version,
+    Application, Body, Borrower, Currency, Day, Hold, Loan, Money, Record, RecordHead, RecordId,
+    Timestamp, Version,
 };
 
 /// The term taken for a loan whose application named none, in days.
@@ -42,21 +42,26 @@ pub(super) fn successor(held: &Record, body: Body, now: Timestamp) -> Record {
     }
 }
 
-/// The amount of a contract: as stated, or as applied for.
-pub(super) fn signed_amount(wanted: &NewHold, applied: &Application) -> Result<Money, FlowError> {
-    let applied_for = applied.amount.ok_or_else(|| {
+/// The amount of a contract: as stated, or as applied for. Its currency is that of the application,
+/// or the network's where that names no amount.
+pub(super) fn signed_amount(
+    wanted: &NewHold,
+    applied: &Application,
+    network_currency: Currency,
+) -> Result<Money, FlowError> {
+    let applied_for = applied.amount.map(|amount| amount.minor);
+    let minor = wanted.amount_minor.or(applied_for).ok_or_else(|| {
         FlowError::NotPossible("the application names no amount: state the one signed".to_owned())
     })?;
-    let minor = wanted.amount_minor.unwrap_or(applied_for.minor);
     if minor <= 0 {
         return Err(FlowError::NotPossible(
             "the amount signed must be above 0".to_owned(),
         ));
     }
-    Ok(Money {
-        minor,
-        ..applied_for
-    })
+    let currency = applied
+        .amount
+        .map_or(network_currency, |amount| amount.currency);
+    Ok(Money { minor, currency })
 }
 
 /// The loan that a hold became when it was paid out.
