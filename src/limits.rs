@@ -108,6 +108,13 @@ pub const LEDGER_GROUP_MAX: usize = 64;
 /// Most requests that wait for the ledger.
 pub const LEDGER_QUEUE_MAX: usize = 1_024;
 
+/// Leaves of one peer's feed that a node mirrors, about 21 GB: whoever publishes more counts as
+/// unknown.
+pub const MIRROR_LEAVES_MAX: u64 = 1 << 27;
+
+/// How often one debited request is answered again, for whoever lost the answer.
+pub const EVALUATE_REPEATS_MAX: u8 = 3;
+
 /// Most publications that wait for the next group.
 pub const PUBLISH_QUEUE_MAX: usize = 1_024;
 
@@ -441,6 +448,9 @@ pub const CHANNEL_STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 
 /// HTTP/2 window of one connection at a client, in bytes.
 pub const CHANNEL_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Characters of a peer's error message that are passed on.
+pub const PEER_MESSAGE_CHARS_MAX: usize = 300;
 
 /// Failures in a row after which a peer is left alone for a moment.
 pub const BREAKER_FAILURES: u32 = 3;

@@ -193,7 +193,13 @@ pub(super) async fn assess(args: &AssessArgs, output: &Output) -> Result<Exit, C
     };
     let mut node = args.node.required().await?;
     let answer = node.assess(request).await?.into_inner();
-    show_answer(&answer, args.explain, output)
+    let next = format!(
+        "creditmesh hold {} {}",
+        answer.application_id,
+        args.node.typed()
+    );
+    let next = (!args.soft && answer.outcome != Outcome::Restrict.word()).then_some(next);
+    show_answer(&answer, args.explain, next, output)
 }
 
 pub(super) async fn recheck(args: &RecheckArgs, output: &Output) -> Result<Exit, CliError> {
@@ -208,7 +214,7 @@ pub(super) async fn recheck(args: &RecheckArgs, output: &Output) -> Result<Exit,
         .recheck(request)
         .await?
         .into_inner();
-    show_answer(&answer, args.explain, output)
+    show_answer(&answer, args.explain, None, output)
 }
 
 pub(super) async fn answer(args: &AnswerArgs, output: &Output) -> Result<Exit, CliError> {
@@ -222,7 +228,7 @@ pub(super) async fn answer(args: &AnswerArgs, output: &Output) -> Result<Exit, C
         .fetch_answer(request)
         .await?
         .into_inner();
-    show_answer(&answer, args.explain, output)
+    show_answer(&answer, args.explain, None, output)
 }
 
 pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliError> {
@@ -301,6 +307,7 @@ fn read_identifiers(arguments: &[String]) -> Result<Vec<String>, CliError> {
 fn show_answer(
     answer: &pb::AnswerResponse,
     explain: bool,
+    next: Option<String>,
     output: &Output,
 ) -> Result<Exit, CliError> {
     let unreadable = |error| CliError::local(format!("the node's answer cannot be read: {error}"));
@@ -311,13 +318,17 @@ fn show_answer(
             object.remove("explanation");
         }
     }
-    output.show(&value, || answer_text(answer, &value));
+    output.show(&value, || {
+        let mut lines = answer_lines(answer, &value);
+        lines.extend(next.map(|next| format!("signed?   {next}")));
+        lines.join("\n")
+    });
     let low = answer.outcome == Outcome::Inconclusive.word();
     Ok(if low { Exit::Peers } else { Exit::Done })
 }
 
 /// The answer as a lender reads it at a glance.
-fn answer_text(answer: &pb::AnswerResponse, value: &Value) -> String {
+fn answer_lines(answer: &pb::AnswerResponse, value: &Value) -> Vec<String> {
     let mut lines = vec![format!("{}   query {}", answer.outcome, answer.query_id)];
     let coverage = &value["coverage"];
     let silent = coverage["silent"].as_array().map_or(0, Vec::len);
@@ -326,6 +337,18 @@ fn answer_text(answer: &pb::AnswerResponse, value: &Value) -> String {
         "coverage  {} of {} members answered ({weight:.0} % by weight), {silent} silent",
         coverage["answered"], coverage["asked"]
     ));
+    if coverage["asked"] == 0 {
+        lines.push(
+            "          the member list here names nobody else: put the administrators' newest \
+             members.json into the node's folder"
+                .to_owned(),
+        );
+    }
+    for one in coverage["silent"].as_array().into_iter().flatten() {
+        let who = one["member"].as_str().unwrap_or("a member");
+        let reason = one["reason"].as_str().unwrap_or_default();
+        lines.push(format!("silent    {who}: {reason}"));
+    }
     for flag in value["flags"].as_array().into_iter().flatten() {
         if flag["state"] == "TRUE" || flag["state"] == "UNKNOWN" {
             let reasons = flag["reasons"]
@@ -360,9 +383,5 @@ fn answer_text(answer: &pb::AnswerResponse, value: &Value) -> String {
     for line in value["explanation"].as_array().into_iter().flatten() {
         lines.push(format!("because   {}", line.as_str().unwrap_or_default()));
     }
-    lines.push(format!(
-        "next      creditmesh hold {}",
-        answer.application_id
-    ));
-    lines.join("\n")
+    lines
 }

@@ -21,6 +21,7 @@ mod output;
 mod records;
 mod records_import;
 mod rights;
+mod usage;
 
 use exit::{CliError, Exit};
 use output::Output;
@@ -80,18 +81,10 @@ pub fn command() -> clap::Command {
 
 /// Runs one command and returns the program's exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(usage) => {
-            let code = if usage.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
-            };
-            // Where even the usage text cannot be printed there is nothing left to say.
-            drop(usage.print());
-            return code.into();
-        }
+        Err(usage) => return usage::show(&usage, &arguments).into(),
     };
     let output = Output::new(cli.json);
     match dispatch(cli.command, &output) {

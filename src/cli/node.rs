@@ -49,6 +49,10 @@ pub(super) enum NodeCommand {
         node: NodeDir,
         /// The backup.
         file: PathBuf,
+        /// You know that the node did not run after this backup was taken. Otherwise it neither
+        /// publishes nor answers until the next key epoch begins.
+        #[arg(long)]
+        latest: bool,
         #[command(flatten)]
         unlock: UnlockArgs,
     },
@@ -141,8 +145,14 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
-        NodeCommand::Restore { node, file, unlock } => {
-            restore(&node, &file, unlock.source()?, output).await
+        NodeCommand::Restore {
+            node,
+            file,
+            latest,
+            unlock,
+        } => {
+            let restored_at = (!latest).then(now);
+            restore(&node, &file, (unlock.source()?, restored_at), output).await
         }
         NodeCommand::Verify { node } => verify(&node, output).await,
     }
@@ -351,18 +361,21 @@ async fn backup(node: &NodeDir, file: &std::path::Path, output: &Output) -> Resu
 async fn restore(
     node: &NodeDir,
     file: &std::path::Path,
-    unlock: Option<UnlockSource>,
+    (unlock, restored_at): (Option<UnlockSource>, Option<Timestamp>),
     output: &Output,
 ) -> Result<Exit, CliError> {
     let folder = Folder::at(&node.path);
     let bar = output.progress("restoring", None);
-    let rows = folder.restore(file, unlock).await?.rows;
+    let rows = folder.restore(file, unlock, restored_at).await?.rows;
     bar.finish_and_clear();
     let value = json!({ "rows": rows, "dir": node.path.display().to_string() });
     output.show(&value, || {
+        let place = node.path.display();
+        let fenced = restored_at.map_or("", |_| {
+            "\nit publishes and answers again when the next key epoch begins (why: docs/storage.md)"
+        });
         format!(
-            "{rows} rows restored into {place}\nnext: creditmesh node verify --dir {place}",
-            place = node.path.display()
+            "{rows} rows restored into {place}{fenced}\nnext: creditmesh node verify --dir {place}"
         )
     });
     Ok(Exit::Done)

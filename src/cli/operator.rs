@@ -44,6 +44,16 @@ pub(super) struct NodeAt {
 }
 
 impl NodeAt {
+    /// The options that name the node, as they are to be typed again.
+    pub(super) fn typed(&self) -> String {
+        match (&self.connect, &self.credentials) {
+            (Some(endpoint), Some(folder)) => {
+                format!("--connect {endpoint} --credentials {}", folder.display())
+            }
+            (None, _) | (_, None) => format!("--dir {}", self.dir.path.display()),
+        }
+    }
+
     /// The running node's operator service; `None` where no node runs on the folder.
     pub(super) async fn running(&self) -> Result<Option<OperatorClient<Channel>>, CliError> {
         let channel = match (&self.connect, &self.credentials) {

@@ -1,17 +1,19 @@
 //! Printing: one value for machines or text for people, and progress on a terminal.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this file is where the program prints"
-)]
+#![expect(clippy::print_stderr, reason = "this file is where the program prints")]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::exit::CliError;
+
+/// Prints a line on standard output. Whoever closed it does not want to read: that is no fault.
+fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
 
 /// Where a command's results go.
 #[derive(Debug, Clone, Copy)]
@@ -27,15 +29,15 @@ impl Output {
     /// Prints the value for machines, or the text for people.
     pub(super) fn show(&self, value: &Value, text: impl FnOnce() -> String) {
         if self.json {
-            println!("{value}");
+            print(&value.to_string());
         } else {
-            println!("{}", text().trim_end());
+            print(text().trim_end());
         }
     }
 
     /// Prints a line of results as it is, whatever the form.
     pub(super) fn raw(&self, line: &str) {
-        println!("{line}");
+        print(line);
     }
 
     /// Prints a remark for people on standard error; nothing for machines.
@@ -48,7 +50,7 @@ impl Output {
     /// Prints why a command failed.
     pub(super) fn error(&self, error: &CliError) {
         if self.json {
-            println!("{}", json!({ "error": error.message }));
+            print(&json!({ "error": error.message }).to_string());
         }
         eprintln!("creditmesh: {error}");
     }

@@ -67,7 +67,8 @@ impl Answerer {
             keys.push(self.keys.key(level, epoch).await?.stated.clone());
         }
         let mut checkpoints = Vec::new();
-        for epoch in home.calendar.served(now) {
+        let whole = |epoch: &Epoch| home.unfenced(*epoch).is_ok();
+        for epoch in home.calendar.served(now).into_iter().filter(whole) {
             if let Some(note) = self.feeds.checkpoint(&home.feed(level, epoch)).await? {
                 checkpoints.push((epoch, note));
             }
@@ -132,6 +133,7 @@ impl Answerer {
             });
         }
         let granted = self.granted(peer, Service::Evaluate, Some(question.purpose))?;
+        home.unfenced(question.epoch)?;
         let feed = home.feed(granted.level(), question.epoch);
         self.check_position("mirror_size", &feed, question.mirror_size)
             .await?;
@@ -194,6 +196,7 @@ impl Answerer {
             });
         }
         let granted = self.granted(peer, Service::Feed, None)?;
+        self.home.unfenced(wanted.epoch)?;
         let feed = self.home.feed(granted.level(), wanted.epoch);
         self.check_position("from", &feed, wanted.from).await?;
         Ok(feed)

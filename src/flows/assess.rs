@@ -13,7 +13,9 @@ use super::question::{Asker, Prepared};
 use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
 use crate::crypto::{Secret, sha256};
-use crate::domain::{Answer, Application, Borrower, MemberId, Money, Purpose, QueryId, RecordId};
+use crate::domain::{
+    Answer, Application, Borrower, MemberId, Money, Purpose, QueryId, RecordId, SilentReason,
+};
 use crate::formats::answer_json;
 use crate::membership::Member;
 use crate::risk::{self, AskerContext, PeerView, Seen};
@@ -114,7 +116,8 @@ impl Assessor {
         };
         let parts = self.prepare(&query).await?;
         self.log(&query, &parts).await?;
-        let views = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
+        let mut views = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
+        views.extend(self.suspended());
         let answer = self.conclude(&query, &views).await?;
         self.keep(application_id, &answer).await
     }
@@ -187,14 +190,28 @@ impl Assessor {
                 }
             }
         };
+        self.view_of(&peer, seen)
+    }
+
+    fn view_of(&self, peer: &Member, seen: Seen) -> PeerView {
         PeerView {
             member: peer.id.clone(),
             lender_group: peer.lender_group.clone(),
             role: peer.role,
             level: peer.level,
-            weight: self.home.standing(&peer).1,
+            weight: self.home.standing(peer).1,
             seen,
         }
+    }
+
+    /// Suspended members are not asked; what they know is unknown, not nothing.
+    fn suspended(&self) -> Vec<PeerView> {
+        let roster = self.home.trust.roster();
+        let suspended = roster.suspended_of(&self.home.member);
+        let reason = SilentReason::Suspended;
+        suspended
+            .map(|peer| self.view_of(peer, Seen::Silent { reason }))
+            .collect()
     }
 
     async fn conclude(&self, query: &Query<'_>, views: &[PeerView]) -> Result<Answer, FlowError> {

@@ -1,7 +1,6 @@
 //! From a signature to a loan: each step changes all its records in one commit, or none of them.
 
 use super::desk::{Applied, Desk, NewHold};
-use super::promise::Kept;
 use super::steps::{paid_out, signed_amount, successor};
 use super::{Filing, FlowError};
 use crate::crypto::sha256;
@@ -10,30 +9,16 @@ use crate::domain::{Application, ApplicationOutcome, Body, Hold, HoldState, Reco
 /// How often a step that lost a race for its records looks at them again.
 const RACES: u32 = 8;
 
-/// What one attempt at a step came to.
-enum Attempt {
-    /// It is done; this is its record.
-    Done(Record),
-    /// A record that it builds on was changed meanwhile: look again.
-    Superseded,
-}
-
-impl Attempt {
-    /// What filing a record without a key came to.
-    fn of(filing: Filing, record: Record) -> Self {
-        match filing {
-            Filing::Done | Filing::KeyTaken => Self::Done(record),
-            Filing::Superseded => Self::Superseded,
-        }
-    }
-}
+/// What one attempt at a step came to: its record, or nothing where a record that it builds on was
+/// changed meanwhile.
+type Attempt = Option<Record>;
 
 /// Makes attempts until one does not lose a race.
 async fn until_settled<F: Future<Output = Result<Attempt, FlowError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<Record, FlowError> {
     for _ in 0..RACES {
-        if let Attempt::Done(record) = attempt().await? {
+        if let Some(record) = attempt().await? {
             return Ok(record);
         }
     }
@@ -73,7 +58,7 @@ impl Desk {
     async fn try_hold(&self, key: &str, wanted: &NewHold) -> Result<Attempt, FlowError> {
         let digest = sha256(format!("{wanted:?}").as_bytes());
         if let Some(promise) = self.promises.find("hold", key, digest).await? {
-            return Ok(Attempt::Done(self.require(promise.record, "hold").await?));
+            return Ok(Some(self.require(promise.record, "hold").await?));
         }
         let applied = self.require(wanted.application, "application").await?;
         let application = application_of(&applied)?;
@@ -95,7 +80,7 @@ impl Desk {
         let record = self.record(applied.borrower.clone(), Body::Hold(hold), now)?;
         let signed = self.settled(&applied, ApplicationOutcome::Signed);
         let records: Vec<Record> = [record].into_iter().chain(signed).collect();
-        self.keep(("hold", key, digest), &records).await
+        self.promises.file("hold", key, digest, &records).await
     }
 
     /// Gives a live hold up.
@@ -111,7 +96,7 @@ impl Desk {
         let held = self.require(hold, "hold").await?;
         let body = hold_of(&held)?;
         match body.state {
-            HoldState::Released => return Ok(Attempt::Done(held)),
+            HoldState::Released => return Ok(Some(held)),
             HoldState::Live => {}
             HoldState::Converted { .. } | HoldState::Expired => {
                 return Err(FlowError::NotPossible("the hold is not live".to_owned()));
@@ -127,7 +112,7 @@ impl Desk {
             .await?;
         let records: Vec<Record> = [released.clone()].into_iter().chain(withdrawn).collect();
         let filing = self.book.file_together(&records, &[]).await?;
-        Ok(Attempt::of(filing, released))
+        Ok((filing == Filing::Done).then_some(released))
     }
 
     /// Turns a live hold into the loan that was paid out.
@@ -152,7 +137,7 @@ impl Desk {
     ) -> Result<Attempt, FlowError> {
         let digest = sha256(format!("{hold} {account_reference}").as_bytes());
         if let Some(promise) = self.promises.find("convert", key, digest).await? {
-            return Ok(Attempt::Done(self.require(promise.record, "loan").await?));
+            return Ok(Some(self.require(promise.record, "loan").await?));
         }
         let held = self.require(hold, "hold").await?;
         let body = hold_of(&held)?;
@@ -177,7 +162,7 @@ impl Desk {
             .as_ref()
             .and_then(|record| self.settled(record, ApplicationOutcome::Funded));
         let records: Vec<Record> = [loan, converted].into_iter().chain(funded).collect();
-        self.keep(("convert", key, digest), &records).await
+        self.promises.file("convert", key, digest, &records).await
     }
 
     /// Closes an application with its outcome.
@@ -201,7 +186,7 @@ impl Desk {
         let held = self.require(application, "application").await?;
         let body = application_of(&held)?;
         if body.outcome == outcome {
-            return Ok(Attempt::Done(held));
+            return Ok(Some(held));
         }
         let now = self.home.clock.now();
         let closed = Application {
@@ -215,19 +200,7 @@ impl Desk {
             .book
             .file_together(std::slice::from_ref(&closed), &[])
             .await?;
-        Ok(Attempt::of(filing, closed))
-    }
-
-    /// Files the records of a step with what its idempotency key stands for, the first of them.
-    async fn keep(
-        &self,
-        (step, key, digest): (&str, &str, [u8; 32]),
-        records: &[Record],
-    ) -> Result<Attempt, FlowError> {
-        match self.promises.file(step, key, digest, records).await? {
-            Kept::Record(record) => Ok(Attempt::Done(*record)),
-            Kept::Superseded => Ok(Attempt::Superseded),
-        }
+        Ok((filing == Filing::Done).then_some(closed))
     }
 
     /// An application with the outcome that a later step implies, where it may still take it.

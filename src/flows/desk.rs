@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::home::{Home, Order};
-use super::promise::{Kept, Promise, Promises};
+use super::promise::{Promise, Promises};
 use super::steps::first;
 use super::{Assessor, Book, FlowError, Given, Publisher};
 use crate::crypto::sha256;
@@ -201,10 +201,7 @@ impl Desk {
         };
         let record = self.record(wanted.borrower.clone(), Body::Application(application), now)?;
         let kept = self.promises.file("assess", key, digest, &[record]).await?;
-        match kept {
-            Kept::Record(record) => Ok(*record),
-            Kept::Superseded => Err(FlowError::Busy),
-        }
+        kept.ok_or(FlowError::Busy)
     }
 
     /// The one answer to a request, also where it was made twice at once.

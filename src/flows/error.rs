@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::crypto::oprf::OprfError;
 use crate::domain::{Epoch, RecordError, SilentReason, Timestamp};
 use crate::env::EntropyUnavailable;
+use crate::limits::EVALUATE_REPEATS_MAX;
 use crate::membership::{Denial, StatementError};
 use crate::merkle::LogFault;
 use crate::net::AskError;
@@ -106,9 +107,12 @@ pub enum FlowError {
     /// The member list does not give the member what it asked for.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// A request id was used before for other elements.
-    #[error("request id was used before with other elements: choose a fresh one")]
+    /// A request id was used before for something else.
+    #[error("request id was used before for another request: choose a fresh one")]
     RequestIdReused,
+    /// A request was answered as often as it may be for one debit.
+    #[error("this request was repeated {EVALUATE_REPEATS_MAX} times: choose a fresh request id")]
+    RepeatedTooOften,
     /// An idempotency key was used before for another request.
     #[error("idempotency key was used before for another request: choose a fresh one")]
     IdempotencyKeyReused,
@@ -118,6 +122,15 @@ pub enum FlowError {
     /// Something could not be published, so nothing may be asked.
     #[error("not published, so no peer was asked: {0}")]
     NotPublished(String),
+    /// The store was restored from a backup that may not be the newest state.
+    #[error(
+        "this node's store was restored from a backup that may be older than what the node signed: \
+         it publishes and answers again from {until}, when the next key epoch begins"
+    )]
+    Restored {
+        /// When it goes on.
+        until: Timestamp,
+    },
     /// Others changed the same records again and again meanwhile.
     #[error("others change the same records at this moment: try again in a second")]
     Busy,
@@ -167,10 +180,12 @@ impl FlowError {
             | Self::Unreadable { .. }
             | Self::Denied(_)
             | Self::RequestIdReused
+            | Self::RepeatedTooOften
             | Self::IdempotencyKeyReused
             | Self::NotPossible(_)
             | Self::NotPublished(_)
             | Self::Busy
+            | Self::Restored { .. }
             | Self::ShuttingDown
             | Self::ListExpired { .. } => SilentReason::MirrorBehind,
         }

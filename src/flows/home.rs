@@ -78,6 +78,8 @@ pub struct Home {
     pub policy: Policy,
     /// The network's exposure bands.
     pub bands: Bands,
+    /// The last key epoch in which a restored store may know less than was signed.
+    pub fence: Option<Epoch>,
     /// Spans of waiting.
     pub timing: Timing,
 }

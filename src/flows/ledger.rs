@@ -11,7 +11,7 @@ use super::home::Home;
 use super::{FlowError, retry_conflicts};
 use crate::crypto::sha256;
 use crate::domain::{Epoch, Level, MemberId, Purpose, QueryId, Timestamp};
-use crate::limits::{ELEMENT_BYTES, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX};
+use crate::limits::{ELEMENT_BYTES, EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX};
 use crate::membership::Granted;
 use crate::merkle::{self, Frontier, Tree};
 use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
@@ -96,7 +96,8 @@ struct Debit {
     granted: Granted,
     epoch: Epoch,
     request_id: [u8; 16],
-    batch: [u8; 32],
+    /// SHA-256 over purpose, commitment and batch: what a repeat must not change.
+    asked: [u8; 32],
     elements: u32,
 }
 
@@ -121,11 +122,13 @@ impl Ledger {
         (Self { queue }, run(home, inbox))
     }
 
-    /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request id that
-    /// was debited before with the same batch is permitted again without a debit.
+    /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request that was
+    /// debited before is permitted again without a debit, [`EVALUATE_REPEATS_MAX`] times, and logged
+    /// again each time.
     ///
     /// # Errors
-    /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], or the store's failure.
+    /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], [`FlowError::RepeatedTooOften`],
+    /// or the store's failure.
     pub async fn debit(
         &self,
         granted: &Granted,
@@ -134,6 +137,8 @@ impl Ledger {
     ) -> Result<QueryPermit, FlowError> {
         let AuditEvent::Answered {
             epoch,
+            purpose,
+            commitment,
             batch,
             elements,
             ..
@@ -147,7 +152,7 @@ impl Ledger {
             granted: granted.clone(),
             epoch,
             request_id,
-            batch,
+            asked: sha256(&[purpose.word().as_bytes(), &commitment, &batch].concat()),
             elements,
         };
         let permit = self.send(event, Some(debit), Vec::new()).await?;
@@ -221,8 +226,7 @@ async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, Flo
             None => Ok(None),
             Some(debit) => quotas.spend(home, &mut draft, debit).await?,
         };
-        let already = matches!(&outcome, Ok(Some((_, true))));
-        if outcome.is_ok() && !already {
+        if outcome.is_ok() {
             log.append(home, &mut draft, &request.event)?;
             for (table, key, plain) in &request.rows {
                 let held = home
@@ -233,7 +237,7 @@ async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, Flo
                 draft.put(*table, key, held, plain.clone());
             }
         }
-        outcomes.push(outcome.map(|permit| permit.map(|(permit, _)| permit)));
+        outcomes.push(outcome);
     }
     log.close(home, &mut draft)?;
     draft.commit(&home.vault).await?;
@@ -247,13 +251,13 @@ struct Quotas {
 }
 
 impl Quotas {
-    /// Debits one evaluation; `true` beside the permit where the request had been debited before.
+    /// Debits one evaluation, or notes that it is repeated.
     async fn spend(
         &mut self,
         home: &Home,
         draft: &mut Draft,
         debit: &Debit,
-    ) -> Result<Result<Option<(QueryPermit, bool)>, FlowError>, FlowError> {
+    ) -> Result<Outcome, FlowError> {
         let account = QuotaAccount::of(&debit.granted, debit.epoch, &home.calendar);
         let name = quota_name(&account);
         let key = home.vault.row_key(Table::Quota, name.as_bytes()).to_vec();
@@ -272,31 +276,46 @@ impl Quotas {
             .vault
             .row_key(Table::Idempotency, &request_name)
             .to_vec();
+        let held = home.vault.read(Table::Idempotency, &request_key).await?;
+        let request_revision = held.as_ref().map_or(0, |row| row.revision);
         let seen = match draft.staged(Table::Idempotency, &request_key) {
             Some(staged) => staged.map(<[u8]>::to_vec),
-            None => {
-                let held = home.vault.read(Table::Idempotency, &request_key).await?;
-                held.map(|row| row.bytes.to_vec())
-            }
+            None => held.map(|row| row.bytes.to_vec()),
         };
         if let Some(seen) = seen {
-            return Ok(if seen == debit.batch {
-                let permit = QueryPermit::repeated(&account, debit.elements);
-                Ok(Some((permit, true)))
-            } else {
-                Err(FlowError::RequestIdReused)
+            return Ok(match repeated(&seen, &debit.asked) {
+                Ok(noted) => {
+                    draft.put(Table::Idempotency, &request_key, request_revision, noted);
+                    Ok(Some(QueryPermit::repeated(&account, debit.elements)))
+                }
+                Err(refused) => Err(refused),
             });
         }
         match spend(row, &account, debit.elements) {
             Ok((row, permit)) => {
                 draft.put(Table::Quota, &key, revision, row.encode());
-                draft.put(Table::Idempotency, &request_key, 0, debit.batch.to_vec());
+                let noted = [debit.asked.as_slice(), &[0]].concat();
+                draft.put(Table::Idempotency, &request_key, 0, noted);
                 self.rows.insert(key, (revision, row));
-                Ok(Ok(Some((permit, false))))
+                Ok(Ok(Some(permit)))
             }
             Err(over) => Ok(Err(over.into())),
         }
     }
+}
+
+/// The row of a request that is made once more: what it asked for, and how often it was repeated.
+fn repeated(seen: &[u8], asked: &[u8; 32]) -> Result<Vec<u8>, FlowError> {
+    let Some((held, [repeats])) = seen.split_first_chunk::<32>() else {
+        return Err(FlowError::Unreadable { what: "request id" });
+    };
+    if held != asked {
+        return Err(FlowError::RequestIdReused);
+    }
+    if *repeats >= EVALUATE_REPEATS_MAX {
+        return Err(FlowError::RepeatedTooOften);
+    }
+    Ok([held.as_slice(), &[repeats + 1]].concat())
 }
 
 /// The audit log's head while one group is appended.

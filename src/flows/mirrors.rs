@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::home::Home;
 use crate::crypto::Token;
 use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
-use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT};
+use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX};
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
 use crate::protocol::leaf::{Leaf, leaves_of, tag_of};
@@ -135,6 +135,12 @@ impl Mirror {
                 Err(MirrorFault::Overtaken { .. }) => return Ok(reach(&state.head)),
                 judged => judged?,
             };
+            if accepted.head.size() > MIRROR_LEAVES_MAX {
+                return Err(FlowError::NotPossible(format!(
+                    "{} is larger than the {MIRROR_LEAVES_MAX} leaves that a node mirrors",
+                    self.feed
+                )));
+            }
             let leaves = accepted.new_leaves(&tail);
             match self.keep(&state, &accepted, leaves).await {
                 Ok(()) => {

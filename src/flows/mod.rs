@@ -13,6 +13,7 @@ mod draft;
 mod due;
 mod error;
 mod feed_rows;
+mod fence;
 mod follow;
 mod home;
 mod ledger;
@@ -32,6 +33,7 @@ pub use book::{Book, Filed, Filing};
 pub use check::{AuditLogCheck, FeedsCheck};
 pub use desk::{Applied, Desk, NewApplication, NewHold};
 pub use error::{FlowError, retry_conflicts};
+pub use fence::{fence_of, raise_fence};
 pub use follow::{Follower, Troubles};
 #[doc(hidden)]
 pub use home::Order;

@@ -34,15 +34,6 @@ impl Promise {
     }
 }
 
-/// What became of the records of a step.
-#[derive(Debug)]
-pub(super) enum Kept {
-    /// The record that the key stands for.
-    Record(Box<Record>),
-    /// A record that the step builds on was changed meanwhile; nothing was written.
-    Superseded,
-}
-
 /// The idempotency keys in the store.
 #[derive(Debug, Clone)]
 pub(super) struct Promises {
@@ -74,22 +65,23 @@ impl Promises {
 
     /// Files the records of a step and, in the same commit, that the key stands for the first of
     /// them. Gives the record that the key stands for: another one where the same request, made
-    /// twice at once, filed it first.
+    /// twice at once, filed it first; nothing where a record that the step builds on was changed
+    /// meanwhile, and then nothing is written.
     pub(super) async fn file(
         &self,
         step: &str,
         key: &str,
         digest: [u8; 32],
         records: &[Record],
-    ) -> Result<Kept, FlowError> {
+    ) -> Result<Option<Record>, FlowError> {
         let Some(first) = records.first() else {
             return Err(FlowError::NotFound { what: "record" });
         };
         let plain = [digest.as_slice(), first.head.record_id.0.as_bytes()].concat();
         let row = (Table::Idempotency, self.row_key(step, key), plain);
         match self.book.file_together(records, &[row]).await? {
-            Filing::Done => return Ok(Kept::Record(Box::new(first.clone()))),
-            Filing::Superseded => return Ok(Kept::Superseded),
+            Filing::Done => return Ok(Some(first.clone())),
+            Filing::Superseded => return Ok(None),
             Filing::KeyTaken => {}
         }
         let unreadable = FlowError::Unreadable {
@@ -98,7 +90,7 @@ impl Promises {
         let promise = self.find(step, key, digest).await?.ok_or(unreadable)?;
         let filed = self.book.find(promise.record).await?;
         let filed = filed.ok_or(FlowError::Unreadable { what: "record" })?;
-        Ok(Kept::Record(Box::new(filed)))
+        Ok(Some(filed))
     }
 
     /// Notes the query that answered the request. Gives the query that stands: another one where

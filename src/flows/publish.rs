@@ -183,6 +183,7 @@ impl PublisherTask {
             }
         }
         for feed in &feeds {
+            home.unfenced(feed.epoch)?;
             super::open_feed::ensure_open(home, &self.book, &self.keys, feed).await?;
         }
         Ok(feeds)

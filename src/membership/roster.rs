@@ -239,6 +239,19 @@ impl Roster {
         })
     }
 
+    /// The suspended lenders and bureaus other than `own`: they know what they know, and are not
+    /// asked.
+    pub fn suspended_of<'a>(&'a self, own: &'a MemberId) -> impl Iterator<Item = &'a Member> {
+        self.entries
+            .values()
+            .map(Arc::as_ref)
+            .filter(move |member| {
+                member.state == MemberState::Suspended
+                    && member.id != *own
+                    && member.role != Role::Regulator
+            })
+    }
+
     /// The list.
     #[must_use]
     pub const fn list(&self) -> &MemberList {

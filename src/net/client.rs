@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::peers::{CallError, Peers, dial_error};
+use super::peers::{CallError, Peers, dial_error, said};
 use super::transport::{PeerChannel, Transport};
 use crate::domain::SilentReason;
 use crate::env::Clock;
@@ -181,6 +181,6 @@ fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
 fn broken(status: &Status) -> AskError {
     AskError::Broken(match dial_error(status) {
         Some(error) => error.to_string(),
-        None => format!("{}: {}", status.code(), status.message()),
+        None => format!("{}: {}", status.code(), said(status)),
     })
 }

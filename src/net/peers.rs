@@ -14,7 +14,9 @@ use super::dial::DialError;
 use super::transport::{PeerChannel, Transport};
 use crate::domain::MemberId;
 use crate::env::Clock;
-use crate::limits::{BREAKER_FAILURES, BREAKER_PAUSE_MAX, BREAKER_PAUSE_MIN};
+use crate::limits::{
+    BREAKER_FAILURES, BREAKER_PAUSE_MAX, BREAKER_PAUSE_MIN, PEER_MESSAGE_CHARS_MAX,
+};
 use crate::membership::Member;
 
 /// Why a call to a peer gave no answer.
@@ -43,7 +45,7 @@ pub enum CallError {
     #[error(transparent)]
     Unreachable(DialError),
     /// It answered with a status.
-    #[error("{member} answered {:?}: {}", status.code(), status.message())]
+    #[error("{member} answered {:?}: {}", status.code(), said(status))]
     Status {
         /// Who.
         member: MemberId,
@@ -146,6 +148,15 @@ impl Peers {
     }
 }
 
+/// What a peer said in a status, fit for a log and a terminal: nothing but one line of printable
+/// characters, cut where it is long.
+#[must_use]
+pub(super) fn said(status: &Status) -> String {
+    let printable = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let message = status.message().chars().map(printable);
+    message.take(PEER_MESSAGE_CHARS_MAX).collect()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -227,6 +238,14 @@ mod tests {
             breaker.note(false, now);
         }
         assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MAX));
+    }
+
+    #[test]
+    fn what_a_peer_says_cannot_forge_a_line_of_the_log() {
+        let status = Status::internal("a\nERROR forged \u{1b}[31m".to_owned() + &"x".repeat(9_999));
+        let said = said(&status);
+        assert!(!said.contains('\n') && !said.contains('\u{1b}'), "{said}");
+        assert_eq!(said.chars().count(), PEER_MESSAGE_CHARS_MAX);
     }
 
     #[test]

@@ -12,8 +12,10 @@ use crate::config::{NodeConfig, UnlockSource};
 use crate::crypto::Keyring;
 use crate::domain::Timestamp;
 use crate::env::OsEntropy;
+use crate::flows::raise_fence;
 use crate::store::{
-    BackedUp, OpenMode, SledOptions, back_up, read_backup_header, restore as restore_store,
+    BackedUp, OpenMode, SledOptions, SledStore, Vault, back_up, read_backup_header,
+    restore as restore_store,
 };
 
 /// What a backup carries beside the sealed rows. None of it is secret.
@@ -56,12 +58,16 @@ impl Folder {
     /// Restores a backup into this folder, which must hold no node. `unlock` replaces where the
     /// passphrase or key comes from; without it the configuration in the backup says.
     ///
+    /// With `restored_at` the node counts as one that ran after the backup was taken, and neither
+    /// publishes nor answers until the next key epoch; `None` where it is known that it did not.
+    ///
     /// # Errors
     /// [`NodeError`]; where the backup is altered or cut short, no node is left behind.
     pub async fn restore(
         &self,
         file: &Path,
         unlock: Option<UnlockSource>,
+        restored_at: Option<Timestamp>,
     ) -> Result<BackedUp, NodeError> {
         if self.path().join("node.toml").exists() {
             return Err(NodeError::Folder(format!(
@@ -82,7 +88,15 @@ impl Folder {
         let keys = Keyring::unlock(&papers.keyring, &key, &OsEntropy::default())?;
         std::fs::create_dir_all(self.path()).map_err(|e| NodeError::file(self.path(), &e))?;
         let options = SledOptions::new(self.store(), OpenMode::New);
-        let restored = restore_store(file, Arc::new(keys), options).await?;
+        let keys = Arc::new(keys);
+        let restored = restore_store(file, Arc::clone(&keys), options).await?;
+        if let Some(now) = restored_at {
+            let options = SledOptions::new(self.store(), OpenMode::Existing);
+            let store = SledStore::open(options, &keys.digest_key()).await?;
+            let vault = Vault::new(Arc::new(store), keys);
+            raise_fence(&vault, now).await?;
+            vault.store().close().await?;
+        }
         let public = [
             (self.keyring(), Some(&papers.keyring)),
             (self.network(), Some(&papers.network)),

@@ -18,7 +18,7 @@ use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, Timestamp};
-use crate::flows::{Desk, Home, Timing};
+use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
@@ -66,6 +66,13 @@ impl RunningNode {
         let key = opened.tls_key().await?;
         let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
         let not_after = certificate.leaf().not_after();
+        let (named, configured) = (certificate.leaf().member(), &opened.config.member);
+        if named != configured {
+            return Err(NodeError::Folder(format!(
+                "node.toml says `member = \"{configured}\"`, and the certificate names {named}: \
+                 put {named} into node.toml"
+            )));
+        }
         if let Err(error) = certificate.check(&root, now) {
             tracing::error!(%error, "peers will refuse this certificate");
         }
@@ -247,7 +254,8 @@ impl RunningNode {
 
 fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeError {
     NodeError::Folder(format!(
-        "cannot listen on {address}: {error}; change `{key}` in node.toml"
+        "cannot listen on {address}: {error}; stop what uses it, or change `{key}` in node.toml (where \
+         peers reach the node stands in the member list: tell the administrators)"
     ))
 }
 
@@ -293,6 +301,13 @@ async fn home(
     let network = root.document();
     let bands = Bands::of(network.currency, &network.exposure_band_edges_minor)
         .map_err(|error| NodeError::Folder(format!("network.json: {error}")))?;
+    let fence = fence_of(&opened.vault, &root.calendar()).await?;
+    if fence.is_some_and(|fence| fence >= root.calendar().current(parts.clock.now())) {
+        tracing::error!(
+            "the store was restored from a backup: until the next key epoch nothing is published, \
+             asked or answered (docs/storage.md)"
+        );
+    }
     Ok(Home {
         member: opened.config.member.clone(),
         clock: Arc::clone(&parts.clock),
@@ -304,6 +319,7 @@ async fn home(
         peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),
         policy,
         bands,
+        fence,
         timing,
     })
 }

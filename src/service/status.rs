@@ -18,11 +18,12 @@ pub fn status_of(error: &FlowError) -> Status {
         | FlowError::IdempotencyKeyReused => Code::InvalidArgument,
         FlowError::Oprf(oprf) | FlowError::Answer(AnswerError::Oprf(oprf)) => oprf_code(oprf),
         FlowError::Answer(_) => Code::InvalidArgument,
-        FlowError::OverBudget(_) => Code::ResourceExhausted,
+        FlowError::OverBudget(_) | FlowError::RepeatedTooOften => Code::ResourceExhausted,
         FlowError::NotFound { .. } => Code::NotFound,
         FlowError::Unreadable { .. } | FlowError::Quota(_) => Code::DataLoss,
         FlowError::Denied(_) => Code::PermissionDenied,
         FlowError::NotPossible(_)
+        | FlowError::Restored { .. }
         | FlowError::EpochNotLive { .. }
         | FlowError::ListExpired { .. } => Code::FailedPrecondition,
         FlowError::Entropy(_)

@@ -90,6 +90,15 @@ tables! {
     Due = 21, "due";
 }
 
+impl Table {
+    /// Whether new rows of this table give way to all others when space gets short: peers write
+    /// them, and a peer that publishes without end must not stop this node's own work.
+    #[must_use]
+    pub const fn gives_way(self) -> bool {
+        matches!(self, Self::MirrorGroup)
+    }
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::shell::{Town, begin, creditmesh, sample};
+use super::shell::{Served, Town, begin, creditmesh, sample};
 
 const SAMPLES: [&str; 5] = [
     "applications.csv",
@@ -73,6 +73,9 @@ fn samples_are_imported_and_what_is_exported_changes_nothing_when_imported_again
     assert_eq!(creditmesh(&retract).json(0)["record_id"], id);
     let shown = creditmesh(&["records", "show", id, "--dir", &alpha]);
     assert!(shown.stdout.contains("wrong-person"), "{shown:?}");
+    // Only a node with peers publishes.
+    town.join("beta");
+    town.give_list("alpha");
     backup_is_restored_and_sound(&town, &alpha);
 }
 
@@ -97,6 +100,7 @@ fn backup_is_restored_and_sound(town: &Town, alpha: &str) {
     assert_eq!(verified["clean"], true, "{verified}");
     let export = |dir: &str| creditmesh(&["records", "export", "--dir", dir]).stdout;
     assert_eq!(export(&other), export(alpha));
+    restored_node_is_silent_unless_its_backup_is_the_latest(town, &other, &backup, &key);
     let damaged = town.path("damaged.backup");
     let mut bytes = std::fs::read(&backup).unwrap();
     let middle = bytes.len() / 2;
@@ -192,4 +196,45 @@ fn an_interrupted_import_goes_on_where_it_was() {
     assert_eq!(skipped + new + unchanged, count, "{rest}");
     let whole = import(&alpha, &file, &["--from-start"]).json(0);
     assert_eq!(whole["unchanged"], count, "{whole}");
+}
+
+fn restored_node_is_silent_unless_its_backup_is_the_latest(
+    town: &Town,
+    fenced: &str,
+    backup: &str,
+    key: &str,
+) {
+    let ask = |dir: &str| {
+        let ask = [
+            "assess",
+            "--dir",
+            dir,
+            "--id",
+            "us-ssn:536-90-4399",
+            "--consent",
+            "C-1",
+        ];
+        creditmesh(&ask)
+    };
+    let served = Served::start(fenced);
+    ask(fenced).says(
+        4,
+        &["restored from a backup", "publishes and answers again from"],
+    );
+    drop(served);
+    let latest = town.path("alpha-latest");
+    let restore = [
+        "node",
+        "restore",
+        "--dir",
+        &latest,
+        backup,
+        "--key-file",
+        key,
+        "--latest",
+    ];
+    creditmesh(&restore).says(0, &[]);
+    let _served = Served::start(&latest);
+    // Nobody else answers here, but the application is published and the peers are asked.
+    ask(&latest).says(3, &[]);
 }

@@ -284,6 +284,7 @@ impl World {
             trust,
             policy,
             bands,
+            fence: None,
             timing: Timing {
                 order: self.order,
                 ..Timing::default()

@@ -128,13 +128,19 @@ impl Committer {
         if let Some(halt) = self.shared.halt.get() {
             return Err(halt.write_error());
         }
-        self.check_space()?;
+        let short = self.check_space()?;
         let written = Written {
             db: &self.db,
             digester: &self.shared.digester,
         };
         let mut stage = Stage::over(&written, &self.shared.digester);
-        let outcomes = batches.into_iter().map(|batch| stage.add(batch)).collect();
+        let outcomes = batches
+            .into_iter()
+            .map(|batch| match short {
+                Some(free_mib) if gives_way(&batch) => Err(StoreError::DiskFull { free_mib }),
+                Some(_) | None => stage.add(batch),
+            })
+            .collect();
         let staged = stage.finish();
         if !staged.rows.is_empty() {
             self.write_durably(&staged)?;
@@ -142,7 +148,8 @@ impl Committer {
         Ok(outcomes)
     }
 
-    fn check_space(&self) -> Result<(), StoreError> {
+    /// The free MiB where they are too few for what gives way.
+    fn check_space(&self) -> Result<Option<u64>, StoreError> {
         let folder = self.folder.path();
         let space = self.space.space(folder).map_err(|error| StoreError::File {
             action: "measure the free space of",
@@ -151,7 +158,7 @@ impl Committer {
         })?;
         match self.watermark.breached_by(space) {
             Some(free_mib) => Err(StoreError::DiskFull { free_mib }),
-            None => Ok(()),
+            None => Ok(self.watermark.doubled().breached_by(space)),
         }
     }
 
@@ -211,6 +218,10 @@ impl Committer {
     fn halt(&self, halt: Halt) -> &Halt {
         self.shared.halt.get_or_init(|| halt)
     }
+}
+
+fn gives_way(batch: &Batch) -> bool {
+    batch.changes().iter().any(|row| row.table.gives_way())
 }
 
 fn halt_of_engine(error: &sled::Error) -> Halt {

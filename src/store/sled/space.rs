@@ -63,6 +63,14 @@ impl Default for Watermark {
 }
 
 impl Watermark {
+    /// The watermark of what gives way: twice as high.
+    pub(super) const fn doubled(self) -> Self {
+        Self {
+            free_bytes_min: self.free_bytes_min.saturating_mul(2),
+            free_percent_min: self.free_percent_min.saturating_mul(2),
+        }
+    }
+
     /// The free MiB where `space` is below the watermark.
     pub(super) fn breached_by(&self, space: Space) -> Option<u64> {
         let free = u128::from(space.free_bytes) * 100;
