@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod bench;
 mod cert;
 mod demo;
+mod doctor;
 mod exit;
 mod lending;
 mod log;

@@ -17,7 +17,7 @@ use super::parts::NodeParts;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::{Bands, Timestamp};
+use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
@@ -65,7 +65,6 @@ impl RunningNode {
         let roster = Roster::verify_kept(&root, &folder.text(&folder.members())?, now)?;
         let key = opened.tls_key().await?;
         let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
-        let not_after = certificate.leaf().not_after();
         if let Err(error) = certificate.check(&root, now) {
             tracing::error!(%error, "peers will refuse this certificate");
         }
@@ -97,7 +96,8 @@ impl RunningNode {
             door: None,
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(&opened.config, not_after).await?;
+        node.serve_operator(&opened.config, tls, folder.clone())
+            .await?;
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
@@ -166,7 +166,8 @@ impl RunningNode {
     async fn serve_operator(
         &mut self,
         config: &NodeConfig,
-        certificate_not_after: Timestamp,
+        tls: NodeTls,
+        folder: Folder,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
         let source = super::status::Source {
@@ -175,7 +176,8 @@ impl RunningNode {
             follower: self.core.follower.clone(),
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
-            certificate_not_after,
+            tls,
+            folder,
         };
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
