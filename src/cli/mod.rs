@@ -122,7 +122,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Recheck(args) => lending::recheck(&args, output).await,
             Command::Close(args) => lending::close(&args, output).await,
             Command::Answer(args) => lending::answer(&args, output).await,
-            Command::Bench(command) => bench::run(&command, output),
+            Command::Bench(command) => bench::run(&command, output).await,
         }
     })
 }
