@@ -34,6 +34,8 @@ pub(super) enum NodeCommand {
         #[command(flatten)]
         node: NodeAt,
     },
+    /// What is wrong with the node, here and with each peer, and what to do about it.
+    Doctor(super::doctor::DoctorArgs),
     /// Write a sealed backup of a stopped node.
     #[command(after_help = "Example:\n  creditmesh node backup --dir alpha alpha.backup")]
     Backup {
@@ -144,6 +146,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Join(args) => join(&args, output).await,
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
+        NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
         NodeCommand::Restore {
             node,
@@ -270,6 +273,8 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         "list_version": status.list_version, "vector_backend": status.vector_backend,
         "list_expires_at": moment(status.list_expires_unix_ms),
         "certificate_not_after": moment(status.certificate_not_after_unix_ms),
+        "certificate_not_after_unix": status.certificate_not_after_unix_ms / 1_000,
+        "certificate_life": status.certificate_life,
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
     });
     output.show(&value, || status_text(&status));
@@ -304,12 +309,13 @@ fn status_text(status: &pb::StatusResponse) -> String {
             until(status, status.list_expires_unix_ms, LIST_ENDED)
         ),
         format!(
-            "certificate  {}",
+            "certificate  {} ({})",
             until(
                 status,
                 status.certificate_not_after_unix_ms,
                 CERTIFICATE_ENDED
-            )
+            ),
+            status.certificate_life
         ),
         format!("unpublished  {}", status.unpublished),
     ];

@@ -11,6 +11,8 @@ mod calendar;
 
 mod certificate;
 
+mod chain;
+
 mod document;
 
 mod draft;
@@ -20,6 +22,8 @@ mod freshness;
 mod join;
 
 mod key;
+
+mod life;
 
 mod list;
 
@@ -53,6 +57,7 @@ mod trust;
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use chain::{ChainPart, chain_parts, check_chain};
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
 pub use draft::Founding;
 pub use freshness::{Freshness, FreshnessError, FreshnessStatement, state_freshness};
@@ -61,6 +66,7 @@ pub use join::{
     check_invitation, check_request, request_to_join,
 };
 pub use key::{CertificateKey, KeyError, RequestedKey};
+pub use life::LifeLeft;
 pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};

@@ -8,6 +8,8 @@
 //! The same listener, behind an [`OperatorDoor`], lets in the member's own systems on other
 //! machines; [`operator_channel`] is their end.
 
+pub mod bench;
+
 mod client;
 
 mod connections;

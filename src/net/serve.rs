@@ -29,7 +29,7 @@ pub fn operator_gated_server(gate: OperatorGate) -> Server<Stack<OperatorGate, I
     bounded(OPERATOR_CALL_DEADLINE).layer(gate)
 }
 
-fn bounded(call_deadline: Duration) -> Server {
+pub(super) fn bounded(call_deadline: Duration) -> Server {
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .load_shed(true)

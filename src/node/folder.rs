@@ -22,8 +22,8 @@ use crate::domain::Timestamp;
 use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
 use crate::flows::FlowError;
 use crate::membership::{
-    CertificateKey, JoinError, KeyError, ListError, OperatorError, OwnCertificate, PeerCertificate,
-    RootError, TrustError,
+    CertificateKey, ChainPart, JoinError, KeyError, ListError, OperatorError, OwnCertificate,
+    PeerCertificate, RootError, Roster, TrustError, chain_parts, check_chain,
 };
 use crate::store::{
     BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
@@ -208,6 +208,35 @@ impl Folder {
     pub fn leaf(&self) -> Result<PeerCertificate, NodeError> {
         let text = self.text(&self.certificate())?;
         PeerCertificate::first_of(&text).map_err(|e| NodeError::Folder(format!("node.crt: {e}")))
+    }
+
+    /// The certificates that the node shows, its own first.
+    ///
+    /// # Errors
+    /// [`NodeError`] where there are none, or they cannot be read.
+    pub fn chain(&self) -> Result<Vec<ChainPart>, NodeError> {
+        Ok(chain_parts(&self.text(&self.certificate())?)?)
+    }
+
+    /// The identity key that the member list in the folder pins for this member.
+    ///
+    /// # Errors
+    /// [`NodeError`] where root or list do not hold.
+    pub fn pinned_identity(&self, now: Timestamp) -> Result<Option<[u8; 32]>, NodeError> {
+        let root = self.root(now)?;
+        let roster = Roster::verify_kept(&root, &self.text(&self.members())?, now)?;
+        let member = self.config()?.member;
+        Ok(roster.member(&member).map(|entry| entry.identity_key))
+    }
+
+    /// Checks that peers will accept the certificate at `now`, without opening the store: whether
+    /// the node has its key is not looked at.
+    ///
+    /// # Errors
+    /// [`NodeError`], which says why peers refuse it.
+    pub fn check_chain(&self, now: Timestamp) -> Result<(), NodeError> {
+        let root = self.root(now)?;
+        Ok(check_chain(&self.text(&self.certificate())?, &root, now)?)
     }
 
     /// Checks that peers will accept the certificate at `now`; gives the whole days that are left.

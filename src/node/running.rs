@@ -17,7 +17,7 @@ use super::parts::NodeParts;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::{Bands, Timestamp};
+use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::membership::{OwnCertificate, Roster};
 use crate::net::{
@@ -65,7 +65,6 @@ impl RunningNode {
         let roster = Roster::verify_kept(&root, &folder.text(&folder.members())?, now)?;
         let key = opened.tls_key().await?;
         let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
-        let not_after = certificate.leaf().not_after();
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
         if named != configured {
             return Err(NodeError::Folder(format!(
@@ -104,7 +103,8 @@ impl RunningNode {
             door: None,
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(&opened.config, not_after).await?;
+        node.serve_operator(&opened.config, tls, folder.clone())
+            .await?;
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
@@ -173,7 +173,8 @@ impl RunningNode {
     async fn serve_operator(
         &mut self,
         config: &NodeConfig,
-        certificate_not_after: Timestamp,
+        tls: NodeTls,
+        folder: Folder,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
         let source = super::status::Source {
@@ -182,7 +183,8 @@ impl RunningNode {
             follower: self.core.follower.clone(),
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
-            certificate_not_after,
+            tls,
+            folder,
         };
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();

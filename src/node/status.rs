@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Folder;
 use crate::crypto::vector_backend;
-use crate::domain::Timestamp;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
-use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource};
+use crate::net::NodeTls;
+use crate::service::{FeedStatus, Finding, NodeStatus, PeerStatus, StatusSource};
 use crate::store::{Scan, Table};
 
 /// Where the operator's status comes from.
@@ -18,7 +19,8 @@ pub(super) struct Source {
     pub(super) follower: Follower,
     pub(super) answerer: Arc<Answerer>,
     pub(super) address: SocketAddr,
-    pub(super) certificate_not_after: Timestamp,
+    pub(super) tls: NodeTls,
+    pub(super) folder: Folder,
 }
 
 impl Source {
@@ -72,7 +74,12 @@ impl Source {
 
 #[tonic::async_trait]
 impl StatusSource for Source {
+    async fn examine(&self) -> Result<Vec<Finding>, FlowError> {
+        Self::examine(self).await
+    }
+
     async fn status(&self) -> Result<NodeStatus, FlowError> {
+        let certificate = self.tls.certificate();
         Ok(NodeStatus {
             network: self.home.network().clone(),
             member: self.home.member.clone(),
@@ -83,7 +90,8 @@ impl StatusSource for Source {
             feeds: self.own_feeds().await?,
             peers: self.peers().await?,
             peer_address: self.address,
-            certificate_not_after: self.certificate_not_after,
+            certificate_not_after: certificate.not_after(),
+            certificate_life: certificate.life_left(self.home.clock.now()),
             list_expires_at: self.home.trust.roster().expires_at(),
         })
     }

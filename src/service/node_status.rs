@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::domain::{Epoch, Level, MemberId, NetworkId, Role, Timestamp};
+use crate::membership::LifeLeft;
 use crate::wire::pb;
 
 /// The node's state.
@@ -28,6 +29,8 @@ pub struct NodeStatus {
     pub peer_address: SocketAddr,
     /// End of the node's certificate.
     pub certificate_not_after: Timestamp,
+    /// Life that the certificate has left.
+    pub certificate_life: LifeLeft,
     /// End of the member list in force.
     pub list_expires_at: Timestamp,
 }
@@ -72,6 +75,7 @@ impl From<NodeStatus> for pb::StatusResponse {
             peer_address: status.peer_address.to_string(),
             certificate_not_after_unix_ms: status.certificate_not_after.unix_ms(),
             list_expires_unix_ms: status.list_expires_at.unix_ms(),
+            certificate_life: status.certificate_life.word().to_owned(),
         }
     }
 }
