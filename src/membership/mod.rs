@@ -41,7 +41,11 @@ mod rights_change;
 
 mod roster;
 
+mod seen;
+
 mod statement;
+
+mod succession;
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +78,7 @@ pub use refusal::Refusal;
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};
+pub use seen::{Seen, SeenError};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
 pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, server_name};

@@ -8,8 +8,11 @@ use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Calendar;
+use super::certificate::sha256;
 use super::document::{Document, DocumentError, Signed};
-use super::text::{hex, hex_groups, hexes, moment, name, word, words};
+use super::succession::links_by_version;
+use super::text::{hex, hex_groups, hex_option, hexes, moment, name, word, words};
+use super::trust::roots;
 use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
 use crate::limits::{
     ADMINISTRATORS_MAX, AUTHORITIES_MAX, BAND_EDGES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX,
@@ -45,12 +48,19 @@ pub struct RootDocument {
     /// From when it counts no more.
     #[serde(with = "moment")]
     pub expires_at: Timestamp,
+    /// Digest of the version before; absent in version 1.
+    #[serde(default, with = "hex_option", skip_serializing_if = "Option::is_none")]
+    pub previous: Option<[u8; 32]>,
     /// Who may sign, at most [`ADMINISTRATORS_MAX`].
     pub administrators: Vec<Administrator>,
     /// How many administrators must sign a member list or the next root.
     pub threshold: u32,
     /// X.509 root certificates in PEM, at most [`AUTHORITIES_MAX`].
     pub authorities: Vec<String>,
+    /// SHA-256 of those root certificates, in DER, that are about to go: certificates that lead to
+    /// none other are renewed at once.
+    #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
+    pub tainted: Vec<[u8; 32]>,
     /// Online Ed25519 keys that may sign freshness statements, at most [`FRESHNESS_KEYS_MAX`].
     /// Where there are none, the network works by files alone and asks for no freshness.
     #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
@@ -99,9 +109,72 @@ pub enum RootError {
     },
     /// An authority's certificate cannot be read.
     #[error(
-        "network root: a root certificate is not PEM; ask the administrators for a correct one"
+        "network root: a root certificate cannot be read; ask the administrators for a correct one"
     )]
     Authority,
+    /// It belongs to another network than the root in force.
+    #[error("network root: it is for network {found}, the one in force for {own}; fetch your own")]
+    OtherNetwork {
+        /// Network that it names.
+        found: NetworkId,
+        /// Network of the root in force.
+        own: NetworkId,
+    },
+    /// An older version than the one in force, or than this node has seen.
+    #[error("network root: version {offered} is older than version {held}, seen here; keep that")]
+    RolledBack {
+        /// Version in force, or seen.
+        held: u32,
+        /// Version offered.
+        offered: u32,
+    },
+    /// Another document with the version of the one in force.
+    #[error(
+        "network root: there are two different roots with version {version}; tell the \
+         administrators on another way"
+    )]
+    Forked {
+        /// The version of both.
+        version: u32,
+    },
+    /// Versions between the one in force and this one are missing.
+    #[error(
+        "network root: version {offered} does not follow version {held}; put the versions in \
+         between into the folder `roots` too"
+    )]
+    SkipsVersions {
+        /// Version in force.
+        held: u32,
+        /// Version offered.
+        offered: u32,
+    },
+    /// It names another predecessor than the root in force.
+    #[error("network root: version {version} does not follow the root in force; refuse it")]
+    WrongPrevious {
+        /// Its version.
+        version: u32,
+    },
+    /// It was written before the root that it follows.
+    #[error("network root: version {version} was issued before the one in force; refuse it")]
+    IssuedBackwards {
+        /// Its version.
+        version: u32,
+    },
+    /// It changes what no root may change.
+    #[error("network root: it changes {term}, which stays for the life of a network; refuse it")]
+    ChangedTerm {
+        /// What it changes.
+        term: &'static str,
+    },
+    /// Too few administrators of the root in force signed it, or a signature is forged.
+    #[error("network root: by the administrators of the version before: {0}")]
+    NotByPredecessor(#[source] DocumentError),
+    /// It could not be put in force.
+    #[error("network root: {reason}; the root in force stays")]
+    NotInForce {
+        /// What failed.
+        reason: String,
+    },
     /// It says it was written in the future.
     #[error("network root: issued at {issued_at}, after this machine's time; check the clock")]
     IssuedInFuture {
@@ -150,6 +223,36 @@ impl NetworkRoot {
     /// # Errors
     /// As [`Self::verify`].
     pub fn from_signed(signed: Signed<RootDocument>, now: Timestamp) -> Result<Self, RootError> {
+        let root = Self::from_kept(signed, now)?;
+        root.require_unexpired(now)?;
+        Ok(root)
+    }
+
+    /// Goes on only while the root counts.
+    ///
+    /// # Errors
+    /// [`RootError::Expired`].
+    pub fn require_unexpired(&self, now: Timestamp) -> Result<(), RootError> {
+        let since = self.document().expires_at;
+        if since <= now {
+            return Err(RootError::Expired { since });
+        }
+        Ok(())
+    }
+
+    /// As [`Self::verify`], for a root that this node had in force before or that a later one
+    /// follows: it may have expired since.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], without [`RootError::Expired`].
+    pub fn verify_kept(text: &str, now: Timestamp) -> Result<Self, RootError> {
+        Self::from_kept(Signed::parse(text)?, now)
+    }
+
+    pub(super) fn from_kept(
+        signed: Signed<RootDocument>,
+        now: Timestamp,
+    ) -> Result<Self, RootError> {
         let document = signed.document();
         check(document)?;
         let authorities = document
@@ -164,11 +267,7 @@ impl NetworkRoot {
                 issued_at: document.issued_at,
             });
         }
-        if document.expires_at <= now {
-            return Err(RootError::Expired {
-                since: document.expires_at,
-            });
-        }
+        roots(&authorities).map_err(|_| RootError::Authority)?;
         let fingerprint = signed.digest()?;
         Ok(Self {
             signed,
@@ -225,6 +324,13 @@ impl NetworkRoot {
     #[must_use]
     pub fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
+    }
+
+    /// The X.509 root certificates that are not about to go.
+    pub fn untainted(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        let tainted = &self.document().tainted;
+        let is_tainted = |one: &&CertificateDer<'static>| tainted.contains(&sha256(one));
+        self.authorities.iter().filter(move |one| !is_tainted(one))
     }
 
     /// The administrators' public keys.
@@ -292,6 +398,10 @@ fn rules_of_government(document: &RootDocument) -> Rules {
     let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
     vec![
         (document.version >= 1, "its version must be 1 or more"),
+        (
+            links_by_version(document),
+            "it must name the digest of the version before, and version 1 none",
+        ),
         (
             has_letter(document.network.as_str()),
             "the network's id must contain a letter, because it ends DNS names",
