@@ -223,6 +223,12 @@ pub enum ListError {
         /// Its version.
         version: u32,
     },
+    /// That it was seen could not be noted first.
+    #[error("member list: that it was seen cannot be noted: {reason}; the list in force stays")]
+    NotNoted {
+        /// What failed.
+        reason: String,
+    },
 }
 
 impl MemberList {

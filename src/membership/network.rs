@@ -1,8 +1,6 @@
 //! The network's root document: who administers it, what certificates hang from, and its fixed
 //! terms.
 
-use std::collections::BTreeSet;
-
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -10,14 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::calendar::Calendar;
 use super::certificate::sha256;
 use super::document::{Document, DocumentError, Signed};
-use super::succession::links_by_version;
+use super::root_rules::{check, check_tainted};
 use super::text::{hex, hex_groups, hex_option, hexes, moment, name, word, words};
 use super::trust::roots;
 use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
-use crate::limits::{
-    ADMINISTRATORS_MAX, AUTHORITIES_MAX, BAND_EDGES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX,
-    FRESHNESS_KEYS_MAX, ROOT_BYTES_MAX,
-};
+use crate::limits::{CLOCK_SKEW_MAX, ROOT_BYTES_MAX};
 
 /// An administrator: a name for people, and the key that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,17 +46,17 @@ pub struct RootDocument {
     /// Digest of the version before; absent in version 1.
     #[serde(default, with = "hex_option", skip_serializing_if = "Option::is_none")]
     pub previous: Option<[u8; 32]>,
-    /// Who may sign, at most [`ADMINISTRATORS_MAX`].
+    /// Who may sign, at most [`crate::limits::ADMINISTRATORS_MAX`].
     pub administrators: Vec<Administrator>,
     /// How many administrators must sign a member list or the next root.
     pub threshold: u32,
-    /// X.509 root certificates in PEM, at most [`AUTHORITIES_MAX`].
+    /// X.509 root certificates in PEM, at most [`crate::limits::AUTHORITIES_MAX`].
     pub authorities: Vec<String>,
     /// SHA-256 of those root certificates, in DER, that are about to go: certificates that lead to
     /// none other are renewed at once.
     #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
     pub tainted: Vec<[u8; 32]>,
-    /// Online Ed25519 keys that may sign freshness statements, at most [`FRESHNESS_KEYS_MAX`].
+    /// Online Ed25519 keys that may sign freshness statements, at most 8.
     /// Where there are none, the network works by files alone and asks for no freshness.
     #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
     pub freshness_keys: Vec<[u8; 32]>,
@@ -268,6 +263,7 @@ impl NetworkRoot {
             });
         }
         roots(&authorities).map_err(|_| RootError::Authority)?;
+        check_tainted(&document.tainted, &authorities)?;
         let fingerprint = signed.digest()?;
         Ok(Self {
             signed,
@@ -374,102 +370,6 @@ fn keys(document: &RootDocument) -> Vec<[u8; 32]> {
     document.administrators.iter().map(|one| one.key).collect()
 }
 
-fn threshold(document: &RootDocument) -> usize {
+pub(super) fn threshold(document: &RootDocument) -> usize {
     usize::try_from(document.threshold).unwrap_or(usize::MAX)
-}
-
-/// Rules and whether they hold, in the order in which a broken one is told.
-type Rules = Vec<(bool, &'static str)>;
-
-fn check(document: &RootDocument) -> Result<(), RootError> {
-    let mut rules = rules_of_government(document);
-    rules.extend(rules_of_terms(document));
-    match rules.into_iter().find(|(holds, _)| !holds) {
-        Some((_, rule)) => Err(RootError::Invalid { rule }),
-        None => Ok(()),
-    }
-}
-
-fn rules_of_government(document: &RootDocument) -> Rules {
-    let administrators = &document.administrators;
-    let names: BTreeSet<_> = administrators.iter().map(|one| &one.name).collect();
-    let admin_keys: BTreeSet<_> = administrators.iter().map(|one| one.key).collect();
-    let online: BTreeSet<_> = document.freshness_keys.iter().collect();
-    let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
-    vec![
-        (document.version >= 1, "its version must be 1 or more"),
-        (
-            links_by_version(document),
-            "it must name the digest of the version before, and version 1 none",
-        ),
-        (
-            has_letter(document.network.as_str()),
-            "the network's id must contain a letter, because it ends DNS names",
-        ),
-        (
-            document.issued_at < document.expires_at,
-            "it must expire after it was issued",
-        ),
-        (
-            (1..=ADMINISTRATORS_MAX).contains(&administrators.len()),
-            "it must name 1 to 16 administrators",
-        ),
-        (
-            administrators
-                .iter()
-                .all(|one| (1..=63).contains(&one.name.len())),
-            "each administrator needs a name of 1 to 63 bytes",
-        ),
-        (
-            names.len() == administrators.len(),
-            "two administrators have one name",
-        ),
-        (
-            admin_keys.len() == administrators.len(),
-            "two administrators have one key",
-        ),
-        (
-            (1..=administrators.len()).contains(&threshold(document)),
-            "its threshold must be from 1 to the number of administrators",
-        ),
-        (
-            (1..=AUTHORITIES_MAX).contains(&document.authorities.len()),
-            "it must carry 1 to 4 root certificates",
-        ),
-        (
-            online.len() <= FRESHNESS_KEYS_MAX && online.len() == document.freshness_keys.len(),
-            "it must name at most 8 freshness keys, each once",
-        ),
-        (
-            online.iter().all(|key| !admin_keys.contains(*key)),
-            "an administrator's key must not be a freshness key",
-        ),
-    ]
-}
-
-fn rules_of_terms(document: &RootDocument) -> Rules {
-    let classes: BTreeSet<_> = document.identifier_classes.iter().collect();
-    let edges = &document.exposure_band_edges_minor;
-    vec![
-        (
-            (1..=EPOCH_DAYS_MAX).contains(&document.epoch_days),
-            "a key epoch must last 1 to 366 days",
-        ),
-        (
-            document.overlap_days < document.epoch_days
-                && document.announce_days < document.epoch_days,
-            "overlap and announcement must be shorter than a key epoch",
-        ),
-        (
-            !classes.is_empty() && classes.len() == document.identifier_classes.len(),
-            "it must list each class of identifiers once, and at least one",
-        ),
-        (
-            (1..=BAND_EDGES_MAX).contains(&edges.len())
-                && edges.first().is_some_and(|edge| *edge > 0)
-                && edges.is_sorted_by(|one, next| one < next),
-            "its exposure bands must be 1 to 14 growing amounts",
-        ),
-        (document.population > 0, "its population must not be zero"),
-    ]
 }

@@ -219,14 +219,14 @@ impl Seen {
 
     /// What both together have seen: the later of each. For a backup's note beside the folder's.
     #[must_use]
-    pub fn joined(self, other: Self) -> Self {
+    pub fn joined(&self, other: &Self) -> Self {
         let (root, list) = (
             self.root_version >= other.root_version,
             self.list_version >= other.list_version,
         );
         let (of_root, of_list) = (
-            if root { &self } else { &other },
-            if list { &self } else { &other },
+            if root { self } else { other },
+            if list { self } else { other },
         );
         Self {
             root_version: of_root.root_version,
