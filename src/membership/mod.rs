@@ -83,4 +83,4 @@ pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use seen::{Seen, SeenError};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
-pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, server_name};
+pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, must_renew, server_name};

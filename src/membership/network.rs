@@ -116,7 +116,10 @@ pub enum RootError {
         own: NetworkId,
     },
     /// An older version than the one in force, or than this node has seen.
-    #[error("network root: version {offered} is older than version {held}, seen here; keep that")]
+    #[error(
+        "network root: version {offered} is older than version {held}, which was had here: put \
+         the newer versions into the folder `roots`"
+    )]
     RolledBack {
         /// Version in force, or seen.
         held: u32,

@@ -4,6 +4,7 @@
 //! connections made from then on use it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::{ClientConfig, Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -20,6 +21,8 @@ use super::network::NetworkRoot;
 use crate::domain::Timestamp;
 use crate::env::Clock;
 use crate::limits::CERTIFICATE_CHAIN_MAX;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The one application protocol that nodes speak over TLS.
 pub const ALPN: &[u8] = b"h2";
@@ -151,11 +154,27 @@ impl OwnCertificate {
     /// renewed at once, however long it still lives.
     #[must_use]
     pub fn must_renew(&self, root: &NetworkRoot) -> bool {
-        // Looked at in the middle of its life: age is another question.
-        let at = self.leaf.not_before();
-        let leads = |anchors| check_chain(&self.chain, &anchors, at).is_ok();
-        roots(root.untainted()).is_ok_and(|anchors| !leads(anchors))
+        must_renew(root, &self.chain, &self.leaf)
     }
+
+    /// The certificate and the authorities' below it, in DER.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+}
+
+/// Whether `chain` leads to root certificates only that are about to go.
+#[must_use]
+pub fn must_renew(
+    root: &NetworkRoot,
+    chain: &[CertificateDer<'static>],
+    leaf: &PeerCertificate,
+) -> bool {
+    // Looked at by its beginning: age is another question.
+    let at = leaf.not_before().plus(SECOND);
+    let leads = |anchors| check_chain(chain, &anchors, at).is_ok();
+    !root.document().tainted.is_empty() && roots(root.untainted()).is_ok_and(|one| !leads(one))
 }
 
 /// Whether a chain that a peer showed leads to a root certificate of `root`, at `now`.

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 
 use super::trust::TrustHandle;
-use crate::membership::{NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError};
+use crate::membership::{
+    NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError, must_renew,
+};
 
 /// The certificate that this node shows, and the TLS configurations made from it. Clones share
 /// both.
@@ -27,6 +30,7 @@ pub(super) struct Current {
     /// The root under which the configurations were made.
     pub(super) root_version: u32,
     pub(super) leaf: Arc<PeerCertificate>,
+    pub(super) chain: Arc<[CertificateDer<'static>]>,
     pub(super) configs: TlsConfigs,
 }
 
@@ -42,6 +46,7 @@ impl NodeTls {
             generation: 0,
             root_version: root.version(),
             leaf: Arc::clone(own.leaf()),
+            chain: own.chain().into(),
             configs: TlsConfigs::build(&root, own, trust.clock())?,
         };
         let shown = Arc::new(Shown {
@@ -66,6 +71,7 @@ impl NodeTls {
             generation: self.0.current.load().generation + 1,
             root_version: root.version(),
             leaf: Arc::clone(own.leaf()),
+            chain: own.chain().into(),
             configs: TlsConfigs::build(&root, own, trust.clock())?,
         }));
         Ok(())
@@ -75,6 +81,14 @@ impl NodeTls {
     #[must_use]
     pub fn certificate(&self) -> Arc<PeerCertificate> {
         Arc::clone(&self.0.current.load().leaf)
+    }
+
+    /// Whether the certificate in use leads only to root certificates that are about to go: then it
+    /// is renewed at once, however long it still lives.
+    #[must_use]
+    pub fn must_renew(&self) -> bool {
+        let current = self.current();
+        must_renew(&self.0.trust.root(), &current.chain, &current.leaf)
     }
 
     pub(super) fn current(&self) -> Arc<Current> {
@@ -94,6 +108,7 @@ impl Shown {
             generation: current.generation + 1,
             root_version: root.version(),
             leaf: Arc::clone(&current.leaf),
+            chain: Arc::clone(&current.chain),
             configs: current.configs.under(root, self.trust.clock())?,
         })
     }

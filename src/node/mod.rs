@@ -12,6 +12,7 @@ mod operator_side;
 mod parts;
 mod running;
 mod status;
+mod trusted;
 mod unlock;
 mod verify;
 

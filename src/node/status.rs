@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::crypto::vector_backend;
-use crate::domain::Timestamp;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
-use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource};
+use crate::net::NodeTls;
+use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource, TrustStatus};
 use crate::store::{Scan, Table};
 
 /// Where the operator's status comes from.
@@ -18,7 +18,7 @@ pub(super) struct Source {
     pub(super) follower: Follower,
     pub(super) answerer: Arc<Answerer>,
     pub(super) address: SocketAddr,
-    pub(super) certificate_not_after: Timestamp,
+    pub(super) tls: NodeTls,
 }
 
 impl Source {
@@ -37,6 +37,19 @@ impl Source {
             }
         }
         Ok(feeds)
+    }
+
+    fn trust(&self) -> TrustStatus {
+        let trust = &self.home.trust;
+        let root = trust.root();
+        TrustStatus {
+            root_version: root.version(),
+            root_expires_at: root.document().expires_at,
+            list_version_heard: trust.newest_heard(),
+            asks_freshness: !root.freshness_keys().is_empty(),
+            freshness_ends_at: trust.freshness().map(|held| held.expires_at()),
+            certificate_must_renew: self.tls.must_renew(),
+        }
     }
 
     async fn peers(&self) -> Result<Vec<PeerStatus>, FlowError> {
@@ -83,8 +96,9 @@ impl StatusSource for Source {
             feeds: self.own_feeds().await?,
             peers: self.peers().await?,
             peer_address: self.address,
-            certificate_not_after: self.certificate_not_after,
+            certificate_not_after: self.tls.certificate().not_after(),
             list_expires_at: self.home.trust.roster().expires_at(),
+            trust: self.trust(),
         })
     }
 }

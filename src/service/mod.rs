@@ -11,7 +11,7 @@ mod status;
 
 pub use credentials::{CredentialIssuer, CredentialService};
 pub use explain::ExplainService;
-pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
+pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
