@@ -22,6 +22,7 @@ mod records;
 mod records_import;
 mod rights;
 mod usage;
+mod rollover;
 
 use exit::{CliError, Exit};
 use output::Output;

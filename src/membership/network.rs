@@ -332,6 +332,15 @@ impl NetworkRoot {
         self.authorities.iter().filter(move |one| !is_tainted(one))
     }
 
+    /// SHA-256 of every X.509 root certificate but the one in `pem`.
+    #[must_use]
+    pub fn authority_digests_except(&self, pem: &str) -> Vec<[u8; 32]> {
+        let documents = self.document().authorities.iter();
+        let all = documents.zip(&self.authorities);
+        let others = all.filter(|(one, _)| *one != pem);
+        others.map(|(_, der)| sha256(der)).collect()
+    }
+
     /// The administrators' public keys.
     #[must_use]
     pub fn administrator_keys(&self) -> Vec<[u8; 32]> {

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::NodeError;
 use super::join::replace;
+use super::rollover::{Stage, open_authority};
 use super::unlock::{read_unlock, write_private};
 use crate::config::UnlockSource;
 use crate::crypto::{
@@ -34,7 +35,7 @@ use crate::membership::{
 };
 
 /// How long a member list counts.
-const LIST_LIFE: Duration = Duration::from_secs(90 * 86_400);
+pub(super) const LIST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long an invitation counts.
 const INVITATION_LIFE: Duration = Duration::from_secs(48 * 3_600);
@@ -82,6 +83,18 @@ pub enum AdminError {
     /// An invitation was used before.
     #[error("this invitation was used before: write a new one with `creditmesh network invite`")]
     UsedBefore,
+    /// Another stage of an exchange of the X.509 root is due.
+    #[error("the exchange of the root certificate is {}; next: {}", found.word(), found.next_step())]
+    WrongStage {
+        /// The stage that was found.
+        found: Stage,
+    },
+    /// No such administrator, or no such name for a new one.
+    #[error(
+        "name an administrator of this network, and for the new one a name of a-z, 0-9 and '-' \
+         that no administrator has"
+    )]
+    WrongAdministrator,
     /// The folder holds a network already.
     #[error("{0} holds a network already: choose another folder")]
     Occupied(String),
@@ -116,14 +129,14 @@ pub struct Invite {
 /// The administrators' folder, opened.
 #[derive(Debug)]
 pub struct AdminFolder {
-    path: PathBuf,
-    root: NetworkRoot,
-    roster: Roster,
-    seeds: Vec<Secret<32>>,
-    authority: Authority,
+    pub(super) path: PathBuf,
+    pub(super) root: NetworkRoot,
+    pub(super) roster: Roster,
+    pub(super) seeds: Vec<Secret<32>>,
+    pub(super) authority: Authority,
 }
 
-fn seed_context(name: &str) -> SealContext<'_> {
+pub(super) fn seed_context(name: &str) -> SealContext<'_> {
     SealContext {
         table: "administrator",
         key: name.as_bytes(),
@@ -131,7 +144,7 @@ fn seed_context(name: &str) -> SealContext<'_> {
     }
 }
 
-fn secret_passphrase(unlock: &Unlock) -> SecretBytes {
+pub(super) fn secret_passphrase(unlock: &Unlock) -> SecretBytes {
     match unlock {
         Unlock::Passphrase(text) => SecretBytes::new(text.expose().to_vec()),
         Unlock::KeyFile(key) => {
@@ -211,7 +224,7 @@ impl AdminFolder {
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
         let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
-        let roster = Roster::verify_kept(&root, &read(&path.join("members.json"))?, now)?;
+        let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
         let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
         let mut seeds = Vec::new();
@@ -219,6 +232,10 @@ impl AdminFolder {
             let file = path
                 .join("administrators")
                 .join(format!("{}.key", administrator.name));
+            // One that was handed over lies with its administrator.
+            if !file.exists() {
+                continue;
+            }
             let bytes = fs::read(&file).map_err(|error| NodeError::file(&file, &error))?;
             let plain = keys.open(
                 &seed_context(&administrator.name),
@@ -235,7 +252,7 @@ impl AdminFolder {
             &read(&authority_folder.join("issuing.key"))?,
             &secret_passphrase(&unlock),
         )?;
-        let authority = Authority::open(&read(&authority_folder.join("issuing.crt"))?, key)?;
+        let authority = open_authority(path, &root, key)?;
         Ok(Self {
             path: path.to_owned(),
             root,
@@ -375,7 +392,12 @@ impl AdminFolder {
             .issue(&subject, &applicant.key, &applicant.statement, &issuance)?)
     }
 
-    fn publish(&mut self, list: MemberList, now: Timestamp) -> Result<(), AdminError> {
+    pub(super) fn publish(
+        &mut self,
+        mut list: MemberList,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        list.root_version = self.root.version();
         let text = signed(list, &self.seeds)?.to_text()?;
         let roster = Roster::verify(&self.root, &text, now)?;
         roster.supersedes(&self.roster)?;
@@ -414,11 +436,14 @@ impl AdminFolder {
     }
 }
 
-fn read(path: &Path) -> Result<String, NodeError> {
+pub(super) fn read(path: &Path) -> Result<String, NodeError> {
     fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
 }
 
-fn signed<T: Document>(document: T, seeds: &[Secret<32>]) -> Result<Signed<T>, AdminError> {
+pub(super) fn signed<T: Document>(
+    document: T,
+    seeds: &[Secret<32>],
+) -> Result<Signed<T>, AdminError> {
     let mut signed = Signed::unsigned(document);
     for seed in seeds {
         signed.sign(&IdentityKey::from_seed(seed))?;
@@ -454,17 +479,53 @@ fn found_authority(
         now,
         entropy,
     };
-    let root = RootAuthority::found(network, &issuance(&profiles.root))?;
+    let folder = path.join("authority");
+    let root = found_root(&folder, network, unlock, now, entropy)?;
     let key = CertificateKey::generate()?;
     let requested = RequestedKey::from_pem(&key.request_pem()?)?;
     let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;
-    let passphrase = secret_passphrase(unlock);
-    let folder = path.join("authority");
-    let root_key = root.key().to_encrypted_pem(&passphrase, entropy)?;
-    let issuing_key = key.to_encrypted_pem(&passphrase, entropy)?;
-    write_private(&folder.join("root.key"), root_key.as_bytes())?;
+    let issuing_key = key.to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
     write_private(&folder.join("issuing.key"), issuing_key.as_bytes())?;
     replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;
     replace(&folder.join("issuing.crt"), issuing.as_bytes())?;
     Ok(root.certificate_pem().to_owned())
+}
+
+/// Makes an X.509 root, and keeps its key in `folder`.
+pub(super) fn found_root(
+    folder: &Path,
+    network: &NetworkId,
+    unlock: &Unlock,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<RootAuthority, AdminError> {
+    let profiles = Profiles::embedded()?;
+    let issuance = Issuance {
+        profile: &profiles.root,
+        now,
+        entropy,
+    };
+    let root = RootAuthority::found(network, &issuance)?;
+    let key = root
+        .key()
+        .to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
+    write_private(&folder.join("root.key"), key.as_bytes())?;
+    Ok(root)
+}
+
+/// The newest list. Where an exchange of an administrator was cut short before the next list, it is
+/// the last one under the root before.
+fn newest_list(path: &Path, root: &NetworkRoot, now: Timestamp) -> Result<Roster, AdminError> {
+    let text = read(&path.join("members.json"))?;
+    let refused = match Roster::verify_kept(root, &text, now) {
+        Ok(roster) => return Ok(roster),
+        Err(refused) => refused,
+    };
+    let before = root.version().saturating_sub(1);
+    let file = path.join("roots").join(format!("{before}.json"));
+    fs::read_to_string(file)
+        .ok()
+        .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
+        .and_then(|former| Roster::verify_kept(&former, &text, now).ok())
+        .ok_or_else(|| refused.into())
 }

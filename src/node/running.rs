@@ -354,6 +354,13 @@ async fn watch_roots(folder: Folder, trust: TrustHandle, stop: CancellationToken
         if let Err(error) = folder.take_roots(&trust) {
             tracing::error!(%error, "a file in `roots` is refused; the root in force stays");
         }
+        if trust.root().version() != held {
+            // A list that was made under this root may have arrived first.
+            let listed = folder
+                .text(&folder.members())
+                .map(|text| trust.install(&text));
+            tracing::info!(?listed, "member list looked at under the new root");
+        }
     }
 }
 
