@@ -232,7 +232,7 @@ impl Authority {
         })
     }
 
-    /// The same authority, whose key another root has certified too: chains that it gives carry both
+    /// The same authority, whose key another root has certified too: its chains carry both
     /// certificates, this one last.
     ///
     /// # Errors

@@ -2,12 +2,15 @@
 //! file.
 //!
 //! ```text
-//! network.json          the root document members.json          the newest member list passphrase
-//! opens everything secret here; move it to another place and name it with --passphrase-file
-//! keyring.json          wraps the key that seals the administrators' seeds administrators/*.key
-//! the administrators' Ed25519 seeds, sealed authority/            root and issuing certificates,
-//! and their keys as encrypted PKCS#8 used-invitations      numbers of the invitations that were
-//! used
+//! network.json          the root document in force
+//! roots/N.json          every version of it, from the first exchange on
+//! members.json          the newest member list
+//! passphrase            opens everything secret here; --passphrase-file names another place
+//! keyring.json          wraps the key that seals the administrators' seeds
+//! administrators/*.key  the administrators' Ed25519 seeds, sealed
+//! authority/            root and issuing certificates, and their keys as encrypted PKCS#8
+//! authority/next/       the same of the next X.509 root, while it is exchanged
+//! used-invitations      numbers of the invitations that were used
 //! ```
 
 use std::collections::BTreeSet;
@@ -84,7 +87,7 @@ pub enum AdminError {
     #[error("this invitation was used before: write a new one with `creditmesh network invite`")]
     UsedBefore,
     /// Another stage of an exchange of the X.509 root is due.
-    #[error("the exchange of the root certificate is {}; next: {}", found.word(), found.next_step())]
+    #[error("the exchange of the X.509 root is {}; next: {}", found.word(), found.next_step())]
     WrongStage {
         /// The stage that was found.
         found: Stage,

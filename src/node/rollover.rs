@@ -2,8 +2,8 @@
 //! of an administrator's lost key.
 //!
 //! The issuing authority keeps its key throughout, and is certified by both roots, so that a chain
-//! leads to whichever of them a peer knows. Until the exchange is over, what belongs to the new root
-//! lies in `authority/next`.
+//! leads to whichever of them a peer knows. Until the exchange is over, what belongs to the new
+//! root lies in `authority/next`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
