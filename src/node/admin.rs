@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::NodeError;
 use super::join::replace;
-use super::rollover::{Stage, open_authority};
+use super::rollover::{Stage, newest_list, open_authority};
 use super::unlock::{read_unlock, write_private};
 use crate::config::UnlockSource;
 use crate::crypto::{
@@ -482,53 +482,17 @@ fn found_authority(
         now,
         entropy,
     };
-    let folder = path.join("authority");
-    let root = found_root(&folder, network, unlock, now, entropy)?;
+    let root = RootAuthority::found(network, &issuance(&profiles.root))?;
     let key = CertificateKey::generate()?;
     let requested = RequestedKey::from_pem(&key.request_pem()?)?;
     let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;
-    let issuing_key = key.to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
+    let passphrase = secret_passphrase(unlock);
+    let folder = path.join("authority");
+    let root_key = root.key().to_encrypted_pem(&passphrase, entropy)?;
+    let issuing_key = key.to_encrypted_pem(&passphrase, entropy)?;
+    write_private(&folder.join("root.key"), root_key.as_bytes())?;
     write_private(&folder.join("issuing.key"), issuing_key.as_bytes())?;
     replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;
     replace(&folder.join("issuing.crt"), issuing.as_bytes())?;
     Ok(root.certificate_pem().to_owned())
-}
-
-/// Makes an X.509 root, and keeps its key in `folder`.
-pub(super) fn found_root(
-    folder: &Path,
-    network: &NetworkId,
-    unlock: &Unlock,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-) -> Result<RootAuthority, AdminError> {
-    let profiles = Profiles::embedded()?;
-    let issuance = Issuance {
-        profile: &profiles.root,
-        now,
-        entropy,
-    };
-    let root = RootAuthority::found(network, &issuance)?;
-    let key = root
-        .key()
-        .to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
-    write_private(&folder.join("root.key"), key.as_bytes())?;
-    Ok(root)
-}
-
-/// The newest list. Where an exchange of an administrator was cut short before the next list, it is
-/// the last one under the root before.
-fn newest_list(path: &Path, root: &NetworkRoot, now: Timestamp) -> Result<Roster, AdminError> {
-    let text = read(&path.join("members.json"))?;
-    let refused = match Roster::verify_kept(root, &text, now) {
-        Ok(roster) => return Ok(roster),
-        Err(refused) => refused,
-    };
-    let before = root.version().saturating_sub(1);
-    let file = path.join("roots").join(format!("{before}.json"));
-    fs::read_to_string(file)
-        .ok()
-        .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
-        .and_then(|former| Roster::verify_kept(&former, &text, now).ok())
-        .ok_or_else(|| refused.into())
 }

@@ -9,16 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::NodeError;
-use super::admin::{AdminError, AdminFolder, found_root, read, secret_passphrase, signed};
+use super::admin::{AdminError, AdminFolder, read, secret_passphrase, signed};
 use super::join::replace;
 use super::unlock::{read_unlock, write_private};
 use crate::config::UnlockSource;
-use crate::crypto::{IdentityKey, Keyring, Secret};
-use crate::domain::Timestamp;
+use crate::crypto::{IdentityKey, Keyring, Secret, Unlock};
+use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
     Administrator, Authority, CertificateKey, Issuance, MemberList, NetworkRoot, Profiles,
-    RequestedKey, RootDocument,
+    RequestedKey, RootAuthority, RootDocument, Roster,
 };
 
 /// How far the exchange of the X.509 root is.
@@ -27,7 +27,7 @@ pub enum Stage {
     /// One root certificate; nothing is under way.
     Settled,
     /// The new one stands beside the old in the root document; certificates still lead to the old
-    /// one first.
+    /// one alone.
     Prepared,
     /// Certificates lead to the new one first, and still to the old one.
     Active,
@@ -55,8 +55,8 @@ impl Stage {
     pub const fn next_step(self) -> &'static str {
         match self {
             Self::Settled => "prepare, when the root certificate shall be exchanged",
-            Self::Prepared => "activate, once every node has the new root document",
-            Self::Active => "taint, at any time: new certificates lead to both",
+            Self::Prepared => "activate: from then on new certificates lead to both",
+            Self::Active => "taint, once every node has the root document with both",
             Self::Tainted => "revoke, once every node has renewed its certificate",
             Self::Revoked => "revoke once more: it was cut short",
         }
@@ -112,8 +112,8 @@ pub(super) fn open_authority(
     let files = Files::of(admin);
     let (old, new) = (files.own("issuing.crt"), files.next("issuing.crt"));
     let (first, also) = match files.stage(root.document()) {
-        Stage::Settled => (old, None),
-        Stage::Prepared => (old, Some(new)),
+        Stage::Settled | Stage::Prepared => (old, None),
+
         Stage::Active => (new, Some(old)),
         Stage::Tainted => (new, None),
         Stage::Revoked if new.exists() => (new, None),
@@ -317,4 +317,47 @@ fn keep_version(admin: &Path, root: &NetworkRoot) -> Result<(), AdminError> {
     fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
     let file = folder.join(format!("{}.json", root.version()));
     Ok(replace(&file, root.signed().to_text()?.as_bytes())?)
+}
+
+/// Makes an X.509 root, and keeps its key in `folder`.
+fn found_root(
+    folder: &Path,
+    network: &NetworkId,
+    unlock: &Unlock,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<RootAuthority, AdminError> {
+    let profiles = Profiles::embedded()?;
+    let issuance = Issuance {
+        profile: &profiles.root,
+        now,
+        entropy,
+    };
+    let root = RootAuthority::found(network, &issuance)?;
+    let key = root
+        .key()
+        .to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
+    write_private(&folder.join("root.key"), key.as_bytes())?;
+    Ok(root)
+}
+
+/// The newest list. Where an exchange of an administrator was cut short before the next list, it is
+/// the last one under the root before.
+pub(super) fn newest_list(
+    path: &Path,
+    root: &NetworkRoot,
+    now: Timestamp,
+) -> Result<Roster, AdminError> {
+    let text = read(&path.join("members.json"))?;
+    let refused = match Roster::verify_kept(root, &text, now) {
+        Ok(roster) => return Ok(roster),
+        Err(refused) => refused,
+    };
+    let before = root.version().saturating_sub(1);
+    let file = path.join("roots").join(format!("{before}.json"));
+    fs::read_to_string(file)
+        .ok()
+        .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
+        .and_then(|former| Roster::verify_kept(&former, &text, now).ok())
+        .ok_or_else(|| refused.into())
 }

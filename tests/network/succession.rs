@@ -179,7 +179,7 @@ async fn a_statement_about_a_newer_list_is_heard_and_waits_for_that_list() {
     let mut network = Network::new().await;
     let online = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
     next_root(&mut network, |root| {
-        root.freshness_keys = vec![online.public()]
+        root.freshness_keys = vec![online.public()];
     });
     let trust = network.trust();
     let held = trust.roster().version();
