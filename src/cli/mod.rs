@@ -21,8 +21,8 @@ mod output;
 mod records;
 mod records_import;
 mod rights;
-mod usage;
 mod rollover;
+mod usage;
 
 use exit::{CliError, Exit};
 use output::Output;
