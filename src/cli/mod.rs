@@ -22,6 +22,7 @@ mod output;
 mod records;
 mod records_import;
 mod rights;
+mod rollover;
 mod usage;
 
 use exit::{CliError, Exit};

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::output::Output;
+use super::rollover::RolloverCommand;
 use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
@@ -19,7 +20,7 @@ use crate::node::{AdminError, AdminFolder, Found, NodeError};
 pub(super) struct Admin {
     /// The administrators' folder.
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// File whose first line is the passphrase; relative to DIR. `network init` makes it where it
     /// is missing.
     #[arg(long, value_name = "FILE", default_value = "passphrase")]
@@ -27,7 +28,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    fn source(&self) -> UnlockSource {
+    pub(super) fn source(&self) -> UnlockSource {
         UnlockSource::PassphraseFile(self.passphrase_file.clone())
     }
 
@@ -123,6 +124,9 @@ pub(super) enum NetworkCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Exchange the X.509 root in stages, or an administrator's lost key.
+    #[command(subcommand)]
+    Rollover(RolloverCommand),
     /// Show the network and its members.
     #[command(after_help = "Example:\n  creditmesh network show admin")]
     Show {
@@ -178,12 +182,14 @@ impl From<AdminError> for CliError {
             | AdminError::Join(_)
             | AdminError::Profile(_)
             | AdminError::UsedBefore
+            | AdminError::WrongStage { .. }
+            | AdminError::WrongAdministrator
             | AdminError::Occupied(_) => Self::refused(message),
         }
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
@@ -239,6 +245,7 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
             request,
             out,
         } => approve(&admin, &request, &out, output),
+        NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output),

@@ -43,9 +43,15 @@ mod rights;
 
 mod rights_change;
 
+mod root_rules;
+
 mod roster;
 
+mod seen;
+
 mod statement;
+
+mod succession;
 
 #[cfg(test)]
 mod tests;
@@ -80,6 +86,7 @@ pub use refusal::Refusal;
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};
+pub use seen::{Seen, SeenError};
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
-pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, server_name};
+pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, must_renew, server_name};

@@ -19,11 +19,12 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+use super::NodeTls;
 use super::gate::Gate;
 use super::listen::{ListenLimits, Listener};
 use super::serve::{bounded, gated_server};
 use super::transport::{PeerChannel, TlsTransport, Transport};
-use super::trust::{NodeTls, TrustHandle};
+use super::trust::TrustHandle;
 use crate::crypto::bench::BenchRow;
 use crate::domain::{Currency, InvalidName, Role};
 use crate::env::{Clock, Entropy, SystemClock};

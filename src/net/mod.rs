@@ -22,6 +22,8 @@ mod gate;
 
 mod listen;
 
+mod node_tls;
+
 mod operator;
 
 mod operator_client;
@@ -45,6 +47,7 @@ pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyC
 pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, Gated};
 pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
+pub use node_tls::NodeTls;
 pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
@@ -52,7 +55,7 @@ pub use serve::{gated_server, operator_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
-pub use trust::{Installed, NodeTls, TrustHandle};
+pub use trust::{Installed, InstalledRoot, Memory, TrustHandle};
 pub use words::IssuedBy;
 
 /// Any error that a service may give.

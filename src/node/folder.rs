@@ -3,8 +3,10 @@
 //! ```text
 //! node.toml      how the node runs
 //! keyring.json   wrapped keys; worthless without the passphrase or key file
-//! network.json   the network's root document
+//! network.json   the network's root document in force
+//! roots/         root documents by version; new ones are put here
 //! members.json   the newest member list
+//! seen.json      the newest root, list and freshness that were ever in force here
 //! node.crt       the certificate chain
 //! store/         the sealed store, with the node's own keys in it
 //! operator.sock  the running node's operator service
@@ -23,7 +25,7 @@ use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
 use crate::flows::FlowError;
 use crate::membership::{
     CertificateKey, ChainPart, JoinError, KeyError, ListError, OperatorError, OwnCertificate,
-    PeerCertificate, RootError, Roster, TrustError, chain_parts, check_chain,
+    PeerCertificate, RootError, Roster, SeenError, TrustError, chain_parts, check_chain,
 };
 use crate::store::{
     BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
@@ -73,6 +75,9 @@ pub enum NodeError {
     /// The member list does not hold.
     #[error("members.json: {0}")]
     List(#[from] ListError),
+    /// What the folder holds is older than what this node has seen.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// Joining stops.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -264,11 +269,14 @@ impl Folder {
         std::fs::read_to_string(path).map_err(|error| {
             let joins = [self.certificate(), self.members()];
             if error.kind() == std::io::ErrorKind::NotFound && joins.iter().any(|one| one == path) {
-                return NodeError::Folder(format!(
-                    "{} is missing: this node has not joined yet; give the welcome that the \
-                     administrators sent to `creditmesh node join`",
-                    path.display()
-                ));
+                let joined = path == self.members() && self.certificate().exists();
+                let remedy = if joined {
+                    "a backup does not bring it back; copy the newest one from the administrators"
+                } else {
+                    "this node has not joined yet; give the welcome that the administrators sent \
+                     to `creditmesh node join`"
+                };
+                return NodeError::Folder(format!("{} is missing: {remedy}", path.display()));
             }
             NodeError::file(path, &error)
         })

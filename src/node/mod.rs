@@ -11,8 +11,10 @@ mod join;
 mod operator_authority;
 mod operator_side;
 mod parts;
+mod rollover;
 mod running;
 mod status;
+mod trusted;
 mod unlock;
 mod verify;
 
@@ -25,6 +27,7 @@ pub use import_mark::ImportMark;
 pub use join::{Invited, Joined};
 pub use operator_authority::CredentialRequest;
 pub use parts::{NodeParts, Sealing};
+pub use rollover::Stage;
 pub use running::RunningNode;
 pub use unlock::read_unlock;
 pub use verify::verify;

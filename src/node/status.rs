@@ -8,7 +8,7 @@ use crate::crypto::vector_backend;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
 use crate::net::NodeTls;
-use crate::service::{FeedStatus, Finding, NodeStatus, PeerStatus, StatusSource};
+use crate::service::{FeedStatus, Finding, NodeStatus, PeerStatus, StatusSource, TrustStatus};
 use crate::store::{Scan, Table};
 
 /// Where the operator's status comes from.
@@ -39,6 +39,19 @@ impl Source {
             }
         }
         Ok(feeds)
+    }
+
+    fn trust(&self) -> TrustStatus {
+        let trust = &self.home.trust;
+        let root = trust.root();
+        TrustStatus {
+            root_version: root.version(),
+            root_expires_at: root.document().expires_at,
+            list_version_heard: trust.newest_heard(),
+            asks_freshness: !root.freshness_keys().is_empty(),
+            freshness_ends_at: trust.freshness().map(|held| held.expires_at()),
+            certificate_must_renew: self.tls.must_renew(),
+        }
     }
 
     async fn peers(&self) -> Result<Vec<PeerStatus>, FlowError> {
@@ -93,6 +106,7 @@ impl StatusSource for Source {
             certificate_not_after: certificate.not_after(),
             certificate_life: certificate.life_left(self.home.clock.now()),
             list_expires_at: self.home.trust.roster().expires_at(),
+            trust: self.trust(),
         })
     }
 }

@@ -13,7 +13,7 @@ mod status;
 pub use credentials::{CredentialIssuer, CredentialService};
 pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
-pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
+pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;

@@ -87,6 +87,10 @@ mod tests {
     #[test]
     fn what_gives_way_stops_before_the_rest() {
         let mark = Watermark::default();
+        let space = |free, total| Space {
+            free_bytes: free * MIB,
+            total_bytes: total * MIB,
+        };
         for space in [space(110, 1_000), space(250, 1_000)] {
             assert_eq!(mark.breached_by(space), None);
             assert!(mark.raised().breached_by(space).is_some());
