@@ -1,7 +1,7 @@
 //! The member's own book: import, rejects, resume, export, show, retract, backup, restore, verify.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -216,6 +216,10 @@ fn restored_node_is_silent_unless_its_backup_is_the_latest(
         ];
         creditmesh(&ask)
     };
+    creditmesh(&["node", "serve", "--dir", fenced])
+        .says(4, &["members.json", "a backup does not bring it back"]);
+    let list = |dir: &str| PathBuf::from(dir).join("members.json");
+    std::fs::copy(list(&town.path("admin")), list(fenced)).unwrap();
     let served = Served::start(fenced);
     ask(fenced).says(
         4,
