@@ -291,7 +291,7 @@ impl Authority {
     }
 
     pub(super) const fn signer(&self) -> &Signer {
-        &self.0
+        &self.signer
     }
 
     /// The authority's certificate in PEM.
