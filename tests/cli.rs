@@ -8,6 +8,8 @@
     reason = "tests may panic, and wait for the program"
 )]
 
+#[path = "cli/certificates.rs"]
+mod certificates;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/faults.rs"]

@@ -420,8 +420,8 @@ async fn restore(
             "\nit publishes and answers again when the next key epoch begins (why: docs/storage.md)"
         });
         let list = restored_at.map_or("", |_| {
-            "\nthe member list is left out, as it may name members removed since: copy \
-             the newest members.json from the administrators into the folder"
+            "\nthe member list is left out, because it may name members that were removed since: \
+             copy the newest members.json from the administrators into the folder"
         });
         format!(
             "{rows} rows restored into {place}{fenced}{list}\nnext: creditmesh node verify --dir \

@@ -290,6 +290,10 @@ impl Authority {
         Ok(self.chain_of(&certificate))
     }
 
+    pub(super) const fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
     /// The authority's certificate in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
@@ -344,7 +348,7 @@ pub(super) fn params(
 }
 
 /// X.509 times have whole seconds.
-fn second_of(at: Timestamp) -> Result<OffsetDateTime, AuthorityError> {
+pub(super) fn second_of(at: Timestamp) -> Result<OffsetDateTime, AuthorityError> {
     let second = at.unix_ms().div_euclid(1_000);
     OffsetDateTime::from_unix_timestamp(second).map_err(|error| AuthorityError::NotBuilt {
         reason: error.to_string(),

@@ -39,6 +39,8 @@ mod profile;
 
 mod refusal;
 
+mod revocation;
+
 mod rights;
 
 mod rights_change;
@@ -83,6 +85,7 @@ pub use operator::{
 pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
+pub use revocation::{RevokedCertificate, issued_by_chain};
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};

@@ -332,6 +332,7 @@ impl AdminFolder {
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.enter(applicant.member.clone())?;
         let chain = self.issue(&applicant, now, entropy)?;
+        super::issued::note(&self.path, &member, &chain)?;
         self.publish(list, now)?;
         self.note_used(&applicant)?;
         let welcome = Welcome {
@@ -406,7 +407,7 @@ impl AdminFolder {
         roster.supersedes(&self.roster)?;
         replace(&self.path.join("members.json"), text.as_bytes())?;
         self.roster = roster;
-        Ok(())
+        super::issued::write_revoked(&self.path, &self.authority, &self.roster, now)
     }
 
     fn used(&self) -> PathBuf {

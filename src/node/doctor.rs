@@ -374,9 +374,9 @@ fn reveals(level: Level) -> Finding {
     Finding::fine(
         "reveals",
         format!(
-            "it sees when this node asks, how many identifiers, for which purpose, and when and how \
-             much it publishes; it learns {told} of borrowers whose identifiers it holds and pays \
-             for, within its quota, and never whom this node asks about or what it finds"
+            "it sees when this node asks, how many identifiers, for which purpose, and when and \
+             how much it publishes; within its quota it learns {told} of borrowers whose \
+             identifiers it holds; it never learns whom this node asks about, nor what that finds"
         ),
     )
 }

@@ -7,6 +7,7 @@ mod credential_folder;
 mod doctor;
 mod folder;
 mod import_mark;
+mod issued;
 mod join;
 mod operator_authority;
 mod operator_side;

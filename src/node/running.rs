@@ -264,8 +264,8 @@ impl RunningNode {
 
 fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeError {
     NodeError::Folder(format!(
-        "cannot listen on {address}: {error}; stop what uses it, or change `{key}` in node.toml (where \
-         peers reach the node stands in the member list: tell the administrators)"
+        "cannot listen on {address}: {error}; stop what uses it, or change `{key}` in node.toml \
+         (where peers reach the node stands in the member list: tell the administrators)"
     ))
 }
 
