@@ -11,6 +11,8 @@ mod calendar;
 
 mod certificate;
 
+mod differences;
+
 mod document;
 
 mod draft;
@@ -38,8 +40,13 @@ mod refusal;
 mod rights;
 
 mod rights_change;
+mod registrar_tls;
+
+mod request;
 
 mod roster;
+
+mod signing_key;
 
 mod statement;
 
@@ -48,11 +55,14 @@ mod tests;
 
 mod text;
 
+mod token;
+
 mod trust;
 
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use differences::differences;
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
 pub use draft::Founding;
 pub use freshness::{Freshness, FreshnessError, FreshnessStatement, state_freshness};
@@ -73,7 +83,16 @@ pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
+pub use registrar_tls::{
+    RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
+};
+pub use request::{
+    ChangeRequest, DeskRequest, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
+    check_desk, check_renewal, request_change, request_desk, request_renewal,
+};
 pub use roster::{Roster, Supersession, VerifiedPeer};
+pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
+pub use token::{InvitationToken, TokenError};
 pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, server_name};

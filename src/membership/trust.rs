@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -221,10 +222,19 @@ pub(super) fn server_config(
     shown: Shown<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ServerConfig, TrustError> {
+    server_config_of(client_verifier(roots)?, shown, clock)
+}
+
+/// The end that is called, where `verifier` decides about callers' certificates.
+pub(super) fn server_config_of(
+    verifier: Arc<dyn ClientCertVerifier>,
+    shown: Shown<'_>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, TrustError> {
     let mut config = ServerConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?
-        .with_client_cert_verifier(client_verifier(roots)?)
+        .with_client_cert_verifier(verifier)
         .with_single_cert(shown.chain.to_vec(), shown.private_key())
         .map_err(|error| tls(&error))?;
     config.ignore_client_order = false;
@@ -251,17 +261,27 @@ pub(super) fn client_config(
     shown: Shown<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, TrustError> {
-    let provider = Arc::new(provider());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| tls(&error))?;
-    let mut config = ClientConfig::builder_with_details(provider, time_of(clock))
+    client_config_of(server_verifier(roots)?, Some(shown), clock)
+}
+
+/// The end that calls, where `verifier` decides about the other's certificate; `shown` is nothing
+/// for a caller without a certificate.
+pub(super) fn client_config_of(
+    verifier: Arc<dyn ServerCertVerifier>,
+    shown: Option<Shown<'_>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, TrustError> {
+    let builder = ClientConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?
-        .with_webpki_verifier(verifier)
-        .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
-        .map_err(|error| tls(&error))?;
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match shown {
+        Some(shown) => builder
+            .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
+            .map_err(|error| tls(&error))?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.check_selected_alpn = true;
     config.resumption = Resumption::disabled();
@@ -277,7 +297,7 @@ pub(super) fn client_config(
     Ok(config)
 }
 
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
@@ -287,6 +307,27 @@ fn client_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerif
         .clear_root_hint_subjects()
         .build()
         .map_err(|error| tls(&error))
+}
+
+/// As [`client_verifier`], where a caller may also show nothing.
+pub(super) fn optional_verifier(
+    roots: &Arc<RootCertStore>,
+) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::new(provider()))
+        .clear_root_hint_subjects()
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| tls(&error))
+}
+
+pub(super) fn server_verifier(
+    roots: &Arc<RootCertStore>,
+) -> Result<Arc<dyn ServerCertVerifier>, TrustError> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::new(provider()))
+            .build()
+            .map_err(|error| tls(&error))?;
+    Ok(verifier)
 }
 
 pub(super) fn roots<'a>(
