@@ -295,8 +295,15 @@ pub const CHANGES_MAX: usize = 64;
 /// Requests to join that one look at the desk shows.
 pub const DESK_REQUESTS_MAX: usize = 16;
 
+/// How often the registrar states freshness; a statement lives longer, so that one or two may be
+/// lost.
+pub const FRESHNESS_INTERVAL: Duration = Duration::from_secs(120);
+
 /// How often a node asks its registrar for the trust documents, beside following it.
 pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often a joiner asks what became of its request.
+pub const ENROL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// First pause before a registrar that failed is asked again; doubles.
 pub const REGISTRAR_BACKOFF_MIN: Duration = Duration::from_millis(250);

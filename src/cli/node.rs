@@ -13,6 +13,7 @@ use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::Timestamp;
 use crate::env::{Clock, OsEntropy, SystemClock};
+use crate::net::RegistrarError;
 use crate::node::{self, Folder, Invited, NodeError, NodeParts, RunningNode};
 use crate::wire::pb;
 
@@ -120,7 +121,14 @@ impl From<NodeError> for CliError {
             | NodeError::List(_)
             | NodeError::Root(_)
             | NodeError::Trust(_)
-            | NodeError::Operator(_) => Self::refused(message),
+            | NodeError::Operator(_)
+            | NodeError::Registrar(RegistrarError::Refused { .. }) => Self::refused(message),
+            NodeError::Registrar(
+                RegistrarError::Unreachable { .. } | RegistrarError::Malformed(_),
+            ) => Self {
+                exit: Exit::Peers,
+                message,
+            },
             NodeError::Flow(flow) => flow.into(),
             NodeError::Config(_) => Self::usage(message),
             NodeError::File { .. }
@@ -184,6 +192,7 @@ async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
             .unwrap_or_else(|| args.listen.to_string()),
         unlock,
         cost: KdfCost::PRODUCTION,
+        registrars: &[],
     };
     let joined = folder
         .accept_invitation(invited, now(), &OsEntropy::default())

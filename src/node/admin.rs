@@ -131,7 +131,7 @@ fn seed_context(name: &str) -> SealContext<'_> {
     }
 }
 
-fn secret_passphrase(unlock: &Unlock) -> SecretBytes {
+pub(super) fn secret_passphrase(unlock: &Unlock) -> SecretBytes {
     match unlock {
         Unlock::Passphrase(text) => SecretBytes::new(text.expose().to_vec()),
         Unlock::KeyFile(key) => {

@@ -6,6 +6,7 @@ mod node_status;
 mod operator;
 mod operator_rows;
 mod peer;
+mod registrar;
 mod standard;
 mod status;
 
@@ -18,4 +19,6 @@ pub use peer::PeerService;
 pub use standard::{
     credentials_server, explain_server, health, operator_server, peer_server, reflection,
 };
+pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
+pub use standard::{credentials_server, health, operator_server, peer_server, reflection};
 pub use status::status_of;

@@ -141,6 +141,7 @@ impl SimulatedNetwork {
             endpoint: listen.to_string(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
             cost: KdfCost::FLOOR,
+            registrars: &[],
         };
         let joined = folder.accept_invitation(invited, now, entropy).await?;
         let request = joined.request.unwrap_or_default();
