@@ -1,25 +1,27 @@
 //! The administrators' commands.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
+use super::network_registrar::{self as through, Signing};
 use super::output::Output;
-use crate::config::UnlockSource;
+use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, Found, NodeError};
+use crate::node::{AdminError, AdminFolder, Found, NodeError, Wish, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Admin {
     /// The administrators' folder.
     #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// File whose first line is the passphrase; relative to DIR. `network init` makes it where it
     /// is missing.
     #[arg(long, value_name = "FILE", default_value = "passphrase")]
@@ -27,7 +29,7 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    fn source(&self) -> UnlockSource {
+    pub(super) fn source(&self) -> UnlockSource {
         UnlockSource::PassphraseFile(self.passphrase_file.clone())
     }
 
@@ -81,10 +83,18 @@ pub(super) enum NetworkCommand {
         /// How many of them must sign.
         #[arg(long, default_value_t = 1)]
         threshold: u32,
+        /// host:port under which members will reach the network's registrar; without it the network
+        /// works by files. May be given up to four times.
+        #[arg(long, value_name = "HOST:PORT")]
+        registrar: Vec<String>,
+        /// Address that the registrar will listen on.
+        #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
+        registrar_listen: SocketAddr,
     },
-    /// Write an invitation: good once, for 48 hours.
+    /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
     #[command(
-        after_help = "Example:\n  creditmesh network invite admin --member alpha --out alpha.invite"
+        after_help = "Examples:\n  creditmesh network invite admin --member alpha\n  \
+        creditmesh network invite admin --member alpha --out alpha.invite"
     )]
     Invite {
         #[command(flatten)]
@@ -107,21 +117,58 @@ pub(super) enum NetworkCommand {
         /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
         #[arg(long, default_value_t = 2_000_000)]
         quota: u64,
-        /// File to write.
+        /// File to write, in a network without a registrar.
         #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        signing: Signing,
     },
-    /// Approve a request to join: the next member list, and a welcome with the certificate.
-    #[command(after_help = "Example:\n  \
+    /// Approve what a member waits for: to join, or its own change.
+    #[command(after_help = "Examples:\n  creditmesh network approve admin alpha\n  \
+                      creditmesh network approve admin alpha --key chair.key --dry-run\n  \
                       creditmesh network approve admin alpha.request --out alpha.welcome")]
     Approve {
         #[command(flatten)]
         admin: Admin,
-        /// The request that the joiner sent.
-        request: PathBuf,
-        /// File to write.
+        /// The member; or, with --out, the request that the joiner sent by file.
+        what: String,
+        /// Welcome to write, in a network without a registrar.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Run the network's registrar until it is told to stop.
+    #[command(after_help = "Example:\n  creditmesh network serve admin")]
+    Serve {
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Sign the member lists that wait for signatures, after showing what each changes.
+    #[command(
+        after_help = "Examples:\n  creditmesh network sign admin --dry-run\n  \
+        creditmesh network sign admin --key chair.key"
+    )]
+    Sign {
+        #[command(flatten)]
+        admin: Admin,
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Hand an administrator's key over: into an encrypted file of its own, out of the folder.
+    #[command(after_help = "Example:\n  \
+        creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
+    Key {
+        #[command(flatten)]
+        admin: Admin,
+        /// The administrator.
+        name: String,
+        /// File to write; must not exist.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// File whose first line is the passphrase of the new file.
+        #[arg(long, value_name = "FILE")]
+        key_passphrase_file: PathBuf,
     },
     /// Show the network and its members.
     #[command(after_help = "Example:\n  creditmesh network show admin")]
@@ -140,6 +187,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
     /// Restore a suspended member.
     #[command(after_help = "Example:\n  creditmesh network restore admin alpha")]
@@ -148,6 +197,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
     /// Remove a member for good.
     #[command(after_help = "Example:\n  creditmesh network remove admin alpha")]
@@ -156,6 +207,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
 }
 
@@ -166,6 +219,7 @@ impl From<AdminError> for CliError {
             AdminError::Node(NodeError::File { .. }) | AdminError::Entropy(_) => {
                 Self::local(message)
             }
+            AdminError::Registrar(error) => NodeError::Registrar(error).into(),
             AdminError::Node(_)
             | AdminError::Keyring(_)
             | AdminError::Seal(_)
@@ -177,6 +231,9 @@ impl From<AdminError> for CliError {
             | AdminError::List(_)
             | AdminError::Join(_)
             | AdminError::Profile(_)
+            | AdminError::Request(_)
+            | AdminError::NoKey
+            | AdminError::Nothing(_)
             | AdminError::UsedBefore
             | AdminError::Occupied(_) => Self::refused(message),
         }
@@ -187,7 +244,7 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         NetworkCommand::Init {
             admin,
@@ -196,6 +253,8 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
             population,
             administrators,
             threshold,
+            registrar,
+            registrar_listen,
         } => {
             let found = Found {
                 network: id
@@ -206,6 +265,7 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
                 administrators,
                 threshold,
                 cost: KdfCost::PRODUCTION,
+                registrar: registrar_of(registrar, registrar_listen)?,
             };
             init(&admin, &found, output)
         }
@@ -218,6 +278,7 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
             weight,
             quota,
             out,
+            signing,
         } => {
             let member = member_id(&member)?;
             let group = lender_group.unwrap_or_else(|| member.to_string());
@@ -232,25 +293,63 @@ pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliE
                 quota_elements_per_epoch: quota,
                 purposes: Purpose::ALL.to_vec(),
             };
-            invite(&admin, terms, &out, output)
+            match out {
+                Some(out) => invite(&admin, terms, &out, output),
+                None => through::invite(&admin, &signing, terms, output).await,
+            }
         }
         NetworkCommand::Approve {
             admin,
-            request,
+            what,
             out,
-        } => approve(&admin, &request, &out, output),
+            signing,
+        } => match out {
+            Some(out) => approve(&admin, Path::new(&what), &out, output),
+            None => {
+                let wish = Wish::Approve(member_id(&what)?);
+                through::change(&admin, &signing, &wish, output).await
+            }
+        },
+        NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
+        NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
+        NetworkCommand::Key {
+            admin,
+            name,
+            out,
+            key_passphrase_file,
+        } => {
+            let entropy = OsEntropy::default();
+            let folder = admin.open()?;
+            folder.hand_over(&name, &out, &key_passphrase_file, &entropy)?;
+            let place = out.display().to_string();
+            output.show(&json!({ "administrator": name, "file": place }), || {
+                format!(
+                    "the key of {name} is in {place} now and no longer in {}\n\
+                     next: creditmesh network sign {} --key {place}",
+                    admin.dir.display(),
+                    admin.dir.display()
+                )
+            });
+            Ok(Exit::Done)
+        }
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output),
-        NetworkCommand::Suspend { admin, member } => {
-            set_state(&admin, &member, MemberState::Suspended, output)
-        }
-        NetworkCommand::Restore { admin, member } => {
-            set_state(&admin, &member, MemberState::Active, output)
-        }
-        NetworkCommand::Remove { admin, member } => {
-            set_state(&admin, &member, MemberState::Removed, output)
-        }
+        NetworkCommand::Suspend {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Suspended, output).await,
+        NetworkCommand::Restore {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Active, output).await,
+        NetworkCommand::Remove {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Removed, output).await,
     }
 }
 
@@ -310,6 +409,7 @@ fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError>
 }
 
 fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Exit, CliError> {
+    refuse_beside_registrar(admin)?;
     let member = terms.member.clone();
     let invite = admin.open()?.invite(terms, now(), &OsEntropy::default())?;
     write_new(out, &invite.text)?;
@@ -327,6 +427,7 @@ fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Ex
 }
 
 fn approve(admin: &Admin, request: &Path, out: &Path, output: &Output) -> Result<Exit, CliError> {
+    refuse_beside_registrar(admin)?;
     let text = std::fs::read_to_string(request).map_err(|error| CliError::file(request, &error))?;
     if out.exists() {
         return Err(CliError::refused(format!(
@@ -350,6 +451,45 @@ fn approve(admin: &Admin, request: &Path, out: &Path, output: &Output) -> Result
         )
     });
     Ok(Exit::Done)
+}
+
+/// Through the registrar where the network has one, by file otherwise.
+async fn change_state(
+    admin: &Admin,
+    signing: &Signing,
+    member: &str,
+    state: MemberState,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    if registrar_config(&admin.dir)?.is_none() {
+        return set_state(admin, member, state, output);
+    }
+    let wish = Wish::State(member_id(member)?, state);
+    through::change(admin, signing, &wish, output).await
+}
+
+/// What the founders said of the registrar, checked as `registrar.toml` will be.
+fn registrar_of(
+    addresses: Vec<String>,
+    listen: SocketAddr,
+) -> Result<Option<RegistrarConfig>, CliError> {
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let config = RegistrarConfig { addresses, listen };
+    RegistrarConfig::parse(&config.to_text())
+        .map(Some)
+        .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+}
+
+/// A network with a registrar is changed through it: by file, two lists could get one version.
+fn refuse_beside_registrar(admin: &Admin) -> Result<(), CliError> {
+    if registrar_config(&admin.dir)?.is_some() {
+        return Err(CliError::refused(
+            "this network has a registrar: invite, approve and join without files (--out)",
+        ));
+    }
+    Ok(())
 }
 
 fn set_state(

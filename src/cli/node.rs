@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,14 +14,15 @@ use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::Timestamp;
 use crate::env::{Clock, OsEntropy, SystemClock};
+use crate::membership::InvitationToken;
 use crate::net::RegistrarError;
-use crate::node::{self, Folder, Invited, NodeError, NodeParts, RunningNode};
+use crate::node::{self, EnrolStep, Enrolling, Folder, Invited, NodeError, NodeParts, RunningNode};
 use crate::wire::pb;
 
 /// `creditmesh node …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// Join a network by file: first the invitation, then the welcome.
+    /// Join a network: by token, or by file (first the invitation, then the welcome).
     Join(JoinArgs),
     /// Run the node until it is told to stop.
     #[command(after_help = "Example:\n  creditmesh node serve --dir alpha")]
@@ -68,7 +70,8 @@ pub(super) enum NodeCommand {
 /// `creditmesh node join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  creditmesh node join alpha.invite --dir alpha \\\n    \
+    after_help = "Examples:\n  creditmesh node join TOKEN --dir alpha --listen 0.0.0.0:7401 \\\n    \
+    --endpoint alpha.example.com:7401\n  creditmesh node join alpha.invite --dir alpha \\\n    \
     --listen 0.0.0.0:7401 \
     --endpoint alpha.example.com:7401 --passphrase-file /run/secrets/creditmesh\n  \
     creditmesh node join alpha.welcome --dir alpha"
@@ -76,8 +79,10 @@ pub(super) enum NodeCommand {
 pub(super) struct JoinArgs {
     #[command(flatten)]
     node: NodeDir,
-    /// The invitation, or the welcome that came back for your request.
-    file: PathBuf,
+    /// The token that an administrator sent, or - to read it from standard input; in a network
+    /// without a registrar the file with the invitation, or with the welcome for your request.
+    #[arg(value_name = "TOKEN|FILE")]
+    from: String,
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0:7401")]
     listen: SocketAddr,
@@ -167,7 +172,11 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
 }
 
 async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
-    let text = std::fs::read_to_string(&args.file).map_err(|e| CliError::file(&args.file, &e))?;
+    if let Some(token) = token_of(&args.from)? {
+        return join_by_token(args, token, output).await;
+    }
+    let file = PathBuf::from(&args.from);
+    let text = std::fs::read_to_string(&file).map_err(|e| CliError::file(&file, &e))?;
     let folder = Folder::at(&args.node.path);
     if text.contains("creditmesh/welcome/") {
         let joined = folder.accept_welcome(&text, now()).await?;
@@ -197,10 +206,10 @@ async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
     let joined = folder
         .accept_invitation(invited, now(), &OsEntropy::default())
         .await?;
-    let out = args.out.clone().unwrap_or_else(|| {
-        args.file
-            .with_file_name(format!("{}.request", joined.member))
-    });
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| file.with_file_name(format!("{}.request", joined.member)));
     let request = joined.request.unwrap_or_default();
     std::fs::write(&out, request).map_err(|error| CliError::file(&out, &error))?;
     let value = json!({ "member": joined.member, "fingerprint": joined.fingerprint,
@@ -213,6 +222,64 @@ async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
              next: creditmesh node join WELCOME --dir {}",
             joined.fingerprint,
             out.display(),
+            args.node.path.display()
+        )
+    });
+    Ok(Exit::Done)
+}
+
+/// The token, where one was given and no file of that name lies here.
+fn token_of(from: &str) -> Result<Option<InvitationToken>, CliError> {
+    let mut text = from.to_owned();
+    if from == "-" {
+        text.clear();
+        std::io::stdin()
+            .read_line(&mut text)
+            .map_err(|error| CliError::local(format!("standard input: {error}")))?;
+    } else if !InvitationToken::is_like(from) || PathBuf::from(from).exists() {
+        return Ok(None);
+    }
+    let token = InvitationToken::parse(&text);
+    token
+        .map(Some)
+        .map_err(|error| CliError::usage(error.to_string()))
+}
+
+async fn join_by_token(
+    args: &JoinArgs,
+    token: InvitationToken,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let unlock = args.unlock.source()?;
+    let endpoint = args.endpoint.clone();
+    let enrolling = Enrolling {
+        token,
+        listen: args.listen,
+        endpoint: endpoint.unwrap_or_else(|| args.listen.to_string()),
+        unlock: unlock.unwrap_or_else(|| UnlockSource::KeyFile("unlock.key".into())),
+        cost: KdfCost::PRODUCTION,
+    };
+    let told = |step: EnrolStep| match step {
+        EnrolStep::RootChecked {
+            member,
+            fingerprint,
+        } => output.remark(&format!(
+            "invited as {member}; the network's root has the fingerprint that the token names\n\
+             {fingerprint}"
+        )),
+        EnrolStep::Waiting { signed, needed } => output.remark(&format!(
+            "waiting: {signed} of {needed} administrators signed (may be interrupted; the same \
+             command goes on)"
+        )),
+        EnrolStep::Unreachable { reason } => output.remark(&format!("{reason}; trying again")),
+    };
+    let (clock, entropy) = (Arc::new(SystemClock), OsEntropy::default());
+    let folder = Folder::at(&args.node.path);
+    let member = folder.enrol(enrolling, clock, &entropy, told).await?;
+    let value = json!({ "member": member.as_str() });
+    output.show(&value, || {
+        format!(
+            "{member} is a member now\nnext: creditmesh node serve --dir {}",
             args.node.path.display()
         )
     });
@@ -239,7 +306,7 @@ async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-async fn stop_signal() -> Result<(), CliError> {
+pub(super) async fn stop_signal() -> Result<(), CliError> {
     use tokio::signal::unix::{SignalKind, signal};
     let no_signal = |error| CliError::local(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
@@ -290,7 +357,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
 const LIST_ENDED: &str = "calls are refused under it: fetch a newer members.json";
 
 /// What to do when the certificate has expired.
-const CERTIFICATE_ENDED: &str = "peers refuse it: ask the administrators for a new one";
+const CERTIFICATE_ENDED: &str = "peers refuse it: renew it with `creditmesh cert renew`";
 
 fn until(status: &pb::StatusResponse, end_unix_ms: i64, remedy: &str) -> String {
     let end = Timestamp::from_unix_ms(end_unix_ms);

@@ -61,7 +61,11 @@ fn changed(before: &Member, after: &Member, words: &mut Vec<String>) {
     let key = |member: &Member| hex_groups(&member.identity_key);
     tell("identity key", key(before), key(after));
     tell("level", before.level.to_string(), after.level.to_string());
-    tell("weight", before.weight.to_string(), after.weight.to_string());
+    tell(
+        "weight",
+        before.weight.to_string(),
+        after.weight.to_string(),
+    );
     // What has no words of its own yet is told as it stands in the document.
     let rest = |member: &Member| {
         let mut bare = member.clone();
@@ -77,7 +81,9 @@ fn changed(before: &Member, after: &Member, words: &mut Vec<String>) {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
         return;
     };
-    let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
+    let names = old
+        .keys()
+        .chain(new.keys().filter(|name| !old.contains_key(*name)));
     for name in names {
         let text = |fields: &serde_json::Map<String, serde_json::Value>| {
             fields
@@ -123,7 +129,15 @@ mod tests {
         ] {
             assert!(told.iter().any(|one| one == words), "{words}: {told:?}");
         }
-        assert!(differences(&MemberList { members: vec![], ..list.clone() }, &list)[0]
-            .starts_with("bank-a joins: lender, level full, weight 1"));
+        assert!(
+            differences(
+                &MemberList {
+                    members: vec![],
+                    ..list.clone()
+                },
+                &list
+            )[0]
+            .starts_with("bank-a joins: lender, level full, weight 1")
+        );
     }
 }

@@ -70,7 +70,8 @@ impl RegistrarServer {
         let request = key.request_pem().map_err(AuthorityError::from)?;
         let requested = RequestedKey::from_pem(&request).map_err(AuthorityError::from)?;
         let name = registrar_name_of(root.network());
-        let chain_pem = authority.certify_registrar(root.network(), &name, &requested, &issuance)?;
+        let chain_pem =
+            authority.certify_registrar(root.network(), &name, &requested, &issuance)?;
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
             .collect::<Result<_, _>>()
             .map_err(|_| TrustError::Chain)?;

@@ -144,12 +144,7 @@ pub fn check_renewal(roster: &Roster, text: &str, now: Timestamp) -> Result<Rene
     let key = RequestedKey::from_pem(&document.certificate_request)?;
     let statement = CertificateStatement::from_bytes(&document.certificate_statement);
     let network = roster.network();
-    if !statement.is_by(
-        &member.identity_key,
-        network,
-        &member.id,
-        key.spki_sha256(),
-    ) {
+    if !statement.is_by(&member.identity_key, network, &member.id, key.spki_sha256()) {
         return Err(RequestError::KeyNotStated);
     }
     Ok(Renewal {

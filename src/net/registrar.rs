@@ -98,8 +98,13 @@ impl RegistrarDoor {
         profile: Profile,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, RegistrarTlsError> {
-        let server =
-            RegistrarServer::new(&trust.root(), &authority, &profile, trust.clock(), &*entropy)?;
+        let server = RegistrarServer::new(
+            &trust.root(),
+            &authority,
+            &profile,
+            trust.clock(),
+            &*entropy,
+        )?;
         Ok(Self(Arc::new(Inner {
             trust,
             authority,
@@ -113,9 +118,7 @@ impl RegistrarDoor {
 
     fn admits(&self, caller: &RegistrarCaller) -> bool {
         match caller {
-            RegistrarCaller::Member { certificate, .. } => {
-                self.0.trust.admit(certificate).is_ok()
-            }
+            RegistrarCaller::Member { certificate, .. } => self.0.trust.admit(certificate).is_ok(),
             RegistrarCaller::Stranger(_) => true,
         }
     }

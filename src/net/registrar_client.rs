@@ -81,7 +81,10 @@ impl Route {
             DialFailure::Failed(error) => error,
         };
         let (not_before, not_after) = match &self.shown {
-            Showing::Nothing(_) => (Timestamp::from_unix_ms(0), Timestamp::from_unix_ms(i64::MAX)),
+            Showing::Nothing(_) => (
+                Timestamp::from_unix_ms(0),
+                Timestamp::from_unix_ms(i64::MAX),
+            ),
             Showing::Certificate(tls) => {
                 let leaf = tls.certificate();
                 (leaf.not_before(), leaf.not_after())
@@ -259,16 +262,16 @@ impl RegistrarClient {
     ///
     /// # Errors
     /// [`RegistrarError`].
-    pub async fn open_invitation(
-        &mut self,
-        key: &InvitationKey,
-    ) -> Result<String, RegistrarError> {
+    pub async fn open_invitation(&mut self, key: &InvitationKey) -> Result<String, RegistrarError> {
         let request = pb::OpenInvitationRequest {
             invitation_id: key.id.to_vec().into(),
             secret: key.secret.expose().to_vec().into(),
         };
         let answer = self.generated.open_invitation(request).await;
-        Ok(answer.map_err(|e| self.refused(&e))?.into_inner().invitation)
+        Ok(answer
+            .map_err(|e| self.refused(&e))?
+            .into_inner()
+            .invitation)
     }
 
     /// Files a request to join, or asks what became of it.
@@ -333,7 +336,10 @@ impl RegistrarClient {
     /// # Errors
     /// [`RegistrarError`].
     pub async fn fetch(&mut self, root_version: u32) -> Result<TrustTexts, RegistrarError> {
-        let answer = self.generated.fetch(pb::FetchRequest { root_version }).await;
+        let answer = self
+            .generated
+            .fetch(pb::FetchRequest { root_version })
+            .await;
         let answer = answer.map_err(|error| self.refused(&error))?;
         Ok(answer.into_inner().into())
     }

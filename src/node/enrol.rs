@@ -142,7 +142,9 @@ impl Folder {
             cost: enrolling.cost,
             registrars: &token.registrars,
         };
-        let joined = self.accept_invitation(invited, clock.now(), entropy).await?;
+        let joined = self
+            .accept_invitation(invited, clock.now(), entropy)
+            .await?;
         let request = joined.request.unwrap_or_default();
         let mut last = None;
         loop {

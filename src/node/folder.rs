@@ -226,7 +226,9 @@ impl Folder {
     pub async fn check_certificate(&self, now: Timestamp) -> Result<u64, NodeError> {
         let root = self.root(now)?;
         let opened = self.open().await?;
-        let own = opened.own_certificate(&self.text(&self.certificate())?).await;
+        let own = opened
+            .own_certificate(&self.text(&self.certificate())?)
+            .await;
         opened.close().await?;
         let own = own?;
         own.check(&root, now)?;

@@ -1,6 +1,8 @@
 //! Wires the rooms together; owns the node's folder, key unlock, tasks, health and shutdown.
 
 mod admin;
+mod admin_keys;
+mod administration;
 mod backup;
 mod core;
 mod credential_folder;
@@ -20,6 +22,8 @@ mod unlock;
 mod verify;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
+pub use admin_keys::read_signing_key;
+pub use administration::{Administration, Proposal, Wish};
 pub use core::Core;
 pub use credential_folder::CredentialFolder;
 pub use enrol::{EnrolStep, Enrolling};

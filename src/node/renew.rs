@@ -18,7 +18,7 @@ use crate::limits::{REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
 use crate::membership::{
     CertificateKey, NetworkRoot, OwnCertificate, PeerCertificate, request_renewal,
 };
-use crate::net::{NodeTls, RegistrarClient, TrustHandle};
+use crate::net::{NodeTls, RegistrarClient};
 use crate::store::{Table, Vault};
 
 /// How often a node looks whether its certificate is due.
@@ -95,7 +95,6 @@ impl Renewer {
 #[derive(Debug, Clone)]
 pub(super) struct Renewing {
     pub(super) renewer: Arc<Mutex<Renewer>>,
-    pub(super) trust: TrustHandle,
     pub(super) tls: NodeTls,
     pub(super) entropy: Arc<dyn Entropy>,
 }
@@ -104,7 +103,7 @@ impl Renewing {
     /// Renews now. Open connections go on; calls from now on show the new certificate.
     pub(super) async fn renew_now(&self) -> Result<Arc<PeerCertificate>, NodeError> {
         let renewer = self.renewer.lock().await;
-        let own = renewer.renew(&self.trust.root()).await?;
+        let own = renewer.renew(&self.tls.trust().root()).await?;
         self.tls.install(&own)?;
         tracing::info!(until = %own.leaf().not_after(), "certificate renewed");
         Ok(Arc::clone(own.leaf()))
@@ -119,7 +118,7 @@ impl Renewing {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK.max(pause)) => {}
             }
-            if self.trust.clock().now() < due {
+            if self.tls.trust().clock().now() < due {
                 // Somebody else may have renewed.
                 due = due.max(self.earliest(&self.tls.certificate()));
                 continue;
@@ -151,7 +150,8 @@ impl Renewing {
             draw = [0; 2];
         }
         let life = leaf.not_after().since(leaf.not_before());
-        let jitter = (life / 10 / u32::from(u16::MAX)).saturating_mul(u16::from_be_bytes(draw).into());
+        let jitter =
+            (life / 10 / u32::from(u16::MAX)).saturating_mul(u16::from_be_bytes(draw).into());
         self.earliest(leaf).plus(jitter)
     }
 }

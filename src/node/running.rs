@@ -14,12 +14,14 @@ use super::folder::Opened;
 use super::operator_authority::{RunningIssuer, operator_authority};
 use super::operator_side::{bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
+use super::renew::{Renewer, Renewing};
+use super::trust_follower::TrustFollower;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::{Bands, Timestamp};
+use crate::domain::Bands;
 use crate::flows::{Desk, Home, Timing, fence_of};
-use crate::membership::{OwnCertificate, Roster};
+use crate::membership::Roster;
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
     TlsTransport, Transport, TrustHandle, gated_server,
@@ -63,9 +65,8 @@ impl RunningNode {
         let root = folder.root(now)?;
         let opened = folder.open().await?;
         let roster = Roster::verify_kept(&root, &folder.text(&folder.members())?, now)?;
-        let key = opened.tls_key().await?;
-        let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
-        let not_after = certificate.leaf().not_after();
+        let certificate = folder.text(&folder.certificate())?;
+        let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
         if named != configured {
             return Err(NodeError::Folder(format!(
@@ -79,6 +80,7 @@ impl RunningNode {
         let policy = load_policy(folder, &opened, &root)?;
         let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
         let tls = NodeTls::new(&trust, &certificate)?;
+        take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
         let listener =
@@ -91,6 +93,7 @@ impl RunningNode {
             Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
             None => transport,
         };
+        let renewing = renewing(folder, &opened, &tls, &parts).await?;
         let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
         let mut core = Core::start(Arc::new(home));
         core.follow_peers();
@@ -104,7 +107,9 @@ impl RunningNode {
             door: None,
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(&opened.config, not_after).await?;
+        node.serve_operator(&opened.config, renewing.clone())
+            .await?;
+        node.follow_registrars(folder, &opened.config, renewing);
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
@@ -173,7 +178,7 @@ impl RunningNode {
     async fn serve_operator(
         &mut self,
         config: &NodeConfig,
-        certificate_not_after: Timestamp,
+        renewing: Renewing,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
         let source = super::status::Source {
@@ -182,7 +187,7 @@ impl RunningNode {
             follower: self.core.follower.clone(),
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
-            certificate_not_after,
+            tls: renewing.tls.clone(),
         };
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
@@ -192,6 +197,7 @@ impl RunningNode {
             member: home.member.clone(),
             clock: Arc::clone(&home.clock),
             entropy: Arc::clone(&home.entropy),
+            renewing,
         };
         let credentials = CredentialService::new(Arc::new(issuer));
         let socket = bind_socket(&self.socket)?;
@@ -204,6 +210,21 @@ impl RunningNode {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Keeps certificate and trust documents new, where the configuration names a registrar.
+    fn follow_registrars(&mut self, folder: &Folder, config: &NodeConfig, renewing: Renewing) {
+        if config.registrar.is_empty() {
+            return;
+        }
+        let follower = TrustFollower {
+            folder: folder.clone(),
+            trust: renewing.tls.trust().clone(),
+            tls: renewing.tls.clone(),
+            registrars: config.registrar.clone(),
+        };
+        self.tasks.spawn(follower.run(self.stop.clone()));
+        self.tasks.spawn(renewing.run(self.stop.clone()));
     }
 
     async fn serve_operators_elsewhere(
@@ -322,6 +343,38 @@ async fn home(
         fence,
         timing,
     })
+}
+
+/// What renews the node's certificate.
+async fn renewing(
+    folder: &Folder,
+    opened: &Opened,
+    tls: &NodeTls,
+    parts: &NodeParts,
+) -> Result<Renewing, NodeError> {
+    let renewer = Renewer {
+        vault: opened.vault.clone(),
+        identity: opened.identity().await?,
+        member: opened.config.member.clone(),
+        certificate_path: folder.certificate(),
+        registrars: opened.config.registrar.clone(),
+        clock: Arc::clone(&parts.clock),
+    };
+    Ok(Renewing {
+        renewer: Arc::new(tokio::sync::Mutex::new(renewer)),
+        tls: tls.clone(),
+        entropy: Arc::clone(&parts.entropy),
+    })
+}
+
+/// Takes the freshness statement that the node had when it stopped, if it still says something.
+fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
+    let Ok(text) = std::fs::read_to_string(folder.freshness()) else {
+        return;
+    };
+    if let Err(error) = trust.install_freshness(&text) {
+        tracing::info!(%error, "the freshness statement kept is of no use; waiting for a newer one");
+    }
 }
 
 /// Takes a newer member list as soon as its file changes.

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::crypto::vector_backend;
-use crate::domain::Timestamp;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
+use crate::net::NodeTls;
 use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource};
 use crate::store::{Scan, Table};
 
@@ -18,7 +18,7 @@ pub(super) struct Source {
     pub(super) follower: Follower,
     pub(super) answerer: Arc<Answerer>,
     pub(super) address: SocketAddr,
-    pub(super) certificate_not_after: Timestamp,
+    pub(super) tls: NodeTls,
 }
 
 impl Source {
@@ -83,7 +83,7 @@ impl StatusSource for Source {
             feeds: self.own_feeds().await?,
             peers: self.peers().await?,
             peer_address: self.address,
-            certificate_not_after: self.certificate_not_after,
+            certificate_not_after: self.tls.certificate().not_after(),
             list_expires_at: self.home.trust.roster().expires_at(),
         })
     }

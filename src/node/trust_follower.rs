@@ -1,13 +1,10 @@
 //! Following the registrar: newer trust documents are pushed, asked for every minute, and fetched
 //! from peers where no registrar answers.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Folder, NodeError};
+use super::Folder;
 use crate::limits::{PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
 use crate::membership::Supersession;
 use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle};

@@ -20,5 +20,4 @@ pub use standard::{
     credentials_server, explain_server, health, operator_server, peer_server, reflection,
 };
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
-pub use standard::{credentials_server, health, operator_server, peer_server, reflection};
 pub use status::status_of;

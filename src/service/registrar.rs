@@ -10,9 +10,7 @@ use tokio::time::sleep;
 use tonic::{Code, Request, Response, Status};
 
 use crate::domain::MemberId;
-use crate::limits::{
-    REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX,
-};
+use crate::limits::{REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX};
 use crate::membership::{Refusal, VerifiedPeer};
 use crate::wire::pb::registrar_server::{Registrar as Generated, RegistrarServer};
 use crate::wire::{DeskView, Enrolment, InvitationKey, Malformed, Tally, TrustTexts, pb};
@@ -21,7 +19,9 @@ use crate::wire::{DeskView, Enrolment, InvitationKey, Malformed, Tally, TrustTex
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrarRefusal {
     /// No invitation has this number and secret.
-    #[error("no invitation waits for this token: it expired, was spent, or is of another registrar")]
+    #[error(
+        "no invitation waits for this token: it expired, was spent, or is of another registrar"
+    )]
     NoInvitation,
     /// The invitation was used.
     #[error("this invitation is spent: ask the administrators for a new one")]
@@ -138,9 +138,7 @@ fn member<T>(request: &Request<T>) -> Result<MemberId, Status> {
         return Ok(peer.member().clone());
     }
     Err(match extensions.get::<Refusal>() {
-        Some(refusal) => {
-            Status::permission_denied(format!("{refusal}; {}", refusal.next_step()))
-        }
+        Some(refusal) => Status::permission_denied(format!("{refusal}; {}", refusal.next_step())),
         None => Status::unauthenticated("this call needs a member's certificate, and none came"),
     })
 }
@@ -298,9 +296,11 @@ impl Generated for RegistrarService {
         request: Request<pb::InviteRequest>,
     ) -> Result<Response<pb::InviteResponse>, Status> {
         let message = request.into_inner();
-        let digest: [u8; 32] = message.secret_sha256.as_ref().try_into().map_err(|_| {
-            malformed(&Malformed::new("secret_sha256", "must be 32 bytes"))
-        })?;
+        let digest: [u8; 32] = message
+            .secret_sha256
+            .as_ref()
+            .try_into()
+            .map_err(|_| malformed(&Malformed::new("secret_sha256", "must be 32 bytes")))?;
         self.0.invite(message.invitation, digest).await?;
         Ok(Response::new(pb::InviteResponse {}))
     }

@@ -90,6 +90,7 @@ impl SimulatedNetwork {
             administrators: vec!["chair".to_owned(), "secretary".to_owned()],
             threshold: 2,
             cost: KdfCost::FLOOR,
+            registrar: None,
         };
         let source = UnlockSource::PassphraseFile("passphrase".into());
         let now = parts.clock.now();

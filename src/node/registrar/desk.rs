@@ -143,8 +143,7 @@ impl Inner {
         // came before it.
         let filed = kept.filed_unix_ms.map(Timestamp::from_unix_ms);
         let filed = filed.unwrap_or_else(|| self.now());
-        let applicant =
-            check_request(&self.trust.root(), &request, filed).map_err(document)?;
+        let applicant = check_request(&self.trust.root(), &request, filed).map_err(document)?;
         let roster = self.trust.roster();
         let listed = roster.member(&applicant.member.id).cloned();
         if let Some(member) = listed {
@@ -256,7 +255,13 @@ impl Inner {
             let why = "there is nothing to acknowledge: no certificate was issued yet";
             return Err(RegistrarRefusal::NotNow(why.to_owned()));
         }
-        files.keep(Kept { spent: true, ..kept }, self.now())
+        files.keep(
+            Kept {
+                spent: true,
+                ..kept
+            },
+            self.now(),
+        )
     }
 
     fn renew(&self, text: &str) -> Outcome<String> {
@@ -309,7 +314,11 @@ impl Inner {
         let requests = requests.filter_map(|kept| kept.request.as_ref());
         Ok(DeskView {
             list: roster.signed().to_text().map_err(local)?,
-            proposals: files.proposals.values().map(texts).collect::<Outcome<_>>()?,
+            proposals: files
+                .proposals
+                .values()
+                .map(texts)
+                .collect::<Outcome<_>>()?,
             requests: requests
                 .take(DESK_REQUESTS_MAX)
                 .map(|request| request.to_text().map_err(local))
@@ -459,7 +468,9 @@ impl RegistrarDesk for Desk {
     fn note_installed(&self, member: &MemberId, list_version: u32, cut: u32) {
         let uptime = self.0.clock.uptime();
         let mut nodes = self.0.nodes();
-        let published = nodes.published.filter(|(version, _)| *version == list_version);
+        let published = nodes
+            .published
+            .filter(|(version, _)| *version == list_version);
         let took = published.map_or(Duration::ZERO, |(_, at)| uptime.saturating_sub(at));
         let state = nodes.standings.entry(member.clone()).or_default();
         if list_version > state.list_version {

@@ -76,7 +76,9 @@ fn texts(folder: &Path) -> Result<Vec<(PathBuf, String)>, NodeError> {
     let entries = fs::read_dir(folder).map_err(|error| NodeError::file(folder, &error))?;
     let mut texts = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|error| NodeError::file(folder, &error))?.path();
+        let path = entry
+            .map_err(|error| NodeError::file(folder, &error))?
+            .path();
         if path.extension().is_some_and(|ending| ending == "json") {
             let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
             texts.push((path, text));
@@ -132,8 +134,13 @@ impl Files {
     pub(super) fn invited(&self, key: &InvitationKey) -> Result<&Kept, RegistrarRefusal> {
         let kept = self.invitations.get(&key.id);
         let digest = HEXLOWER.encode(&sha256(key.secret.expose()));
-        kept.filter(|kept| kept.secret_sha256.as_bytes().ct_eq(digest.as_bytes()).into())
-            .ok_or(RegistrarRefusal::NoInvitation)
+        kept.filter(|kept| {
+            kept.secret_sha256
+                .as_bytes()
+                .ct_eq(digest.as_bytes())
+                .into()
+        })
+        .ok_or(RegistrarRefusal::NoInvitation)
     }
 
     /// Keeps an invitation as it is now.

@@ -21,12 +21,9 @@ use super::admin::secret_passphrase;
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{
-    Authority, CertificateKey, NetworkRoot, Profiles, Roster, SigningKey,
-};
+use crate::membership::{Authority, CertificateKey, NetworkRoot, Profiles, Roster, SigningKey};
 use crate::net::{
-    Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle,
-    registrar_gated_server,
+    Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
 use crate::service::{RegistrarService, registrar_server};
 
@@ -62,9 +59,9 @@ pub fn registrar_config(folder: &Path) -> Result<Option<RegistrarConfig>, NodeEr
         return Ok(None);
     }
     let config = RegistrarConfig::parse(&text_of(&path)?);
-    Ok(Some(config.map_err(|error| {
-        NodeError::Folder(error.to_string())
-    })?))
+    Ok(Some(
+        config.map_err(|error| NodeError::Folder(error.to_string()))?,
+    ))
 }
 
 impl RunningRegistrar {
