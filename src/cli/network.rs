@@ -14,7 +14,7 @@ use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, Found, NodeError, Wish, registrar_config};
+use crate::node::{AdminError, AdminFolder, Found, NodeError, MemberWish, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
@@ -306,7 +306,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         } => match out {
             Some(out) => approve(&admin, Path::new(&what), &out, output),
             None => {
-                let wish = Wish::Approve(member_id(&what)?);
+                let wish = MemberWish::Approve(member_id(&what)?);
                 through::change(&admin, &signing, &wish, output).await
             }
         },
@@ -464,7 +464,7 @@ async fn change_state(
     if registrar_config(&admin.dir)?.is_none() {
         return set_state(admin, member, state, output);
     }
-    let wish = Wish::State(member_id(member)?, state);
+    let wish = MemberWish::State(member_id(member)?, state);
     through::change(admin, signing, &wish, output).await
 }
 

@@ -12,7 +12,7 @@ use super::node::stop_signal;
 use super::output::Output;
 use crate::env::{OsEntropy, SystemClock};
 use crate::membership::{MemberState, Terms};
-use crate::node::{Administration, NodeParts, Proposal, RunningRegistrar, Wish, read_signing_key};
+use crate::node::{Administration, NodeParts, Proposal, RunningRegistrar, MemberWish, read_signing_key};
 use crate::wire::{Standing, Tally};
 
 /// Whose key signs, and whether anything is signed at all.
@@ -149,7 +149,7 @@ fn nodes_text(nodes: &[Standing], version: u32) -> String {
 pub(super) async fn change(
     admin: &Admin,
     signing: &Signing,
-    wish: &Wish,
+    wish: &MemberWish,
     output: &Output,
 ) -> Result<Exit, CliError> {
     let mut administration = signing.open(admin).await?;
@@ -163,7 +163,7 @@ pub(super) async fn change(
     let tally = administration.put(proposal).await?;
     let refuses = matches!(
         wish,
-        Wish::State(_, MemberState::Suspended | MemberState::Removed)
+        MemberWish::State(_, MemberState::Suspended | MemberState::Removed)
     );
     let nodes = if refuses && tally.published {
         administration.acknowledged(version).await?

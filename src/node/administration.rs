@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// What an administrator wants to have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wish {
+pub enum MemberWish {
     /// What this member waits for: to join, or its own change.
     Approve(MemberId),
     /// Another state.
@@ -189,12 +189,12 @@ impl Administration {
     ///
     /// # Errors
     /// [`AdminError`]; in particular [`AdminError::Nothing`] where there is nothing to change.
-    pub async fn propose(&mut self, wish: &Wish) -> Result<Proposal, AdminError> {
+    pub async fn propose(&mut self, wish: &MemberWish) -> Result<Proposal, AdminError> {
         let Look { roster, view } = self.look().await?;
         let mut list = MemberList::following(&roster, self.now(), LIST_LIFE);
         match wish {
-            Wish::State(member, state) => list.set_state(member, *state)?,
-            Wish::Approve(member) => self.approve(&mut list, &roster, &view, member)?,
+            MemberWish::State(member, state) => list.set_state(member, *state)?,
+            MemberWish::Approve(member) => self.approve(&mut list, &roster, &view, member)?,
         }
         if list.members == roster.list().members {
             return Err(AdminError::Nothing(

@@ -23,7 +23,7 @@ mod verify;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::read_signing_key;
-pub use administration::{Administration, Proposal, Wish};
+pub use administration::{Administration, MemberWish, Proposal};
 pub use core::Core;
 pub use credential_folder::CredentialFolder;
 pub use enrol::{EnrolStep, Enrolling};
