@@ -302,6 +302,12 @@ pub const FRESHNESS_INTERVAL: Duration = Duration::from_secs(120);
 /// How often a node asks its registrar for the trust documents, beside following it.
 pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Longest member list that a node hands on to a peer, in bytes.
+pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
+
+/// Peers that a node asks for trust documents at once, while no registrar answers.
+pub const RELAYS_ASKED_MAX: usize = 3;
+
 /// How often a joiner asks what became of its request.
 pub const ENROL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -527,4 +533,6 @@ const _: () = assert!(PEER_DEADLINE_MS_MAX < OPERATOR_CALL_DEADLINE.as_secs() * 
 const _: () = assert!(STREAM_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
 const _: () = assert!(STREAM_CHUNK_LEAVES <= TAIL_LEAVES_MAX);
 const _: () = assert!(TAIL_LEAVES_MAX * LEAF_BYTES < MESSAGE_BYTES_MAX);
+const _: () = assert!(RELAYED_LIST_BYTES_MAX + FRESHNESS_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(2 * FRESHNESS_INTERVAL.as_secs() < FRESHNESS_LIFE_MAX.as_secs());
 const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

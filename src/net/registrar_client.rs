@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
@@ -16,10 +17,14 @@ use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{
+    CALL_DEADLINE, MESSAGE_BYTES_MAX,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, REGISTRAR_ANSWER_BYTES_MAX,
     REGISTRAR_REQUEST_BYTES_MAX,
 };
-use crate::membership::{NetworkRoot, registrar_client, registrar_name_of, stranger_client};
+use crate::membership::{
+    Member, NetworkRoot, dns_name_of, registrar_client, registrar_name_of, stranger_client,
+};
+use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::{self, registrar_client::RegistrarClient as Generated};
 use crate::wire::{DeskView, Enrolment, InvitationKey, Malformed, Tally, TrustTexts};
 
@@ -114,6 +119,17 @@ impl Route {
     }
 
     async fn connect(self) -> Result<RegistrarClient, RegistrarError> {
+        let endpoint = self.endpoint.clone();
+        let generated = Generated::new(self.channel().await?)
+            .max_decoding_message_size(REGISTRAR_ANSWER_BYTES_MAX)
+            .max_encoding_message_size(REGISTRAR_REQUEST_BYTES_MAX);
+        Ok(RegistrarClient {
+            generated,
+            endpoint,
+        })
+    }
+
+    async fn channel(self) -> Result<Channel, RegistrarError> {
         // The first connection is made here: through the channel its reason would come out wrapped.
         let first = Arc::new(Mutex::new(Some(self.dial().await?)));
         let (endpoint, name) = (self.endpoint.clone(), self.name.clone());
@@ -133,20 +149,14 @@ impl Route {
             }
         });
         // `http`, because TLS is the connector's business; the name is never resolved.
-        let channel = Endpoint::from_shared(format!("http://{name}"))
+        Endpoint::from_shared(format!("http://{name}"))
             .map_err(|error| failed(&error))?
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .connect_with_connector(connector)
             .await
-            .map_err(|error| failed(&error))?;
-        Ok(RegistrarClient {
-            generated: Generated::new(channel)
-                .max_decoding_message_size(REGISTRAR_ANSWER_BYTES_MAX)
-                .max_encoding_message_size(REGISTRAR_REQUEST_BYTES_MAX),
-            endpoint,
-        })
+            .map_err(|error| failed(&error))
     }
 }
 
@@ -171,6 +181,52 @@ pub async fn fetch_roots(
         clock: Arc::clone(clock),
     };
     route.connect().await?.roots(0).await
+}
+
+/// Asks a peer for the trust documents that it holds, where no registrar answers. A node whose
+/// freshness has ended asks too, though it asks for nothing else then: what comes proves itself.
+///
+/// # Errors
+/// [`RegistrarError`], with the peer's endpoint.
+pub async fn relayed_trust(tls: &NodeTls, peer: &Member) -> Result<TrustTexts, RegistrarError> {
+    let trust = tls.trust();
+    let mut last = RegistrarError::Unreachable {
+        endpoint: peer.id.to_string(),
+        reason: "the member list names no endpoint".to_owned(),
+    };
+    for endpoint in &peer.endpoints {
+        let route = Route {
+            endpoint: endpoint.clone(),
+            name: dns_name_of(trust.network(), &peer.id),
+            shown: Showing::Certificate(tls.clone()),
+            clock: Arc::clone(trust.clock()),
+        };
+        let channel = match route.channel().await {
+            Ok(channel) => channel,
+            Err(error) => {
+                last = error;
+                continue;
+            }
+        };
+        let request = pb::RelayTrustRequest {
+            list_version: trust.roster().version(),
+        };
+        let mut client = PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        match timeout(CALL_DEADLINE, client.relay_trust(request)).await {
+            Ok(Ok(answer)) => {
+                let pb::RelayTrustResponse { list, freshness } = answer.into_inner();
+                let documents = pb::TrustDocuments {
+                    roots: Vec::new(),
+                    list,
+                    freshness,
+                };
+                return Ok(documents.into());
+            }
+            Ok(Err(status)) => last = refused(endpoint, &status),
+            Err(_) => last = refused(endpoint, &Status::unavailable("no answer in time")),
+        }
+    }
+    Err(last)
 }
 
 /// A connection to a registrar whose certificate leads to the network's roots.
@@ -225,27 +281,7 @@ impl RegistrarClient {
     }
 
     fn refused(&self, status: &Status) -> RegistrarError {
-        let endpoint = self.endpoint.clone();
-        let reason = status.message().to_owned();
-        match status.code() {
-            Code::Unavailable
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Unknown
-            | Code::ResourceExhausted
-            | Code::Internal => RegistrarError::Unreachable { endpoint, reason },
-            Code::Ok
-            | Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::PermissionDenied
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Unimplemented
-            | Code::DataLoss
-            | Code::Unauthenticated => RegistrarError::Refused { endpoint, reason },
-        }
+        refused(&self.endpoint, status)
     }
 
     /// The root documents from a version on; 0 for all.
@@ -416,6 +452,31 @@ impl RegistrarClient {
             needed: answer.needed,
             published: answer.published,
         })
+    }
+}
+
+/// A status in words, and whether another attempt may do better.
+fn refused(endpoint: &str, status: &Status) -> RegistrarError {
+    let endpoint = endpoint.to_owned();
+    let reason = status.message().to_owned();
+    match status.code() {
+        Code::Unavailable
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Unknown
+        | Code::ResourceExhausted
+        | Code::Internal => RegistrarError::Unreachable { endpoint, reason },
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::DataLoss
+        | Code::Unauthenticated => RegistrarError::Refused { endpoint, reason },
     }
 }
 

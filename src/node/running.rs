@@ -222,6 +222,7 @@ impl RunningNode {
             trust: renewing.tls.trust().clone(),
             tls: renewing.tls.clone(),
             registrars: config.registrar.clone(),
+            asked: Arc::default(),
         };
         self.tasks.spawn(follower.run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));

@@ -1,13 +1,16 @@
 //! Following the registrar: newer trust documents are pushed, asked for every minute, and fetched
 //! from peers where no registrar answers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Folder;
-use crate::limits::{PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
-use crate::membership::Supersession;
-use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle};
+use crate::limits::{FRESHNESS_INTERVAL, RELAYS_ASKED_MAX, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
+use crate::membership::{Freshness, Supersession};
+use crate::net::{NodeTls, relayed_trust, RegistrarClient, RegistrarError, TrustHandle};
 use crate::wire::TrustTexts;
 
 /// What follows the registrars of one node.
@@ -17,6 +20,8 @@ pub(super) struct TrustFollower {
     pub(super) trust: TrustHandle,
     pub(super) tls: NodeTls,
     pub(super) registrars: Vec<String>,
+    /// How many peers were asked so far: others are asked the next time.
+    pub(super) asked: Arc<AtomicUsize>,
 }
 
 impl TrustFollower {
@@ -35,6 +40,10 @@ impl TrustFollower {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot follow the registrar; tried again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.ask_peers() => {}
+                    }
                     pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
                 }
             }
@@ -75,20 +84,48 @@ impl TrustFollower {
                 Ok(installed) => {
                     if installed.supersession == Supersession::Newer {
                         let (version, cut) = (installed.version, installed.cut);
-                        tracing::info!(version, cut, "member list taken from the registrar");
+                        tracing::info!(version, cut, "member list taken");
                     }
                     match self.folder.replace_list(list) {
                         Ok(()) => taken = Some((installed.version, installed.cut)),
                         Err(error) => tracing::error!(%error, "cannot keep the member list"),
                     }
                 }
-                Err(error) => tracing::error!(%error, "the registrar's list is refused"),
+                Err(error) => tracing::error!(%error, "a member list is refused"),
             }
         }
         if let Some(freshness) = &texts.freshness {
             self.take_freshness(freshness);
         }
         taken
+    }
+
+    /// Asks a few peers, others each time, for what the registrar does not say: once its last
+    /// statement is older than it should be, or a peer has spoken of a newer list.
+    async fn ask_peers(&self) {
+        let roster = self.trust.roster();
+        let now = self.trust.clock().now();
+        let held = self.trust.freshness();
+        let late = |held: &Arc<Freshness>| now.since(held.issued_at()) > FRESHNESS_INTERVAL;
+        let needed = match &held {
+            Some(held) => late(held),
+            None => !self.trust.root().freshness_keys().is_empty(),
+        };
+        if !needed && self.trust.newest_heard() <= roster.version() {
+            return;
+        }
+        let own = self.tls.certificate();
+        let peers: Vec<_> = roster.peers_of(own.member()).collect();
+        let first = self.asked.fetch_add(RELAYS_ASKED_MAX, Ordering::Relaxed);
+        let turn = peers.iter().cycle().skip(first % peers.len().max(1));
+        for peer in turn.take(RELAYS_ASKED_MAX.min(peers.len())) {
+            match relayed_trust(&self.tls, peer).await {
+                Ok(texts) => {
+                    self.take(&texts);
+                }
+                Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
+            }
+        }
     }
 
     fn take_freshness(&self, text: &str) {
