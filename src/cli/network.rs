@@ -14,7 +14,7 @@ use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, Found, NodeError, MemberWish, registrar_config};
+use crate::node::{AdminError, AdminFolder, Found, MemberWish, NodeError, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
@@ -334,7 +334,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         }
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
-        NetworkCommand::Rights(args) => super::rights::rights(&args, output),
+        NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,
         NetworkCommand::Suspend {
             admin,
             member,

@@ -12,7 +12,9 @@ use super::node::stop_signal;
 use super::output::Output;
 use crate::env::{OsEntropy, SystemClock};
 use crate::membership::{MemberState, Terms};
-use crate::node::{Administration, NodeParts, Proposal, RunningRegistrar, MemberWish, read_signing_key};
+use crate::node::{
+    Administration, MemberWish, NodeParts, Proposal, RunningRegistrar, read_signing_key,
+};
 use crate::wire::{Standing, Tally};
 
 /// Whose key signs, and whether anything is signed at all.

@@ -14,7 +14,7 @@ use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::Timestamp;
 use crate::env::{Clock, OsEntropy, SystemClock};
-use crate::membership::InvitationToken;
+use crate::membership::{InvitationToken, OwnChange};
 use crate::net::RegistrarError;
 use crate::node::{self, EnrolStep, Enrolling, Folder, Invited, NodeError, NodeParts, RunningNode};
 use crate::wire::pb;
@@ -24,6 +24,20 @@ use crate::wire::pb;
 pub(super) enum NodeCommand {
     /// Join a network: by token, or by file (first the invitation, then the welcome).
     Join(JoinArgs),
+    /// Ask the administrators, by the stopped node's own key, for a change of this member's entry.
+    #[command(after_help = "Examples:\n  \
+        creditmesh node change --dir alpha --endpoint alpha.example.com:7401\n  \
+        creditmesh node change --dir alpha --leave")]
+    Change {
+        #[command(flatten)]
+        node: NodeDir,
+        /// host:port by which peers shall reach this node; up to eight times.
+        #[arg(long, value_name = "HOST:PORT", required_unless_present = "leave")]
+        endpoint: Vec<String>,
+        /// Leave the network for good.
+        #[arg(long, conflicts_with = "endpoint")]
+        leave: bool,
+    },
     /// Run the node until it is told to stop.
     #[command(after_help = "Example:\n  creditmesh node serve --dir alpha")]
     Serve {
@@ -155,6 +169,26 @@ fn now() -> Timestamp {
 pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         NodeCommand::Join(args) => join(&args, output).await,
+        NodeCommand::Change {
+            node,
+            endpoint,
+            leave,
+        } => {
+            let change = if leave {
+                OwnChange::Leave {}
+            } else {
+                OwnChange::Endpoints(endpoint)
+            };
+            let folder = refuse_running(&node, "ask").await?;
+            let member = folder.request_change(change, Arc::new(SystemClock)).await?;
+            output.show(&json!({ "member": member.as_str(), "asked": true }), || {
+                format!(
+                    "the administrators have the request of {member}; they approve it with\n\
+                     creditmesh network approve DIR {member}"
+                )
+            });
+            Ok(Exit::Done)
+        }
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,

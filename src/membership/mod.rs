@@ -39,8 +39,8 @@ mod refusal;
 
 mod rights;
 
-mod rights_change;
 mod registrar_tls;
+mod rights_change;
 
 mod request;
 
@@ -81,8 +81,6 @@ pub use operator::{
 pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
-pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
-pub use rights_change::RightsChange;
 pub use registrar_tls::{
     RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
 };
@@ -90,6 +88,8 @@ pub use request::{
     ChangeRequest, DeskRequest, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
     check_desk, check_renewal, request_change, request_desk, request_renewal,
 };
+pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
+pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};

@@ -53,7 +53,9 @@ pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
 pub use registrar::{RegistrarCaller, RegistrarDoor, RegistrarGate, RegistrarGated};
-pub use registrar_client::{RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust};
+pub use registrar_client::{
+    RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust,
+};
 pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};

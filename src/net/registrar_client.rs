@@ -17,9 +17,8 @@ use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{
-    CALL_DEADLINE, MESSAGE_BYTES_MAX,
-    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, REGISTRAR_ANSWER_BYTES_MAX,
-    REGISTRAR_REQUEST_BYTES_MAX,
+    CALL_DEADLINE, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
+    REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX,
 };
 use crate::membership::{
     Member, NetworkRoot, dns_name_of, registrar_client, registrar_name_of, stranger_client,

@@ -19,8 +19,8 @@ use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
     Document, Invitation, InvitationToken, JoinRequest, Member, MemberList, MemberState,
-    NetworkRoot, OwnChange, Roster, Signed, SigningKey, Terms, check_change, check_request,
-    differences, request_desk,
+    NetworkRoot, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms, check_change,
+    check_request, differences, request_desk,
 };
 use crate::net::RegistrarClient;
 use crate::wire::{DeskView, InvitationKey, Standing, Tally};
@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum MemberWish {
     /// What this member waits for: to join, or its own change.
     Approve(MemberId),
+    /// Other rights.
+    Rights(MemberId, RightsChange),
     /// Another state.
     State(MemberId, MemberState),
 }
@@ -194,6 +196,7 @@ impl Administration {
         let mut list = MemberList::following(&roster, self.now(), LIST_LIFE);
         match wish {
             MemberWish::State(member, state) => list.set_state(member, *state)?,
+            MemberWish::Rights(member, change) => list.change_rights(member, change)?,
             MemberWish::Approve(member) => self.approve(&mut list, &roster, &view, member)?,
         }
         if list.members == roster.list().members {

@@ -19,7 +19,7 @@ use super::trust_follower::TrustFollower;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::Bands;
+use crate::domain::{Bands, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::membership::Roster;
 use crate::net::{
@@ -51,6 +51,7 @@ pub struct RunningNode {
     socket: PathBuf,
     operator_address: Option<SocketAddr>,
     door: Option<OperatorDoor>,
+    renewing: Renewing,
 }
 
 impl RunningNode {
@@ -105,6 +106,7 @@ impl RunningNode {
             socket: folder.socket(),
             operator_address: None,
             door: None,
+            renewing: renewing.clone(),
         };
         node.serve_peers(listener, trust.clone()).await?;
         node.serve_operator(&opened.config, renewing.clone())
@@ -128,6 +130,14 @@ impl RunningNode {
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator_address
+    }
+
+    /// Renews the certificate now, without dropping a call; gives its end.
+    ///
+    /// # Errors
+    /// [`NodeError`]; the certificate in use then stays.
+    pub async fn renew_certificate(&self) -> Result<Timestamp, NodeError> {
+        Ok(self.renewing.renew_now().await?.not_after())
     }
 
     /// The lender's desk, for callers in the same process.

@@ -8,9 +8,12 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Folder;
-use crate::limits::{FRESHNESS_INTERVAL, RELAYS_ASKED_MAX, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
+use crate::limits::{
+    FRESHNESS_INTERVAL, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN,
+    RELAYS_ASKED_MAX,
+};
 use crate::membership::{Freshness, Supersession};
-use crate::net::{NodeTls, relayed_trust, RegistrarClient, RegistrarError, TrustHandle};
+use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
 use crate::wire::TrustTexts;
 
 /// What follows the registrars of one node.

@@ -16,8 +16,8 @@ pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
+pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
     credentials_server, explain_server, health, operator_server, peer_server, reflection,
 };
-pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use status::status_of;

@@ -130,18 +130,29 @@ fn two_lenders_and_a_bureau_join_by_one_command_each_and_one_is_removed() {
         .map(|(member, _)| Served::start(&city.path(member)))
         .collect();
     for (member, _) in members {
-        city.wait_for(member, "mirroring both others", |status| mirrors(status) == 2);
+        city.wait_for(member, "mirroring both others", |status| {
+            mirrors(status) == 2
+        });
     }
-    println!("from nothing to three members that mirror: {:?}", begun.elapsed());
+    println!(
+        "from nothing to three members that mirror: {:?}",
+        begun.elapsed()
+    );
     assert!(begun.elapsed() < Duration::from_secs(300));
 
-    let dry = city.network(&["remove", "gamma", "--dry-run", "--json"]).json(0);
+    let dry = city
+        .network(&["remove", "gamma", "--dry-run", "--json"])
+        .json(0);
     assert_eq!(dry["changes"][0], "gamma is removed for good");
     assert_eq!(dry["published"], Value::Null);
     let run = city.network(&["remove", "gamma"]);
     println!("{}", run.stdout);
     assert_eq!(run.code, 0, "{run:?}");
-    for words in ["gamma is removed for good", "published", "2 of 2 nodes acknowledged"] {
+    for words in [
+        "gamma is removed for good",
+        "published",
+        "2 of 2 nodes acknowledged",
+    ] {
         assert!(run.stdout.contains(words), "no {words:?} in {run:?}");
     }
     for member in ["alpha", "beta"] {
@@ -196,8 +207,16 @@ fn two_administrators_sign_with_their_own_keys_and_the_joiner_hears_who_is_missi
         }
         std::thread::sleep(Duration::from_millis(100));
     };
-    assert_eq!((&first["signed"], &first["published"]), (&Value::from(1), &Value::from(false)));
-    assert!(first["changes"][0].as_str().unwrap().starts_with("alpha joins: lender"));
+    assert_eq!(
+        (&first["signed"], &first["published"]),
+        (&Value::from(1), &Value::from(false))
+    );
+    assert!(
+        first["changes"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("alpha joins: lender")
+    );
     // The same administrator once more is still one.
     assert_eq!(by(&keys[0], &["sign"]).json(0)["proposals"][0]["signed"], 1);
     let waiting = by(&keys[1], &["sign", "--dry-run"]).json(0);
@@ -209,7 +228,10 @@ fn two_administrators_sign_with_their_own_keys_and_the_joiner_hears_who_is_missi
     joining.wait().unwrap();
     let dir = city.path("alpha");
     let signed = by(&keys[1], &["approve", "alpha"]).json(0);
-    assert_eq!((&signed["signed"], &signed["published"]), (&Value::from(2), &Value::from(true)));
+    assert_eq!(
+        (&signed["signed"], &signed["published"]),
+        (&Value::from(2), &Value::from(true))
+    );
     let joined = creditmesh_reading(
         &format!("{token}\n"),
         &["node", "join", "-", "--dir", &dir, "--json"],
@@ -259,7 +281,9 @@ fn a_registrar_and_a_joiner_that_are_killed_lose_nothing() {
     assert_eq!(city.status("alpha")["list_version"], 2);
     city.serve();
     city.join("beta", "lender");
-    city.wait_for("alpha", "on the next list", |status| status["list_version"] == 3);
+    city.wait_for("alpha", "on the next list", |status| {
+        status["list_version"] == 3
+    });
     let renewed = creditmesh(&["cert", "renew", "--dir", &city.path("alpha"), "--json"]);
     assert_eq!(renewed.json(0)["serial"].as_str().unwrap().len(), 32);
     drop(node);
@@ -274,9 +298,16 @@ fn what_is_wrong_with_a_token_is_told() {
     join(&token[..token.len() - 3]).says(2, &["incomplete or mistyped"]);
     let again = city.network(&["invite", "--member", "Not A Name"]);
     assert_eq!(again.code, 2);
-    city.network(&["invite", "--member", "beta", "--out", &city.path("beta.invite")])
-        .says(1, &["has a registrar"]);
-    city.network(&["approve", "alpha"]).says(1, &["waits for nothing"]);
+    city.network(&[
+        "invite",
+        "--member",
+        "beta",
+        "--out",
+        &city.path("beta.invite"),
+    ])
+    .says(1, &["has a registrar"]);
+    city.network(&["approve", "alpha"])
+        .says(1, &["waits for nothing"]);
     city.registrar = None;
     join(&token).says(3, &["cannot reach the registrar", "nobody listens there"]);
     assert!(!Path::new(&dir).exists());
@@ -288,5 +319,6 @@ fn what_is_wrong_with_a_token_is_told() {
     let address = std::fs::read_to_string(from).unwrap();
     std::fs::write(Path::new(&admin).join("registrar.toml"), address).unwrap();
     city.network(&["show"]).says(0, &[]);
-    city.network(&["sign"]).says(1, &["certificate is refused here"]);
+    city.network(&["sign"])
+        .says(1, &["certificate is refused here"]);
 }

@@ -267,7 +267,21 @@ impl Inner {
     fn renew(&self, text: &str) -> Outcome<String> {
         let roster = self.trust.roster();
         let renewal = check_renewal(&roster, text, self.now()).map_err(document)?;
+        if self.leaves(&roster, &renewal.member.id) {
+            return Err(RegistrarRefusal::NotNow(format!(
+                "{} has asked to leave: its certificate is not renewed",
+                renewal.member.id
+            )));
+        }
         self.issue(&renewal.member, &renewal.key, &renewal.statement)
+    }
+
+    /// Whether a member has asked to leave; the list says so only once the administrators signed.
+    fn leaves(&self, roster: &Roster, member: &MemberId) -> bool {
+        let files = self.files();
+        let change = files.changes.get(member);
+        let change = change.and_then(|text| check_change(roster, text).ok());
+        change.is_some_and(|change| change.change == OwnChange::Leave {})
     }
 
     fn change_entry(&self, text: String) -> Outcome<()> {
