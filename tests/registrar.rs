@@ -1,10 +1,6 @@
 //! A registrar and nodes in one process, over real sockets and real TLS, by a played clock: removal
 //! under load, renewal without a failed call, a node that slept, and the loss of the registrar.
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests may panic, and wait for what they watch"
-)]
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -374,9 +370,8 @@ async fn freshness_comes_from_peers_too_and_a_node_cut_off_from_all_stops() {
     let text: Vec<String> = lines.collect();
     std::fs::write(&config, text.join("\n") + "\n").unwrap();
     let (alpha, beta) = (town.start("alpha").await, town.start("beta").await);
-    let both = async || {
-        describe(&alpha, "beta").await.is_ok() && describe(&beta, "alpha").await.is_ok()
-    };
+    let both =
+        async || describe(&alpha, "beta").await.is_ok() && describe(&beta, "alpha").await.is_ok();
     until("answered both ways", both).await;
     let last_stated = || {
         let held = beta.core().home.trust.freshness();

@@ -1,17 +1,16 @@
 //! The administrators' commands.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
+use super::network_args::{InitArgs, InviteArgs, KeyArgs};
 use super::network_registrar::{self as through, Signing};
 use super::output::Output;
-use crate::config::{RegistrarConfig, UnlockSource};
-use crate::crypto::KdfCost;
-use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
+use crate::config::UnlockSource;
+use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
 use crate::node::{AdminError, AdminFolder, Found, MemberWish, NodeError, registrar_config};
@@ -43,21 +42,6 @@ impl Admin {
     }
 }
 
-/// A role in the network.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleName {
-    Lender,
-    Bureau,
-    Regulator,
-}
-
-/// A contribution level.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum LevelName {
-    Full,
-    Defaults,
-}
-
 /// `creditmesh network …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum NetworkCommand {
@@ -65,64 +49,13 @@ pub(super) enum NetworkCommand {
     #[command(
         after_help = "Example:\n  creditmesh network init admin --id credit-net --currency USD"
     )]
-    Init {
-        #[command(flatten)]
-        admin: Admin,
-        /// Network id: a-z, 0-9 and '-'.
-        #[arg(long)]
-        id: String,
-        /// Currency of the exposure bands (ISO 4217).
-        #[arg(long, default_value = "CNY")]
-        currency: String,
-        /// How many people the identifiers may belong to.
-        #[arg(long, default_value_t = 1_000_000_000)]
-        population: u64,
-        /// Names of the administrators, separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "administrator")]
-        administrators: Vec<String>,
-        /// How many of them must sign.
-        #[arg(long, default_value_t = 1)]
-        threshold: u32,
-        /// host:port under which members will reach the network's registrar; without it the network
-        /// works by files. May be given up to four times.
-        #[arg(long, value_name = "HOST:PORT")]
-        registrar: Vec<String>,
-        /// Address that the registrar will listen on.
-        #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
-        registrar_listen: SocketAddr,
-    },
+    Init(InitArgs),
     /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
     #[command(
         after_help = "Examples:\n  creditmesh network invite admin --member alpha\n  \
         creditmesh network invite admin --member alpha --out alpha.invite"
     )]
-    Invite {
-        #[command(flatten)]
-        admin: Admin,
-        /// The member's id: a-z, 0-9 and '-'.
-        #[arg(long)]
-        member: String,
-        /// What it will be.
-        #[arg(long, value_enum, default_value = "lender")]
-        role: RoleName,
-        /// What it will furnish.
-        #[arg(long, value_enum, default_value = "full")]
-        level: LevelName,
-        /// The economic lender it belongs to; without it, itself.
-        #[arg(long)]
-        lender_group: Option<String>,
-        /// Its share of the coverage: a power of two.
-        #[arg(long, default_value_t = 1)]
-        weight: u32,
-        /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
-        #[arg(long, default_value_t = 2_000_000)]
-        quota: u64,
-        /// File to write, in a network without a registrar.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    Invite(InviteArgs),
     /// Approve what a member waits for: to join, or its own change.
     #[command(after_help = "Examples:\n  creditmesh network approve admin alpha\n  \
                       creditmesh network approve admin alpha --key chair.key --dry-run\n  \
@@ -158,18 +91,7 @@ pub(super) enum NetworkCommand {
     /// Hand an administrator's key over: into an encrypted file of its own, out of the folder.
     #[command(after_help = "Example:\n  \
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
-    Key {
-        #[command(flatten)]
-        admin: Admin,
-        /// The administrator.
-        name: String,
-        /// File to write; must not exist.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-        /// File whose first line is the passphrase of the new file.
-        #[arg(long, value_name = "FILE")]
-        key_passphrase_file: PathBuf,
-    },
+    Key(KeyArgs),
     /// Show the network and its members.
     #[command(after_help = "Example:\n  creditmesh network show admin")]
     Show {
@@ -246,58 +168,11 @@ fn now() -> Timestamp {
 
 pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        NetworkCommand::Init {
-            admin,
-            id,
-            currency,
-            population,
-            administrators,
-            threshold,
-            registrar,
-            registrar_listen,
-        } => {
-            let found = Found {
-                network: id
-                    .parse()
-                    .map_err(|error| CliError::usage(format!("--id: {error}")))?,
-                currency: currency_of(&currency)?,
-                population,
-                administrators,
-                threshold,
-                cost: KdfCost::PRODUCTION,
-                registrar: registrar_of(registrar, registrar_listen)?,
-            };
-            init(&admin, &found, output)
-        }
-        NetworkCommand::Invite {
-            admin,
-            member,
-            role,
-            level,
-            lender_group,
-            weight,
-            quota,
-            out,
-            signing,
-        } => {
-            let member = member_id(&member)?;
-            let group = lender_group.unwrap_or_else(|| member.to_string());
-            let terms = Terms {
-                lender_group: group
-                    .parse()
-                    .map_err(|error| CliError::usage(format!("--lender-group: {error}")))?,
-                member,
-                role: role.into(),
-                level: level.into(),
-                weight,
-                quota_elements_per_epoch: quota,
-                purposes: Purpose::ALL.to_vec(),
-            };
-            match out {
-                Some(out) => invite(&admin, terms, &out, output),
-                None => through::invite(&admin, &signing, terms, output).await,
-            }
-        }
+        NetworkCommand::Init(args) => init(&args.admin, &args.found()?, output),
+        NetworkCommand::Invite(args) => match &args.out {
+            Some(out) => invite(&args.admin, args.terms()?, out, output),
+            None => through::invite(&args.admin, &args.signing, args.terms()?, output).await,
+        },
         NetworkCommand::Approve {
             admin,
             what,
@@ -312,26 +187,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         },
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
-        NetworkCommand::Key {
-            admin,
-            name,
-            out,
-            key_passphrase_file,
-        } => {
-            let entropy = OsEntropy::default();
-            let folder = admin.open()?;
-            folder.hand_over(&name, &out, &key_passphrase_file, &entropy)?;
-            let place = out.display().to_string();
-            output.show(&json!({ "administrator": name, "file": place }), || {
-                format!(
-                    "the key of {name} is in {place} now and no longer in {}\n\
-                     next: creditmesh network sign {} --key {place}",
-                    admin.dir.display(),
-                    admin.dir.display()
-                )
-            });
-            Ok(Exit::Done)
-        }
+        NetworkCommand::Key(args) => through::hand_over(&args, output),
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,
@@ -353,31 +209,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
     }
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Lender => Self::Lender,
-            RoleName::Bureau => Self::Bureau,
-            RoleName::Regulator => Self::Regulator,
-        }
-    }
-}
-
-impl From<LevelName> for Level {
-    fn from(name: LevelName) -> Self {
-        match name {
-            LevelName::Full => Self::Full,
-            LevelName::Defaults => Self::Defaults,
-        }
-    }
-}
-
-fn currency_of(text: &str) -> Result<Currency, CliError> {
-    text.parse()
-        .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
-}
-
-fn member_id(text: &str) -> Result<MemberId, CliError> {
+pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
     text.parse()
         .map_err(|error| CliError::usage(format!("member: {error}")))
 }
@@ -466,20 +298,6 @@ async fn change_state(
     }
     let wish = MemberWish::State(member_id(member)?, state);
     through::change(admin, signing, &wish, output).await
-}
-
-/// What the founders said of the registrar, checked as `registrar.toml` will be.
-fn registrar_of(
-    addresses: Vec<String>,
-    listen: SocketAddr,
-) -> Result<Option<RegistrarConfig>, CliError> {
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let config = RegistrarConfig { addresses, listen };
-    RegistrarConfig::parse(&config.to_text())
-        .map(Some)
-        .map_err(|error| CliError::usage(format!("--registrar: {error}")))
 }
 
 /// A network with a registrar is changed through it: by file, two lists could get one version.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
 use super::network::Admin;
+use super::network_args::KeyArgs;
 use super::node::stop_signal;
 use super::output::Output;
 use crate::env::{OsEntropy, SystemClock};
@@ -52,6 +53,21 @@ pub(super) async fn serve(admin: &Admin, output: &Output) -> Result<Exit, CliErr
     stop_signal().await?;
     output.remark("stopping");
     registrar.shutdown().await;
+    Ok(Exit::Done)
+}
+
+/// Hands an administrator's key over into a file of its own.
+pub(super) fn hand_over(args: &KeyArgs, output: &Output) -> Result<Exit, CliError> {
+    let (name, file) = (&args.name, &args.out);
+    let folder = args.admin.open()?;
+    folder.hand_over(name, file, &args.key_passphrase_file, &OsEntropy::default())?;
+    let (place, admin) = (file.display().to_string(), args.admin.dir.display());
+    output.show(&json!({ "administrator": name, "file": place }), || {
+        format!(
+            "the key of {name} is in {place} now and no longer in {admin}\n\
+             next: creditmesh network sign {admin} --key {place} --key-passphrase-file FILE"
+        )
+    });
     Ok(Exit::Done)
 }
 

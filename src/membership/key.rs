@@ -136,7 +136,7 @@ impl CertificateKey {
         entropy: &dyn Entropy,
     ) -> Result<String, KeyError> {
         let info = PrivateKeyInfoRef::try_from(self.0.serialized_der());
-        let pem = encrypt(info.map_err(|_| KeyError::NotMade)?, passphrase, entropy)?
+        let pem = encrypt(&info.map_err(|_| KeyError::NotMade)?, passphrase, entropy)?
             .to_pem(ENCRYPTED_LABEL, LineEnding::LF)
             .map_err(|_| KeyError::NotMade)?;
         Ok(pem.as_str().to_owned())
@@ -172,7 +172,7 @@ impl fmt::Debug for CertificateKey {
 
 /// Encrypts a private key as PKCS#8 says (RFC 8018 PBES2: scrypt, AES-256-CBC).
 pub(super) fn encrypt(
-    info: PrivateKeyInfoRef<'_>,
+    info: &PrivateKeyInfoRef<'_>,
     passphrase: &SecretBytes,
     entropy: &dyn Entropy,
 ) -> Result<SecretDocument, KeyError> {

@@ -56,7 +56,7 @@ impl SigningKey {
             parameters: None,
         };
         let info = PrivateKeyInfoRef::new(algorithm, outer);
-        let pem = encrypt(info, passphrase, entropy)?
+        let pem = encrypt(&info, passphrase, entropy)?
             .to_pem(ENCRYPTED_LABEL, LineEnding::LF)
             .map_err(|_| KeyError::NotMade)?;
         Ok(pem.as_str().to_owned())

@@ -20,8 +20,8 @@ use crate::membership::{
 };
 use crate::net::TrustHandle;
 use crate::node::join::replace;
-use crate::service::{RegistrarDesk, RegistrarRefusal};
-use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally, TrustTexts};
+use crate::service::RegistrarRefusal;
+use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally};
 
 /// The registrar's state and keys. Clones share them.
 #[derive(Debug, Clone)]
@@ -45,25 +45,25 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     /// The list last published here, and when by the uptime.
-    published: Option<(u32, Duration)>,
-    standings: BTreeMap<MemberId, NodeState>,
+    pub(super) published: Option<(u32, Duration)>,
+    pub(super) standings: BTreeMap<MemberId, NodeState>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct NodeState {
-    followers: usize,
-    list_version: u32,
-    cut: u32,
-    took_ms: u64,
+pub(super) struct NodeState {
+    pub(super) followers: usize,
+    pub(super) list_version: u32,
+    pub(super) cut: u32,
+    pub(super) took_ms: u64,
 }
 
-type Outcome<T> = Result<T, RegistrarRefusal>;
+pub(super) type Outcome<T> = Result<T, RegistrarRefusal>;
 
 fn document(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Document(error.to_string())
 }
 
-fn local(error: impl std::fmt::Display) -> RegistrarRefusal {
+pub(super) fn local(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Local(error.to_string())
 }
 
@@ -72,11 +72,11 @@ fn count(number: usize) -> u32 {
 }
 
 impl Inner {
-    fn files(&self) -> MutexGuard<'_, Files> {
+    pub(super) fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn nodes(&self) -> MutexGuard<'_, Nodes> {
+    pub(super) fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +84,7 @@ impl Inner {
         self.clock.now()
     }
 
-    fn freshness(&self) -> Option<String> {
+    pub(super) fn freshness(&self) -> Option<String> {
         let held = self.trust.freshness();
         held.map(|freshness| freshness.text().to_owned())
     }
@@ -114,7 +114,7 @@ impl Inner {
         self.news.send_modify(|generation| *generation += 1);
     }
 
-    fn open_invitation(&self, key: &InvitationKey) -> Outcome<String> {
+    pub(super) fn open_invitation(&self, key: &InvitationKey) -> Outcome<String> {
         let files = self.files();
         let kept = files.invited(key)?;
         if kept.spent {
@@ -123,7 +123,7 @@ impl Inner {
         kept.invitation.to_text().map_err(local)
     }
 
-    fn enrol(&self, key: &InvitationKey, text: &str) -> Outcome<Enrolment> {
+    pub(super) fn enrol(&self, key: &InvitationKey, text: &str) -> Outcome<Enrolment> {
         let request = Signed::<JoinRequest>::parse(text).map_err(document)?;
         let mut files = self.files();
         let kept = files.invited(key)?.clone();
@@ -245,7 +245,7 @@ impl Inner {
             .map_err(local)
     }
 
-    fn acknowledge(&self, key: &InvitationKey) -> Outcome<()> {
+    pub(super) fn acknowledge(&self, key: &InvitationKey) -> Outcome<()> {
         let mut files = self.files();
         let kept = files.invited(key)?.clone();
         if kept.spent {
@@ -264,7 +264,7 @@ impl Inner {
         )
     }
 
-    fn renew(&self, text: &str) -> Outcome<String> {
+    pub(super) fn renew(&self, text: &str) -> Outcome<String> {
         let roster = self.trust.roster();
         let renewal = check_renewal(&roster, text, self.now()).map_err(document)?;
         if self.leaves(&roster, &renewal.member.id) {
@@ -284,13 +284,13 @@ impl Inner {
         change.is_some_and(|change| change.change == OwnChange::Leave {})
     }
 
-    fn change_entry(&self, text: String) -> Outcome<()> {
+    pub(super) fn change_entry(&self, text: String) -> Outcome<()> {
         let change = check_change(&self.trust.roster(), &text).map_err(document)?;
         change.check_fresh(self.now()).map_err(document)?;
         self.files().ask(change.member, text)
     }
 
-    fn invite(&self, text: &str, secret_sha256: &[u8; 32]) -> Outcome<()> {
+    pub(super) fn invite(&self, text: &str, secret_sha256: &[u8; 32]) -> Outcome<()> {
         let invitation = Signed::<Invitation>::parse(text).map_err(document)?;
         let root = check_invitation(&invitation, self.now()).map_err(document)?;
         if root.fingerprint() != self.trust.root().fingerprint() {
@@ -315,7 +315,7 @@ impl Inner {
         files.keep(kept, self.now())
     }
 
-    fn desk(&self, text: &str) -> Outcome<DeskView> {
+    pub(super) fn desk(&self, text: &str) -> Outcome<DeskView> {
         check_desk(&self.trust.root(), text, self.now()).map_err(document)?;
         let roster = self.trust.roster();
         let files = self.files();
@@ -362,7 +362,7 @@ impl Inner {
     }
 
     /// Holds a next list, or publishes it once enough administrators signed it.
-    fn put_list(&self, text: &str) -> Outcome<Tally> {
+    pub(super) fn put_list(&self, text: &str) -> Outcome<Tally> {
         let mut offered = Signed::<MemberList>::parse(text).map_err(document)?;
         let (root, roster) = (self.trust.root(), self.trust.roster());
         let keys = root.administrator_keys();
@@ -434,96 +434,4 @@ fn still_wanted(roster: &Roster, text: &str) -> bool {
             .is_some_and(|member| member.endpoints != wanted),
         OwnChange::Leave {} => true,
     })
-}
-
-impl Desk {
-    /// Runs what waits for the disk on a thread that may wait.
-    async fn waiting<T: Send + 'static>(
-        &self,
-        step: impl FnOnce(&Inner) -> Outcome<T> + Send + 'static,
-    ) -> Outcome<T> {
-        let inner = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || step(&inner)).await;
-        done.unwrap_or_else(|error| Err(local(error)))
-    }
-}
-
-#[tonic::async_trait]
-impl RegistrarDesk for Desk {
-    fn roots(&self, from_version: u32) -> Vec<String> {
-        let root = self.0.trust.root();
-        let text = root.signed().to_text();
-        let wanted = root.version() >= from_version;
-        text.ok().filter(|_| wanted).into_iter().collect()
-    }
-
-    fn trust(&self, root_version: u32) -> TrustTexts {
-        TrustTexts {
-            roots: self.roots(root_version.saturating_add(1)),
-            list: self.0.trust.roster().signed().to_text().ok(),
-            freshness: self.0.freshness(),
-        }
-    }
-
-    fn news(&self) -> watch::Receiver<u64> {
-        self.0.news.subscribe()
-    }
-
-    fn note_following(&self, member: &MemberId, follows: bool) {
-        let mut nodes = self.0.nodes();
-        let state = nodes.standings.entry(member.clone()).or_default();
-        state.followers = if follows {
-            state.followers.saturating_add(1)
-        } else {
-            state.followers.saturating_sub(1)
-        };
-    }
-
-    fn note_installed(&self, member: &MemberId, list_version: u32, cut: u32) {
-        let uptime = self.0.clock.uptime();
-        let mut nodes = self.0.nodes();
-        let published = nodes
-            .published
-            .filter(|(version, _)| *version == list_version);
-        let took = published.map_or(Duration::ZERO, |(_, at)| uptime.saturating_sub(at));
-        let state = nodes.standings.entry(member.clone()).or_default();
-        if list_version > state.list_version {
-            state.list_version = list_version;
-            state.cut = cut;
-            state.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        }
-    }
-
-    async fn open_invitation(&self, key: InvitationKey) -> Outcome<String> {
-        self.waiting(move |desk| desk.open_invitation(&key)).await
-    }
-
-    async fn enrol(&self, key: InvitationKey, request: String) -> Outcome<Enrolment> {
-        self.waiting(move |desk| desk.enrol(&key, &request)).await
-    }
-
-    async fn acknowledge(&self, key: InvitationKey) -> Outcome<()> {
-        self.waiting(move |desk| desk.acknowledge(&key)).await
-    }
-
-    async fn renew(&self, request: String) -> Outcome<String> {
-        self.waiting(move |desk| desk.renew(&request)).await
-    }
-
-    async fn change_entry(&self, request: String) -> Outcome<()> {
-        self.waiting(move |desk| desk.change_entry(request)).await
-    }
-
-    async fn invite(&self, invitation: String, secret_sha256: [u8; 32]) -> Outcome<()> {
-        self.waiting(move |desk| desk.invite(&invitation, &secret_sha256))
-            .await
-    }
-
-    async fn desk(&self, request: String) -> Outcome<DeskView> {
-        self.waiting(move |desk| desk.desk(&request)).await
-    }
-
-    async fn put_list(&self, list: String) -> Outcome<Tally> {
-        self.waiting(move |desk| desk.put_list(&list)).await
-    }
 }

@@ -5,6 +5,7 @@
 
 mod desk;
 mod files;
+mod serving;
 
 use std::net::SocketAddr;
 use std::path::Path;
