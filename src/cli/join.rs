@@ -19,7 +19,8 @@ use crate::node::{EnrolStep, Enrolling, Folder, Invited};
 /// `creditmesh node join`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  creditmesh node join TOKEN --dir alpha --listen 0.0.0.0:7401 \\\n    \
+    after_help = "Examples:\n  creditmesh node join TOKEN --dir alpha \\\n    \
+    --listen 0.0.0.0:7401 \
     --endpoint alpha.example.com:7401\n  creditmesh node join alpha.invite --dir alpha \\\n    \
     --listen 0.0.0.0:7401 \
     --endpoint alpha.example.com:7401 --passphrase-file /run/secrets/creditmesh\n  \

@@ -384,7 +384,7 @@ fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
         return;
     };
     if let Err(error) = trust.install_freshness(&text) {
-        tracing::info!(%error, "the freshness statement kept is of no use; waiting for a newer one");
+        tracing::info!(%error, "the freshness statement kept is of no use; a newer one comes");
     }
 }
 
