@@ -8,6 +8,8 @@
     reason = "tests may panic, and wait for the program"
 )]
 
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/lending.rs"]

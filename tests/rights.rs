@@ -116,7 +116,9 @@ fn key_of(description: &Description) -> PublicKey {
 fn status_of(error: &AskError) -> &Status {
     match error {
         AskError::Call(CallError::Status { status, .. }) => status,
-        other => panic!("no status in {other:?}"),
+        AskError::Call(_) | AskError::Broken(_) | AskError::Malformed(_) => {
+            panic!("no status in {error:?}")
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::output::Output;
-use crate::crypto::{bench, vector_backend};
+use crate::crypto::bench::{self, BenchRow};
+use crate::crypto::vector_backend;
 use crate::env::OsEntropy;
+use crate::net::bench::lookup;
 
 /// `creditmesh bench …`.
 #[derive(Debug, Subcommand)]
@@ -20,17 +22,40 @@ pub(super) enum BenchCommand {
         #[arg(long, default_value_t = 2.0)]
         seconds: f64,
     },
+    /// Empty calls over mutual TLS and through the gate, beside the same calls in plaintext.
+    #[command(after_help = "Example:\n  creditmesh bench lookup --json")]
+    Lookup {
+        /// Processor seconds of the gated side; nine rounds of each side at least.
+        #[arg(long, default_value_t = 4.0)]
+        seconds: f64,
+    },
 }
 
-pub(super) fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliError> {
-    let BenchCommand::Oprf { seconds } = command;
+pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliError> {
+    let (BenchCommand::Oprf { seconds } | BenchCommand::Lookup { seconds }) = command;
     if !(0.05..=600.0).contains(seconds) {
         return Err(CliError::usage("--seconds: 0.05 to 600"));
     }
-    let rows = bench::oprf(Duration::from_secs_f64(*seconds), &OsEntropy::default())
-        .map_err(|error| CliError::local(format!("bench: {error}")))?;
+    let (cpu, entropy) = (Duration::from_secs_f64(*seconds), OsEntropy::default());
+    let failed = |error: &dyn std::error::Error| CliError::local(format!("bench: {error}"));
+    match command {
+        BenchCommand::Oprf { .. } => {
+            let rows = bench::oprf(cpu, &entropy).map_err(|error| failed(&error))?;
+            show("oprf", &rows, output);
+        }
+        BenchCommand::Lookup { .. } => {
+            let row = lookup(cpu, &entropy)
+                .await
+                .map_err(|error| failed(&error))?;
+            show("lookup", &[row], output);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(name: &str, rows: &[BenchRow], output: &Output) {
     let value = json!({
-        "bench": "oprf",
+        "bench": name,
         "backend": vector_backend(),
         "rows": rows.iter().map(|row| json!({
             "name": row.name, "batch": row.batch,
@@ -60,5 +85,4 @@ pub(super) fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliEr
         }));
         lines.join("\n")
     });
-    Ok(Exit::Done)
 }

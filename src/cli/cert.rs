@@ -73,29 +73,58 @@ pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, 
     let now = SystemClock.now();
     match command {
         CertCommand::Show { node } => {
-            let leaf = Folder::at(&node.path).leaf()?;
+            let folder = Folder::at(&node.path);
+            let (leaf, chain) = (folder.leaf()?, folder.chain()?);
+            let identity = folder.pinned_identity(now)?;
+            let pinned = identity.map(|key| data_encoding::HEXLOWER.encode(&key));
+            let life = leaf.life_left(now).word();
+            let parts = chain.iter().map(|part| {
+                json!({ "subject": part.subject, "issuer": part.issuer,
+                    "not_after": part.not_after.to_rfc3339() })
+            });
             let value = json!({
                 "member": leaf.member().as_str(), "role": leaf.role().word(),
                 "network": leaf.network().as_str(), "serial": leaf.serial_text(),
                 "not_before": leaf.not_before().to_rfc3339(),
                 "not_after": leaf.not_after().to_rfc3339(),
+                "not_after_unix": leaf.not_after().unix_ms() / 1_000,
+                "renews_at": leaf.renews_at().to_rfc3339(), "life": life,
+                "identity_key": pinned, "chain": parts.collect::<Vec<_>>(),
             });
             output.show(&value, || {
-                format!(
-                    "{} ({}) in {}\nserial  {}\nfrom    {}\nuntil   {}",
-                    leaf.member(),
-                    leaf.role(),
-                    leaf.network(),
-                    leaf.serial_text(),
-                    leaf.not_before(),
-                    leaf.not_after()
-                )
+                let mut lines = vec![
+                    format!("{} ({}) in {}", leaf.member(), leaf.role(), leaf.network()),
+                    format!("serial    {}", leaf.serial_text()),
+                    format!("from      {}", leaf.not_before()),
+                    format!("until     {} ({life})", leaf.not_after()),
+                    format!("renew at  {}", leaf.renews_at()),
+                    format!(
+                        "identity  {}",
+                        pinned.as_deref().unwrap_or("not on the list")
+                    ),
+                ];
+                lines.extend(
+                    chain
+                        .iter()
+                        .map(|part| format!("chain     {} by {}", part.subject, part.issuer)),
+                );
+                lines.join("\n")
             });
         }
         CertCommand::Check { node } => {
-            let days = Folder::at(&node.path).check_certificate(now).await?;
-            output.show(&json!({ "ok": true, "days_left": days }), || {
-                format!("peers accept this certificate for {days} more days")
+            let folder = Folder::at(&node.path);
+            // A running node holds its store; that it has the key it shows by serving.
+            if node.is_running().await? {
+                folder.check_chain(now)?;
+            } else {
+                folder.check_certificate(now).await?;
+            }
+            let leaf = folder.leaf()?;
+            let days = leaf.not_after().since(now).as_secs() / 86_400;
+            let life = leaf.life_left(now).word();
+            let value = json!({ "ok": true, "days_left": days, "life": life });
+            output.show(&value, || {
+                format!("peers accept this certificate for {days} more days ({life})")
             });
         }
         CertCommand::Renew { node } => renew(node, output).await?,

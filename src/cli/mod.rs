@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod bench;
 mod cert;
 mod demo;
+mod doctor;
 mod exit;
 mod join;
 mod lending;
@@ -24,6 +25,7 @@ mod output;
 mod records;
 mod records_import;
 mod rights;
+mod rollover;
 mod usage;
 
 use exit::{CliError, Exit};
@@ -117,7 +119,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Recheck(args) => lending::recheck(&args, output).await,
             Command::Close(args) => lending::close(&args, output).await,
             Command::Answer(args) => lending::answer(&args, output).await,
-            Command::Bench(command) => bench::run(&command, output),
+            Command::Bench(command) => bench::run(&command, output).await,
         }
     })
 }

@@ -9,6 +9,7 @@ use super::exit::{CliError, Exit};
 use super::network_args::{InitArgs, InviteArgs, KeyArgs};
 use super::network_registrar::{self as through, Signing};
 use super::output::Output;
+use super::rollover::RolloverCommand;
 use crate::config::UnlockSource;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
@@ -92,6 +93,9 @@ pub(super) enum NetworkCommand {
     #[command(after_help = "Example:\n  \
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
     Key(KeyArgs),
+    /// Exchange the X.509 root in stages, or an administrator's lost key.
+    #[command(subcommand)]
+    Rollover(RolloverCommand),
     /// Show the network and its members.
     #[command(after_help = "Example:\n  creditmesh network show admin")]
     Show {
@@ -157,12 +161,14 @@ impl From<AdminError> for CliError {
             | AdminError::NoKey
             | AdminError::Nothing(_)
             | AdminError::UsedBefore
+            | AdminError::WrongStage { .. }
+            | AdminError::WrongAdministrator
             | AdminError::Occupied(_) => Self::refused(message),
         }
     }
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
@@ -188,6 +194,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
+        NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,

@@ -50,6 +50,8 @@ pub(super) enum NodeCommand {
         #[command(flatten)]
         node: NodeAt,
     },
+    /// What is wrong with the node, here and with each peer, and what to do about it.
+    Doctor(super::doctor::DoctorArgs),
     /// Write a sealed backup of a stopped node.
     #[command(after_help = "Example:\n  creditmesh node backup --dir alpha alpha.backup")]
     Backup {
@@ -87,6 +89,7 @@ impl From<NodeError> for CliError {
             NodeError::Join(_)
             | NodeError::List(_)
             | NodeError::Root(_)
+            | NodeError::Seen(_)
             | NodeError::Trust(_)
             | NodeError::Operator(_)
             | NodeError::Registrar(RegistrarError::Refused { .. }) => Self::refused(message),
@@ -139,6 +142,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         }
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
+        NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
         NodeCommand::Restore {
             node,
@@ -213,6 +217,14 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         "list_version": status.list_version, "vector_backend": status.vector_backend,
         "list_expires_at": moment(status.list_expires_unix_ms),
         "certificate_not_after": moment(status.certificate_not_after_unix_ms),
+        "certificate_not_after_unix": status.certificate_not_after_unix_ms / 1_000,
+        "certificate_life": status.certificate_life,
+        "root_version": status.root_version,
+        "root_expires_at": moment(status.root_expires_unix_ms),
+        "list_version_heard": status.list_version_heard,
+        "freshness_ends_at": (status.freshness_ends_unix_ms > 0)
+            .then(|| moment(status.freshness_ends_unix_ms)),
+        "certificate_must_renew": status.certificate_must_renew,
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
     });
     output.show(&value, || status_text(&status));
@@ -247,15 +259,17 @@ fn status_text(status: &pb::StatusResponse) -> String {
             until(status, status.list_expires_unix_ms, LIST_ENDED)
         ),
         format!(
-            "certificate  {}",
+            "certificate  {} ({})",
             until(
                 status,
                 status.certificate_not_after_unix_ms,
                 CERTIFICATE_ENDED
-            )
+            ),
+            status.certificate_life
         ),
-        format!("unpublished  {}", status.unpublished),
     ];
+    lines.extend(trust_lines(status));
+    lines.push(format!("unpublished  {}", status.unpublished));
     for feed in &status.feeds {
         let (level, epoch, size) = (&feed.level, feed.epoch, feed.size);
         lines.push(format!(
@@ -274,6 +288,37 @@ fn status_text(status: &pb::StatusResponse) -> String {
         lines.push(format!("peer         {:<20} {state}", peer.member));
     }
     lines.join("\n")
+}
+
+/// What to do when the root has expired.
+const ROOT_ENDED: &str = "the node does not start again with it: put the next one into `roots`";
+
+/// What to do when freshness has ended.
+const FRESHNESS_ENDED: &str = "this node answers nobody and asks nobody until it hears that its \
+                               list is the newest";
+
+fn trust_lines(status: &pb::StatusResponse) -> Vec<String> {
+    let mut lines = vec![format!(
+        "root         version {}, {}",
+        status.root_version,
+        until(status, status.root_expires_unix_ms, ROOT_ENDED)
+    )];
+    if status.list_version_heard > status.list_version {
+        lines.push(format!(
+            "             a peer has member list version {}: fetch it",
+            status.list_version_heard
+        ));
+    }
+    if status.asks_freshness {
+        lines.push(match status.freshness_ends_unix_ms {
+            0 => format!("freshness    none yet; {FRESHNESS_ENDED}"),
+            end => format!("freshness    {}", until(status, end, FRESHNESS_ENDED)),
+        });
+    }
+    if status.certificate_must_renew {
+        lines.push("             its root is about to go: renew the certificate now".to_owned());
+    }
+    lines
 }
 
 async fn refuse_running(node: &NodeDir, verb: &str) -> Result<Folder, CliError> {
@@ -317,8 +362,13 @@ async fn restore(
         let fenced = restored_at.map_or("", |_| {
             "\nit publishes and answers again when the next key epoch begins (why: docs/storage.md)"
         });
+        let list = restored_at.map_or("", |_| {
+            "\nthe member list is left out, because it may name members that were removed since: copy \
+             the newest members.json from the administrators into the folder"
+        });
         format!(
-            "{rows} rows restored into {place}{fenced}\nnext: creditmesh node verify --dir {place}"
+            "{rows} rows restored into {place}{fenced}{list}\nnext: creditmesh node verify --dir \
+             {place}"
         )
     });
     Ok(Exit::Done)

@@ -67,6 +67,11 @@ impl NodeAt {
         }))
     }
 
+    /// Whether the command is about a node on another machine.
+    pub(super) const fn is_elsewhere(&self) -> bool {
+        self.connect.is_some()
+    }
+
     /// The running node's operator service, or how to start it.
     pub(super) async fn required(&self) -> Result<OperatorClient<Channel>, CliError> {
         self.running().await?.ok_or_else(|| {

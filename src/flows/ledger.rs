@@ -123,8 +123,8 @@ impl Ledger {
     }
 
     /// Debits an evaluation and logs it; the permit is the only way to evaluate. A request that was
-    /// debited before is permitted again without a debit, [`EVALUATE_REPEATS_MAX`] times, and logged
-    /// again each time.
+    /// debited before is permitted again without a debit, [`EVALUATE_REPEATS_MAX`] times, and
+    /// logged again each time.
     ///
     /// # Errors
     /// [`FlowError::OverBudget`], [`FlowError::RequestIdReused`], [`FlowError::RepeatedTooOften`],

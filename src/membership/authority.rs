@@ -213,7 +213,11 @@ impl RootAuthority {
 /// An issuing authority. It works online and signs members' certificates only; what it signs is
 /// worth nothing without the member's own statement.
 #[derive(Debug)]
-pub struct Authority(Signer);
+pub struct Authority {
+    signer: Signer,
+    /// Certificates of the same key by other roots, in PEM.
+    also: String,
+}
 
 impl Authority {
     /// Opens an issuing authority from its certificate (PEM) and key.
@@ -222,7 +226,26 @@ impl Authority {
     /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or
     /// [`AuthorityError::WrongKind`].
     pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, AuthorityError> {
-        Signer::open(certificate_pem, key, 0, "members' certificates").map(Self)
+        Signer::open(certificate_pem, key, 0, "members' certificates").map(|signer| Self {
+            signer,
+            also: String::new(),
+        })
+    }
+
+    /// The same authority, whose key another root has certified too: its chains carry both
+    /// certificates, this one last.
+    ///
+    /// # Errors
+    /// [`AuthorityError`] where `certificate_pem` is not an issuing authority's for the same key.
+    pub fn certified_also(mut self, certificate_pem: &str) -> Result<Self, AuthorityError> {
+        let key = CertificateKey::from_pkcs8(self.signer.key.pkcs8().expose())?;
+        Signer::open(certificate_pem, key, 0, "members' certificates")?;
+        certificate_pem.clone_into(&mut self.also);
+        Ok(self)
+    }
+
+    fn chain_of(&self, certificate: &Certificate) -> String {
+        [certificate.pem().as_str(), &self.signer.pem, &self.also].concat()
     }
 
     /// Signs a member's certificate; gives the chain in PEM: the certificate, then this
@@ -249,7 +272,7 @@ impl Authority {
                 member: member.clone(),
             });
         }
-        let ends_by = self.0.not_after.min(statement.until());
+        let ends_by = self.signer.not_after.min(statement.until());
         let mut params = params(member.as_str(), network.as_str(), issuance, Some(ends_by))?;
         params.subject_alt_names = vec![
             SanType::URI(ia5(&uri_of(network, role, member))?),
@@ -263,8 +286,8 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let content = [&STATEMENT_DER_HEAD[..], &statement.to_bytes()].concat();
         params.custom_extensions = vec![CustomExtension::from_oid_content(&STATEMENT_OID, content)];
-        let certificate = self.0.sign(&params, key)?;
-        Ok(format!("{}{}", certificate.pem(), self.0.pem))
+        let certificate = self.signer.sign(&params, key)?;
+        Ok(self.chain_of(&certificate))
     }
 
     /// Signs the registrar's own certificate, for the end that is called only; gives the chain in
@@ -279,26 +302,26 @@ impl Authority {
         key: &RequestedKey,
         issuance: &Issuance<'_>,
     ) -> Result<String, AuthorityError> {
-        let ends_by = Some(self.0.not_after);
+        let ends_by = Some(self.signer.not_after);
         let mut params = params("registrar", network.as_str(), issuance, ends_by)?;
         params.subject_alt_names = vec![SanType::DnsName(ia5(dns_name)?)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
-        let certificate = self.0.sign(&params, key)?;
-        Ok(format!("{}{}", certificate.pem(), self.0.pem))
+        let certificate = self.signer.sign(&params, key)?;
+        Ok(self.chain_of(&certificate))
     }
 
     /// The authority's certificate in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
-        &self.0.pem
+        &self.signer.pem
     }
 
     /// The authority's key, to be kept encrypted.
     #[must_use]
     pub const fn key(&self) -> &CertificateKey {
-        &self.0.key
+        &self.signer.key
     }
 }
 

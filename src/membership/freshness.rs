@@ -138,6 +138,12 @@ pub enum FreshnessError {
         /// When the one offered was made.
         offered: Timestamp,
     },
+    /// That it was seen could not be noted first.
+    #[error("freshness: that it was seen cannot be noted: {reason}; the statement held stays")]
+    NotNoted {
+        /// What failed.
+        reason: String,
+    },
 }
 
 /// A freshness statement that a freshness key of the root in force signed.

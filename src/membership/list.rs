@@ -153,7 +153,8 @@ pub enum ListError {
     },
     /// It was made under an older root than the list in force was.
     #[error(
-        "member list: made under root {stated}, the list in force under root {held}; ask for one          that is made under the newest root"
+        "member list: made under root {stated}, the list in force under root {held}; ask for one \
+         that is made under the newest root"
     )]
     OlderRoot {
         /// Root version that it names.
@@ -222,6 +223,12 @@ pub enum ListError {
     IssuedBackwards {
         /// Its version.
         version: u32,
+    },
+    /// That it was seen could not be noted first.
+    #[error("member list: that it was seen cannot be noted: {reason}; the list in force stays")]
+    NotNoted {
+        /// What failed.
+        reason: String,
     },
 }
 

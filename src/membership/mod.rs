@@ -13,6 +13,8 @@ mod certificate;
 
 mod differences;
 
+mod chain;
+
 mod document;
 
 mod draft;
@@ -22,6 +24,8 @@ mod freshness;
 mod join;
 
 mod key;
+
+mod life;
 
 mod list;
 
@@ -48,7 +52,13 @@ mod roster;
 
 mod signing_key;
 
+mod root_rules;
+
+mod seen;
+
 mod statement;
+
+mod succession;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +73,8 @@ pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject}
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
 pub use differences::differences;
+
+pub use chain::{ChainPart, chain_parts, check_chain};
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
 pub use draft::Founding;
 pub use freshness::{Freshness, FreshnessError, FreshnessStatement, state_freshness};
@@ -71,6 +83,7 @@ pub use join::{
     check_invitation, check_request, request_to_join,
 };
 pub use key::{CertificateKey, KeyError, RequestedKey};
+pub use life::LifeLeft;
 pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
@@ -95,4 +108,6 @@ pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
 pub use token::{InvitationToken, TokenError};
-pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, server_name};
+
+pub use seen::{Seen, SeenError};
+pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, must_renew, server_name};

@@ -1,20 +1,18 @@
 //! The network's root document: who administers it, what certificates hang from, and its fixed
 //! terms.
 
-use std::collections::BTreeSet;
-
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Calendar;
+use super::certificate::sha256;
 use super::document::{Document, DocumentError, Signed};
-use super::text::{hex, hex_groups, hexes, moment, name, word, words};
+use super::root_rules::{check, check_tainted};
+use super::text::{hex, hex_groups, hex_option, hexes, moment, name, word, words};
+use super::trust::roots;
 use crate::domain::{Currency, IdentifierClass, NetworkId, Timestamp};
-use crate::limits::{
-    ADMINISTRATORS_MAX, AUTHORITIES_MAX, BAND_EDGES_MAX, CLOCK_SKEW_MAX, EPOCH_DAYS_MAX,
-    FRESHNESS_KEYS_MAX, ROOT_BYTES_MAX,
-};
+use crate::limits::{CLOCK_SKEW_MAX, ROOT_BYTES_MAX};
 
 /// An administrator: a name for people, and the key that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,13 +43,20 @@ pub struct RootDocument {
     /// From when it counts no more.
     #[serde(with = "moment")]
     pub expires_at: Timestamp,
-    /// Who may sign, at most [`ADMINISTRATORS_MAX`].
+    /// Digest of the version before; absent in version 1.
+    #[serde(default, with = "hex_option", skip_serializing_if = "Option::is_none")]
+    pub previous: Option<[u8; 32]>,
+    /// Who may sign, at most [`crate::limits::ADMINISTRATORS_MAX`].
     pub administrators: Vec<Administrator>,
     /// How many administrators must sign a member list or the next root.
     pub threshold: u32,
-    /// X.509 root certificates in PEM, at most [`AUTHORITIES_MAX`].
+    /// X.509 root certificates in PEM, at most [`crate::limits::AUTHORITIES_MAX`].
     pub authorities: Vec<String>,
-    /// Online Ed25519 keys that may sign freshness statements, at most [`FRESHNESS_KEYS_MAX`].
+    /// SHA-256 of those root certificates, in DER, that are about to go: certificates that lead to
+    /// none other are renewed at once.
+    #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
+    pub tainted: Vec<[u8; 32]>,
+    /// Online Ed25519 keys that may sign freshness statements, at most 8.
     /// Where there are none, the network works by files alone and asks for no freshness.
     #[serde(default, with = "hexes", skip_serializing_if = "Vec::is_empty")]
     pub freshness_keys: Vec<[u8; 32]>,
@@ -99,9 +104,75 @@ pub enum RootError {
     },
     /// An authority's certificate cannot be read.
     #[error(
-        "network root: a root certificate is not PEM; ask the administrators for a correct one"
+        "network root: a root certificate cannot be read; ask the administrators for a correct one"
     )]
     Authority,
+    /// It belongs to another network than the root in force.
+    #[error("network root: it is for network {found}, the one in force for {own}; fetch your own")]
+    OtherNetwork {
+        /// Network that it names.
+        found: NetworkId,
+        /// Network of the root in force.
+        own: NetworkId,
+    },
+    /// An older version than the one in force, or than this node has seen.
+    #[error(
+        "network root: version {offered} is older than version {held}, which was had here: put \
+         the newer versions into the folder `roots`"
+    )]
+    RolledBack {
+        /// Version in force, or seen.
+        held: u32,
+        /// Version offered.
+        offered: u32,
+    },
+    /// Another document with the version of the one in force.
+    #[error(
+        "network root: there are two different roots with version {version}; tell the \
+         administrators on another way"
+    )]
+    Forked {
+        /// The version of both.
+        version: u32,
+    },
+    /// Versions between the one in force and this one are missing.
+    #[error(
+        "network root: version {offered} does not follow version {held}; put the versions in \
+         between into the folder `roots` too"
+    )]
+    SkipsVersions {
+        /// Version in force.
+        held: u32,
+        /// Version offered.
+        offered: u32,
+    },
+    /// It names another predecessor than the root in force.
+    #[error("network root: version {version} does not follow the root in force; refuse it")]
+    WrongPrevious {
+        /// Its version.
+        version: u32,
+    },
+    /// It was written before the root that it follows.
+    #[error("network root: version {version} was issued before the one in force; refuse it")]
+    IssuedBackwards {
+        /// Its version.
+        version: u32,
+    },
+    /// It changes what no root may change.
+    #[error("network root: it changes {term}, which stays for the life of a network; refuse it")]
+    ChangedTerm {
+        /// What it changes.
+        term: &'static str,
+    },
+    /// Too few administrators of the root in force signed it, or a signature is forged.
+    #[error("network root: by the administrators of the version before: {0}")]
+    NotByPredecessor(#[source] DocumentError),
+    /// It could not be put in force.
+    #[error("network root: {reason}; the root in force stays")]
+    NotInForce {
+        /// What failed.
+        reason: String,
+    },
     /// It says it was written in the future.
     #[error("network root: issued at {issued_at}, after this machine's time; check the clock")]
     IssuedInFuture {
@@ -150,6 +221,36 @@ impl NetworkRoot {
     /// # Errors
     /// As [`Self::verify`].
     pub fn from_signed(signed: Signed<RootDocument>, now: Timestamp) -> Result<Self, RootError> {
+        let root = Self::from_kept(signed, now)?;
+        root.require_unexpired(now)?;
+        Ok(root)
+    }
+
+    /// Goes on only while the root counts.
+    ///
+    /// # Errors
+    /// [`RootError::Expired`].
+    pub fn require_unexpired(&self, now: Timestamp) -> Result<(), RootError> {
+        let since = self.document().expires_at;
+        if since <= now {
+            return Err(RootError::Expired { since });
+        }
+        Ok(())
+    }
+
+    /// As [`Self::verify`], for a root that this node had in force before or that a later one
+    /// follows: it may have expired since.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], without [`RootError::Expired`].
+    pub fn verify_kept(text: &str, now: Timestamp) -> Result<Self, RootError> {
+        Self::from_kept(Signed::parse(text)?, now)
+    }
+
+    pub(super) fn from_kept(
+        signed: Signed<RootDocument>,
+        now: Timestamp,
+    ) -> Result<Self, RootError> {
         let document = signed.document();
         check(document)?;
         let authorities = document
@@ -164,11 +265,8 @@ impl NetworkRoot {
                 issued_at: document.issued_at,
             });
         }
-        if document.expires_at <= now {
-            return Err(RootError::Expired {
-                since: document.expires_at,
-            });
-        }
+        roots(&authorities).map_err(|_| RootError::Authority)?;
+        check_tainted(&document.tainted, &authorities)?;
         let fingerprint = signed.digest()?;
         Ok(Self {
             signed,
@@ -227,6 +325,22 @@ impl NetworkRoot {
         &self.authorities
     }
 
+    /// The X.509 root certificates that are not about to go.
+    pub fn untainted(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        let tainted = &self.document().tainted;
+        let is_tainted = |one: &&CertificateDer<'static>| tainted.contains(&sha256(one));
+        self.authorities.iter().filter(move |one| !is_tainted(one))
+    }
+
+    /// SHA-256 of every X.509 root certificate but the one in `pem`.
+    #[must_use]
+    pub fn authority_digests_except(&self, pem: &str) -> Vec<[u8; 32]> {
+        let documents = self.document().authorities.iter();
+        let all = documents.zip(&self.authorities);
+        let others = all.filter(|(one, _)| *one != pem);
+        others.map(|(_, der)| sha256(der)).collect()
+    }
+
     /// The administrators' public keys.
     #[must_use]
     pub fn administrator_keys(&self) -> Vec<[u8; 32]> {
@@ -268,98 +382,6 @@ fn keys(document: &RootDocument) -> Vec<[u8; 32]> {
     document.administrators.iter().map(|one| one.key).collect()
 }
 
-fn threshold(document: &RootDocument) -> usize {
+pub(super) fn threshold(document: &RootDocument) -> usize {
     usize::try_from(document.threshold).unwrap_or(usize::MAX)
-}
-
-/// Rules and whether they hold, in the order in which a broken one is told.
-type Rules = Vec<(bool, &'static str)>;
-
-fn check(document: &RootDocument) -> Result<(), RootError> {
-    let mut rules = rules_of_government(document);
-    rules.extend(rules_of_terms(document));
-    match rules.into_iter().find(|(holds, _)| !holds) {
-        Some((_, rule)) => Err(RootError::Invalid { rule }),
-        None => Ok(()),
-    }
-}
-
-fn rules_of_government(document: &RootDocument) -> Rules {
-    let administrators = &document.administrators;
-    let names: BTreeSet<_> = administrators.iter().map(|one| &one.name).collect();
-    let admin_keys: BTreeSet<_> = administrators.iter().map(|one| one.key).collect();
-    let online: BTreeSet<_> = document.freshness_keys.iter().collect();
-    let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
-    vec![
-        (document.version >= 1, "its version must be 1 or more"),
-        (
-            has_letter(document.network.as_str()),
-            "the network's id must contain a letter, because it ends DNS names",
-        ),
-        (
-            document.issued_at < document.expires_at,
-            "it must expire after it was issued",
-        ),
-        (
-            (1..=ADMINISTRATORS_MAX).contains(&administrators.len()),
-            "it must name 1 to 16 administrators",
-        ),
-        (
-            administrators
-                .iter()
-                .all(|one| (1..=63).contains(&one.name.len())),
-            "each administrator needs a name of 1 to 63 bytes",
-        ),
-        (
-            names.len() == administrators.len(),
-            "two administrators have one name",
-        ),
-        (
-            admin_keys.len() == administrators.len(),
-            "two administrators have one key",
-        ),
-        (
-            (1..=administrators.len()).contains(&threshold(document)),
-            "its threshold must be from 1 to the number of administrators",
-        ),
-        (
-            (1..=AUTHORITIES_MAX).contains(&document.authorities.len()),
-            "it must carry 1 to 4 root certificates",
-        ),
-        (
-            online.len() <= FRESHNESS_KEYS_MAX && online.len() == document.freshness_keys.len(),
-            "it must name at most 8 freshness keys, each once",
-        ),
-        (
-            online.iter().all(|key| !admin_keys.contains(*key)),
-            "an administrator's key must not be a freshness key",
-        ),
-    ]
-}
-
-fn rules_of_terms(document: &RootDocument) -> Rules {
-    let classes: BTreeSet<_> = document.identifier_classes.iter().collect();
-    let edges = &document.exposure_band_edges_minor;
-    vec![
-        (
-            (1..=EPOCH_DAYS_MAX).contains(&document.epoch_days),
-            "a key epoch must last 1 to 366 days",
-        ),
-        (
-            document.overlap_days < document.epoch_days
-                && document.announce_days < document.epoch_days,
-            "overlap and announcement must be shorter than a key epoch",
-        ),
-        (
-            !classes.is_empty() && classes.len() == document.identifier_classes.len(),
-            "it must list each class of identifiers once, and at least one",
-        ),
-        (
-            (1..=BAND_EDGES_MAX).contains(&edges.len())
-                && edges.first().is_some_and(|edge| *edge > 0)
-                && edges.is_sorted_by(|one, next| one < next),
-            "its exposure bands must be 1 to 14 growing amounts",
-        ),
-        (document.population > 0, "its population must not be zero"),
-    ]
 }

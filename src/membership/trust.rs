@@ -4,16 +4,17 @@
 //! connections made from then on use it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ClientConfig, Resumption, WebPkiServerVerifier};
+use rustls::client::{ClientConfig, Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerConfig, WantsServerCert, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, NoKeyLog, RootCertStore};
+use rustls::{CertificateError, ConfigBuilder, NoKeyLog, RootCertStore};
 
 use super::certificate::{self, PeerCertificate};
 use super::key::CertificateKey;
@@ -21,6 +22,8 @@ use super::network::NetworkRoot;
 use crate::domain::Timestamp;
 use crate::env::Clock;
 use crate::limits::CERTIFICATE_CHAIN_MAX;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The one application protocol that nodes speak over TLS.
 pub const ALPN: &[u8] = b"h2";
@@ -145,14 +148,54 @@ impl OwnCertificate {
                 now,
             });
         }
-        let (first, intermediates) = self.chain.split_first().ok_or(TrustError::Chain)?;
-        client_verifier(&roots(root.authorities())?)?
-            .verify_client_cert(first, intermediates, unix_time(now))
-            .map(|_| ())
-            .map_err(|error| TrustError::OtherRoot {
-                reason: reason_of(&error),
-            })
+        check_chain(&self.chain, &roots(root.authorities())?, now)
     }
+
+    /// Whether the certificate leads to root certificates only that are about to go: then it is
+    /// renewed at once, however long it still lives.
+    #[must_use]
+    pub fn must_renew(&self, root: &NetworkRoot) -> bool {
+        must_renew(root, &self.chain, &self.leaf)
+    }
+
+    /// The certificate and the authorities' below it, in DER.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+}
+
+/// Whether `chain` leads to root certificates only that are about to go.
+#[must_use]
+pub fn must_renew(
+    root: &NetworkRoot,
+    chain: &[CertificateDer<'static>],
+    leaf: &PeerCertificate,
+) -> bool {
+    // Looked at by its beginning: age is another question.
+    let at = leaf.not_before().plus(SECOND);
+    let leads = |anchors| check_chain(chain, &anchors, at).is_ok();
+    !root.document().tainted.is_empty() && roots(root.untainted()).is_ok_and(|one| !leads(one))
+}
+
+/// Whether a chain that a peer showed leads to a root certificate of `root`, at `now`.
+#[must_use]
+pub fn leads_to(root: &NetworkRoot, chain: &[CertificateDer<'static>], now: Timestamp) -> bool {
+    roots(root.authorities()).is_ok_and(|anchors| check_chain(chain, &anchors, now).is_ok())
+}
+
+fn check_chain(
+    chain: &[CertificateDer<'static>],
+    anchors: &Arc<RootCertStore>,
+    now: Timestamp,
+) -> Result<(), TrustError> {
+    let (first, intermediates) = chain.split_first().ok_or(TrustError::Chain)?;
+    client_verifier(anchors)?
+        .verify_client_cert(first, intermediates, unix_time(now))
+        .map(|_| ())
+        .map_err(|error| TrustError::OtherRoot {
+            reason: reason_of(&error),
+        })
 }
 
 fn reason_of(error: &rustls::Error) -> String {
@@ -195,6 +238,24 @@ impl TlsConfigs {
     }
 }
 
+impl TlsConfigs {
+    /// The same certificate under another root.
+    ///
+    /// # Errors
+    /// [`TrustError::Root`] or [`TrustError::Tls`].
+    pub fn under(&self, root: &NetworkRoot, clock: &Arc<dyn Clock>) -> Result<Self, TrustError> {
+        let roots = roots(root.authorities())?;
+        let server = server_builder(client_verifier(&roots)?, clock)?
+            .with_cert_resolver(Arc::clone(&self.server.cert_resolver));
+        let client = client_builder(server_verifier(&roots)?, clock)?
+            .with_client_cert_resolver(Arc::clone(&self.client.client_auth_cert_resolver));
+        Ok(Self {
+            server: Arc::new(server_settings(server)),
+            client: Arc::new(client_settings(client)),
+        })
+    }
+}
+
 /// What one end of a connection shows.
 #[derive(Clone, Copy)]
 pub(super) struct Shown<'a> {
@@ -231,12 +292,23 @@ pub(super) fn server_config_of(
     shown: Shown<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ServerConfig, TrustError> {
-    let mut config = ServerConfig::builder_with_details(Arc::new(provider()), time_of(clock))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| tls(&error))?
-        .with_client_cert_verifier(verifier)
+    server_builder(verifier, clock)?
         .with_single_cert(shown.chain.to_vec(), shown.private_key())
+        .map(server_settings)
+        .map_err(|error| tls(&error))
+}
+
+fn server_builder(
+    verifier: Arc<dyn ClientCertVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, TrustError> {
+    let builder = ServerConfig::builder_with_details(Arc::new(provider()), time_of(clock))
+        .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?;
+    Ok(builder.with_client_cert_verifier(verifier))
+}
+
+fn server_settings(mut config: ServerConfig) -> ServerConfig {
     config.ignore_client_order = false;
     config.max_fragment_size = None;
     // No resumption: a resumed session restores the certificate of its first handshake unchecked.
@@ -252,7 +324,7 @@ pub(super) fn server_config_of(
     config.cert_compressors = Vec::new();
     config.cert_compression_cache = Arc::new(rustls::compress::CompressionCache::Disabled);
     config.cert_decompressors = Vec::new();
-    Ok(config)
+    config
 }
 
 /// The end that calls.
@@ -271,17 +343,29 @@ pub(super) fn client_config_of(
     shown: Option<Shown<'_>>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, TrustError> {
+    let builder = client_builder(verifier, clock)?;
+    let Some(shown) = shown else {
+        return Ok(client_settings(builder.with_no_client_auth()));
+    };
+    builder
+        .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
+        .map(client_settings)
+        .map_err(|error| tls(&error))
+}
+
+fn client_builder(
+    verifier: Arc<dyn ServerCertVerifier>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
     let builder = ClientConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(|error| tls(&error))?
+        .map_err(|error| tls(&error))?;
+    Ok(builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let mut config = match shown {
-        Some(shown) => builder
-            .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
-            .map_err(|error| tls(&error))?,
-        None => builder.with_no_client_auth(),
-    };
+        .with_custom_certificate_verifier(verifier))
+}
+
+fn client_settings(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.check_selected_alpn = true;
     config.resumption = Resumption::disabled();
@@ -294,7 +378,7 @@ pub(super) fn client_config_of(
     config.cert_compressors = Vec::new();
     config.cert_compression_cache = Arc::new(rustls::compress::CompressionCache::Disabled);
     config.cert_decompressors = Vec::new();
-    Ok(config)
+    config
 }
 
 pub(super) fn provider() -> CryptoProvider {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{MemberId, OperatorName};
@@ -83,6 +84,7 @@ struct Registry<C: NamesHolder> {
 #[derive(Debug)]
 struct Live<C> {
     connection: PeerConnection<C>,
+    chain: Vec<CertificateDer<'static>>,
     opened: Opened,
     /// By the uptime.
     since: Duration,
@@ -182,13 +184,14 @@ impl<C: NamesHolder> Registry<C> {
 }
 
 impl<C: NamesHolder> Connections<C> {
-    /// Registers a connection to or from the holder of `certificate`.
+    /// Registers a connection to or from the holder of `certificate`, who showed `chain`.
     ///
     /// # Errors
     /// [`TooManyConnections`] where the member opened as many as it may.
     pub(super) fn register(
         &self,
         certificate: C,
+        chain: Vec<CertificateDer<'static>>,
         opened: Opened,
         now: Duration,
     ) -> Result<Registration<C>, TooManyConnections> {
@@ -216,6 +219,7 @@ impl<C: NamesHolder> Connections<C> {
             key.clone(),
             Live {
                 connection: connection.clone(),
+                chain,
                 opened,
                 since: now,
             },
@@ -231,6 +235,11 @@ impl<C: NamesHolder> Connections<C> {
     /// Cuts every connection whose certificate `admits` no longer accepts; gives how many.
     pub(super) fn cut_refused(&self, admits: impl Fn(&C) -> bool) -> usize {
         self.cut_where(|live| !admits(&live.connection.certificate))
+    }
+
+    /// Cuts every connection whose chain `leads` no longer accepts; gives how many.
+    pub(super) fn cut_unrooted(&self, leads: impl Fn(&[CertificateDer<'static>]) -> bool) -> usize {
+        self.cut_where(|live| !leads(&live.chain))
     }
 
     /// As [`Self::cut_refused`], for connections that are older than `age`: a refused peer has that

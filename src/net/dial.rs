@@ -12,8 +12,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::connections::Opened;
+use super::node_tls::NodeTls;
 use super::stream::PeerStream;
-use super::trust::NodeTls;
 use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::MemberId;
 use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
@@ -150,11 +150,22 @@ async fn dial_endpoint(
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(&in_words)?;
     let certificate = peer_certificate(&stream)?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let chain = chain.to_vec();
     let registration = trust
         .connections()
-        .register(certificate, Opened::ByUs, trust.clock().uptime())
+        .register(
+            certificate,
+            chain.clone(),
+            Opened::ByUs,
+            trust.clock().uptime(),
+        )
         .map_err(|error| Failure::Words(error.to_string()))?;
-    // Registered first: a list that is installed from here on cuts this connection too.
+    // Registered first: a list or root that is installed from here on cuts this connection too.
+    if trust.root().version() != current.root_version && !trust.leads(&chain) {
+        let reason = "its certificate led to a root that was just replaced; it must renew";
+        return Err(Failure::Words(reason.to_owned()));
+    }
     trust
         .admit_as(member, registration.connection().certificate())
         .map_err(Failure::Refused)?;

@@ -213,7 +213,7 @@ impl Gate {
         let permit = Arc::clone(&self.calls)
             .try_acquire_owned()
             .map_err(|_| GateRefusal::Busy)?;
-        let share = Share::take(&self.calls_of, peer.member())?;
+        let share = Share::take(&self.calls_of, peer)?;
         let now = self.trust.clock().uptime();
         Ok(CallGuard {
             _permit: permit,
@@ -237,20 +237,20 @@ struct CallGuard {
 #[derive(Debug)]
 struct Share {
     calls_of: CallsOf,
-    member: MemberId,
+    peer: VerifiedPeer,
 }
 
 impl Share {
-    fn take(calls_of: &CallsOf, member: &MemberId) -> Result<Self, GateRefusal> {
+    fn take(calls_of: &CallsOf, peer: &VerifiedPeer) -> Result<Self, GateRefusal> {
         let mut counts = calls_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(member.clone()).or_insert(0);
-        if *count >= CALLS_PER_MEMBER_MAX {
-            return Err(GateRefusal::TooManyCalls);
+        match counts.get_mut(peer.member()) {
+            Some(count) if *count >= CALLS_PER_MEMBER_MAX => return Err(GateRefusal::TooManyCalls),
+            Some(count) => *count += 1,
+            None => drop(counts.insert(peer.member().clone(), 1)),
         }
-        *count += 1;
         Ok(Self {
             calls_of: Arc::clone(calls_of),
-            member: member.clone(),
+            peer: peer.clone(),
         })
     }
 }
@@ -258,10 +258,10 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let mut counts = self.calls_of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.member) {
+        if let Some(count) = counts.get_mut(self.peer.member()) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                counts.remove(&self.member);
+                counts.remove(self.peer.member());
             }
         }
     }

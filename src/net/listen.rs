@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -16,8 +17,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::connections::{Connections, NamesHolder, Opened};
+use super::node_tls::NodeTls;
 use super::stream::PeerStream;
-use super::trust::NodeTls;
 use super::words::{self, IssuedBy};
 use crate::limits::{
     ACCEPT_BACKOFF, ACCEPTED_WAITING_MAX, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX,
@@ -32,6 +33,16 @@ pub type AcceptedStream<C = PeerCertificate> = PeerStream<TlsStream<TcpStream>, 
 pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
     /// What callers show.
     type Certificate: NamesHolder;
+
+    /// Counts changes of whom TLS accepts, so that a handshake notices one.
+    fn roots_version(&self) -> u32 {
+        0
+    }
+
+    /// Whether TLS would still accept this chain.
+    fn leads(&self, _chain: &[CertificateDer<'static>]) -> bool {
+        true
+    }
 
     /// The TLS configuration of the moment.
     fn tls(&self) -> Arc<ServerConfig>;
@@ -65,6 +76,14 @@ pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
 
 impl Door for NodeTls {
     type Certificate = PeerCertificate;
+
+    fn roots_version(&self) -> u32 {
+        self.trust().root().version()
+    }
+
+    fn leads(&self, chain: &[CertificateDer<'static>]) -> bool {
+        self.trust().leads(chain)
+    }
 
     fn tls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current().configs.server)
@@ -211,6 +230,7 @@ async fn handshake<D: Door>(
 ) -> Result<AcceptedStream<D::Certificate>, String> {
     // Small answers must not wait for more; where the system refuses, they do.
     tcp.set_nodelay(true).ok();
+    let roots_version = door.roots_version();
     let acceptor = TlsAcceptor::from(door.tls());
     let stream = match timeout(limits.handshake, acceptor.accept(tcp)).await {
         Ok(Ok(stream)) => stream,
@@ -218,15 +238,19 @@ async fn handshake<D: Door>(
         Err(_) => return Err("no TLS handshake in time".to_owned()),
     };
     let (_, session) = stream.get_ref();
-    let shown = session.peer_certificates().and_then(|chain| chain.first());
-    let certificate = match shown {
+    let chain = session.peer_certificates().unwrap_or_default().to_vec();
+    let certificate = match chain.first() {
         Some(der) => door.read(der)?,
         None => door.read_nothing()?,
     };
     let registration = door
         .connections()
-        .register(certificate, Opened::ByPeer, door.uptime())
+        .register(certificate, chain.clone(), Opened::ByPeer, door.uptime())
         .map_err(|error| error.to_string())?;
+    // Registered first: a root that is installed from here on cuts this connection too.
+    if door.roots_version() != roots_version && !door.leads(&chain) {
+        return Err("its certificate led to a root that was just replaced".to_owned());
+    }
     Ok(PeerStream::accepted(
         stream,
         registration,

@@ -8,6 +8,8 @@
 //! The same listener, behind an [`OperatorDoor`], lets in the member's own systems on other
 //! machines; [`operator_channel`] is their end.
 
+pub mod bench;
+
 mod client;
 
 mod connections;
@@ -19,6 +21,8 @@ mod explain;
 mod gate;
 
 mod listen;
+
+mod node_tls;
 
 mod operator;
 
@@ -49,6 +53,7 @@ pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyC
 pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, Gated};
 pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
+pub use node_tls::NodeTls;
 pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
@@ -60,7 +65,7 @@ pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
-pub use trust::{Installed, NodeTls, TrustHandle};
+pub use trust::{Installed, InstalledRoot, Memory, TrustHandle};
 pub use words::IssuedBy;
 
 /// Any error that a service may give.

@@ -11,8 +11,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
 
+use super::node_tls::NodeTls;
 use super::tls_dial::{DialFailure, Dialled, dial_tls};
-use super::trust::NodeTls;
 use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Clock;

@@ -39,7 +39,7 @@ pub fn registrar_gated_server(gate: RegistrarGate) -> Server<Stack<RegistrarGate
         .layer(gate)
 }
 
-fn bounded(call_deadline: Duration) -> Server {
+pub(super) fn bounded(call_deadline: Duration) -> Server {
     Server::builder()
         .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
         .load_shed(true)

@@ -17,7 +17,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt, service_fn};
 
 use super::dial::{DialError, dial};
-use super::trust::NodeTls;
+use super::node_tls::NodeTls;
 use super::{BoxError, LIST_VERSION_HEADER};
 use crate::domain::MemberId;
 use crate::limits::{

@@ -1,18 +1,21 @@
-//! What a running node trusts: the member list in force and its own certificate, both exchangeable.
+//! What a running node trusts: root, member list and freshness in force, each exchangeable.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
 use super::connections::Connections;
+use super::node_tls::Shown;
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
 use crate::membership::{
-    Freshness, FreshnessError, ListError, NetworkRoot, OwnCertificate, PeerCertificate, Refusal,
-    Roster, Supersession, TlsConfigs, TrustError, VerifiedPeer,
+    Freshness, FreshnessError, ListError, NetworkRoot, PeerCertificate, Refusal, RootError, Roster,
+    Seen, Supersession, VerifiedPeer, leads_to,
 };
 
 /// The member list in force, and the connections that it admits. Clones share both.
@@ -28,11 +31,32 @@ struct Trust {
     freshness: ArcSwapOption<Freshness>,
     /// From when this node waits for its first freshness statement.
     began_at: Timestamp,
-    /// Held while a document is compared with the one in force and put in its place.
-    installing: Mutex<()>,
+    /// What was seen; held while a document is compared with the one in force and put in its place.
+    installing: Mutex<Seen>,
+    memory: Option<Arc<dyn Memory>>,
+    /// Whose TLS configurations change with the root.
+    followers: Mutex<Vec<Weak<Shown>>>,
     connections: Connections,
     heard: AtomicU32,
     versions: watch::Sender<u32>,
+}
+
+/// Where a node notes what it has seen, apart from all that a backup restores.
+pub trait Memory: fmt::Debug + Send + Sync {
+    /// Notes it through to the disk. What is noted is put in force only afterwards.
+    ///
+    /// # Errors
+    /// In words, why it cannot be noted.
+    fn note(&self, seen: &Seen) -> Result<(), String>;
+}
+
+/// What installing roots did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstalledRoot {
+    /// Version of the root now in force.
+    pub version: u32,
+    /// Connections that were cut, because their chains lead to none of its root certificates.
+    pub cut: usize,
 }
 
 /// What installing a list did.
@@ -47,9 +71,33 @@ pub struct Installed {
 }
 
 impl TrustHandle {
-    /// Begins with the list that the node has.
+    /// Begins with the root and list that the node has, and notes nothing: for tests, and for
+    /// whoever keeps nothing.
     #[must_use]
     pub fn new(root: NetworkRoot, roster: Roster, clock: Arc<dyn Clock>) -> Self {
+        let seen = Seen::first(&root, &roster);
+        Self::begin(root, roster, clock, (seen, None))
+    }
+
+    /// Begins with the root and list that the node has, and notes in `memory` what is put in force
+    /// later. `seen` is what it has noted already.
+    #[must_use]
+    pub fn remembering(
+        root: NetworkRoot,
+        roster: Roster,
+        clock: Arc<dyn Clock>,
+        seen: Seen,
+        memory: Arc<dyn Memory>,
+    ) -> Self {
+        Self::begin(root, roster, clock, (seen, Some(memory)))
+    }
+
+    fn begin(
+        root: NetworkRoot,
+        roster: Roster,
+        clock: Arc<dyn Clock>,
+        (seen, memory): (Seen, Option<Arc<dyn Memory>>),
+    ) -> Self {
         let version = roster.version();
         Self(Arc::new(Trust {
             network: root.network().clone(),
@@ -58,7 +106,9 @@ impl TrustHandle {
             clock,
             roster: ArcSwap::from_pointee(roster),
             freshness: ArcSwapOption::empty(),
-            installing: Mutex::new(()),
+            installing: Mutex::new(seen),
+            memory,
+            followers: Mutex::default(),
             connections: Connections::default(),
             heard: AtomicU32::new(version),
             versions: watch::Sender::new(version),
@@ -163,19 +213,113 @@ impl TrustHandle {
     /// # Errors
     /// [`FreshnessError`]; the statement held then stays.
     pub fn install_freshness(&self, text: &str) -> Result<Arc<Freshness>, FreshnessError> {
-        let _guard = self.installing();
+        let mut seen = self.installing();
         let offered = Freshness::verify(&self.0.root.load(), text, self.0.clock.now())?;
         self.hear(offered.list_version());
         offered.covers(&self.0.roster.load())?;
         if let Some(held) = self.0.freshness.load().as_ref() {
             offered.supersedes(held)?;
         }
+        // The one held before a restart is gone, but not when it was made.
+        let floor = seen
+            .freshness_issued_at()
+            .filter(|_| seen.list_version() >= offered.list_version());
+        if let Some(held) = floor.filter(|held| offered.issued_at() < *held) {
+            return Err(FreshnessError::RolledBack {
+                held,
+                offered: offered.issued_at(),
+            });
+        }
+        let next = seen.with_freshness(&offered);
+        self.note(&mut seen, next)
+            .map_err(|reason| FreshnessError::NotNoted { reason })?;
         let offered = Arc::new(offered);
         self.0.freshness.store(Some(Arc::clone(&offered)));
         Ok(offered)
     }
 
-    fn installing(&self) -> MutexGuard<'_, ()> {
+    /// Puts the next root in force: see [`Self::install_roots`].
+    ///
+    /// # Errors
+    /// [`RootError`]; the root in force then stays.
+    pub fn install_root(&self, text: &str) -> Result<InstalledRoot, RootError> {
+        self.install_roots(&[text.to_owned()])
+    }
+
+    /// Walks from the root in force over `texts`, one version after the other, and puts the last
+    /// one in force. Connections made from now on are checked by its root certificates; open ones
+    /// go on, and those that lead to none of these are cut.
+    ///
+    /// # Errors
+    /// [`RootError`]; the root in force then stays.
+    pub fn install_roots(&self, texts: &[String]) -> Result<InstalledRoot, RootError> {
+        let mut seen = self.installing();
+        let now = self.0.clock.now();
+        let held = self.root();
+        let mut walked = NetworkRoot::walk(&held, texts, now)?;
+        let Some(next) = walked.pop() else {
+            return Ok(InstalledRoot {
+                version: held.version(),
+                cut: 0,
+            });
+        };
+        let failed = |reason: String| RootError::NotInForce { reason };
+        let followers = self.followers();
+        let prepared = followers
+            .iter()
+            .map(|shown| Ok((shown, shown.under(&next)?)))
+            .collect::<Result<Vec<_>, crate::membership::TrustError>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let noted = seen.with_root(&next);
+        self.note(&mut seen, noted).map_err(failed)?;
+        for (shown, current) in prepared {
+            shown.exchange(current);
+        }
+        let version = next.version();
+        let next = Arc::new(next);
+        self.0.root.store(Arc::clone(&next));
+        if let Some(held) = self.freshness().filter(|held| !held.is_signed_under(&next)) {
+            tracing::info!(made_at = %held.issued_at(), "freshness key is gone; statement dropped");
+            self.0.freshness.store(None);
+        }
+        drop(seen);
+        let cut = self
+            .0
+            .connections
+            .cut_unrooted(|chain| leads_to(&next, chain, now));
+        Ok(InstalledRoot { version, cut })
+    }
+
+    /// Whether a chain that a peer showed leads to a root certificate of the root in force.
+    pub(super) fn leads(&self, chain: &[CertificateDer<'static>]) -> bool {
+        leads_to(&self.root(), chain, self.0.clock.now())
+    }
+
+    /// Lets TLS configurations change with the root; the caller holds the lock of installing.
+    pub(super) fn follow_roots(&self, shown: &Arc<Shown>) {
+        let followers = self.0.followers.lock();
+        let mut followers = followers.unwrap_or_else(PoisonError::into_inner);
+        followers.retain(|one| one.strong_count() > 0);
+        followers.push(Arc::downgrade(shown));
+    }
+
+    fn followers(&self) -> Vec<Arc<Shown>> {
+        let followers = self.0.followers.lock();
+        let followers = followers.unwrap_or_else(PoisonError::into_inner);
+        followers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn note(&self, seen: &mut Seen, next: Seen) -> Result<(), String> {
+        if *seen != next {
+            if let Some(memory) = &self.0.memory {
+                memory.note(&next)?;
+            }
+            *seen = next;
+        }
+        Ok(())
+    }
+
+    pub(super) fn installing(&self) -> MutexGuard<'_, Seen> {
         let guard = self.0.installing.lock();
         guard.unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,14 +330,17 @@ impl TrustHandle {
     /// # Errors
     /// [`ListError`]; the list in force then stays.
     pub fn install(&self, text: &str) -> Result<Installed, ListError> {
-        let guard = self.installing();
+        let mut seen = self.installing();
         let offered = Roster::verify(&self.0.root.load(), text, self.0.clock.now())?;
         let supersession = offered.supersedes(&self.0.roster.load())?;
         let version = offered.version();
         if supersession == Supersession::Newer {
+            let next = seen.with_list(&offered);
+            self.note(&mut seen, next)
+                .map_err(|reason| ListError::NotNoted { reason })?;
             self.0.roster.store(Arc::new(offered));
         }
-        drop(guard);
+        drop(seen);
         self.0.heard.fetch_max(version, Ordering::Relaxed);
         self.0.versions.send_replace(version);
         let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
@@ -234,79 +381,5 @@ impl TrustHandle {
     #[must_use]
     pub fn versions(&self) -> watch::Receiver<u32> {
         self.0.versions.subscribe()
-    }
-}
-
-/// The certificate that this node shows, and the TLS configurations made from it. Clones share
-/// both.
-#[derive(Debug, Clone)]
-pub struct NodeTls(Arc<Shown>);
-
-#[derive(Debug)]
-struct Shown {
-    trust: TrustHandle,
-    current: ArcSwap<Current>,
-    generations: AtomicU64,
-}
-
-/// One certificate in use.
-#[derive(Debug)]
-pub(super) struct Current {
-    /// Counts exchanges, so that channels notice one.
-    pub(super) generation: u64,
-    pub(super) leaf: Arc<PeerCertificate>,
-    pub(super) configs: TlsConfigs,
-}
-
-impl NodeTls {
-    /// Begins with the certificate that the node has, even if it is expired: peers then say so.
-    ///
-    /// # Errors
-    /// [`TrustError`].
-    pub fn new(trust: &TrustHandle, own: &OwnCertificate) -> Result<Self, TrustError> {
-        let current = Current {
-            generation: 0,
-            leaf: Arc::clone(own.leaf()),
-            configs: TlsConfigs::build(&trust.root(), own, trust.clock())?,
-        };
-        Ok(Self(Arc::new(Shown {
-            trust: trust.clone(),
-            current: ArcSwap::from_pointee(current),
-            generations: AtomicU64::new(0),
-        })))
-    }
-
-    /// Shows another certificate on connections made from now on. Open ones go on; channels to
-    /// peers move to fresh connections with their next call.
-    ///
-    /// # Errors
-    /// [`TrustError`] where peers would refuse it; the certificate in use then stays.
-    pub fn install(&self, own: &OwnCertificate) -> Result<(), TrustError> {
-        let trust = &self.0.trust;
-        own.check(&trust.root(), trust.clock().now())?;
-        let configs = TlsConfigs::build(&trust.root(), own, trust.clock())?;
-        let generation = self.0.generations.fetch_add(1, Ordering::Relaxed) + 1;
-        self.0.current.store(Arc::new(Current {
-            generation,
-            leaf: Arc::clone(own.leaf()),
-            configs,
-        }));
-        Ok(())
-    }
-
-    /// What the certificate in use says.
-    #[must_use]
-    pub fn certificate(&self) -> Arc<PeerCertificate> {
-        Arc::clone(&self.0.current.load().leaf)
-    }
-
-    pub(super) fn current(&self) -> Arc<Current> {
-        self.0.current.load_full()
-    }
-
-    /// What the node trusts.
-    #[must_use]
-    pub fn trust(&self) -> &TrustHandle {
-        &self.0.trust
     }
 }

@@ -2,12 +2,15 @@
 //! file.
 //!
 //! ```text
-//! network.json          the root document members.json          the newest member list passphrase
-//! opens everything secret here; move it to another place and name it with --passphrase-file
-//! keyring.json          wraps the key that seals the administrators' seeds administrators/*.key
-//! the administrators' Ed25519 seeds, sealed authority/            root and issuing certificates,
-//! and their keys as encrypted PKCS#8 used-invitations      numbers of the invitations that were
-//! used
+//! network.json          the root document in force
+//! roots/N.json          every version of it, from the first exchange on
+//! members.json          the newest member list
+//! passphrase            opens everything secret here; --passphrase-file names another place
+//! keyring.json          wraps the key that seals the administrators' seeds
+//! administrators/*.key  the administrators' Ed25519 seeds, sealed
+//! authority/            root and issuing certificates, and their keys as encrypted PKCS#8
+//! authority/next/       the same of the next X.509 root, while it is exchanged
+//! used-invitations      numbers of the invitations that were used
 //! ```
 
 use std::collections::BTreeSet;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use super::NodeError;
 use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
 use super::join::replace;
+use super::rollover::{Stage, newest_list, open_authority};
 use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
@@ -96,6 +100,18 @@ pub enum AdminError {
     /// There is nothing to do, or nothing that may be done.
     #[error("{0}")]
     Nothing(String),
+    /// Another stage of an exchange of the X.509 root is due.
+    #[error("the exchange of the X.509 root is {}; next: {}", found.word(), found.next_step())]
+    WrongStage {
+        /// The stage that was found.
+        found: Stage,
+    },
+    /// No such administrator, or no such name for a new one.
+    #[error(
+        "name an administrator of this network, and for the new one a name of a-z, 0-9 and '-' \
+         that no administrator has"
+    )]
+    WrongAdministrator,
     /// The folder holds a network already.
     #[error("{0} holds a network already: choose another folder")]
     Occupied(String),
@@ -132,14 +148,14 @@ pub struct Invite {
 /// The administrators' folder, opened.
 #[derive(Debug)]
 pub struct AdminFolder {
-    path: PathBuf,
-    root: NetworkRoot,
-    roster: Roster,
-    seeds: Vec<Secret<32>>,
-    authority: Authority,
+    pub(super) path: PathBuf,
+    pub(super) root: NetworkRoot,
+    pub(super) roster: Roster,
+    pub(super) seeds: Vec<Secret<32>>,
+    pub(super) authority: Authority,
 }
 
-fn seed_context(name: &str) -> SealContext<'_> {
+pub(super) fn seed_context(name: &str) -> SealContext<'_> {
     SealContext {
         table: "administrator",
         key: name.as_bytes(),
@@ -231,7 +247,7 @@ impl AdminFolder {
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
         let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
-        let roster = Roster::verify_kept(&root, &read(&path.join("members.json"))?, now)?;
+        let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
         let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
         let mut seeds = Vec::new();
@@ -259,7 +275,7 @@ impl AdminFolder {
             &read(&authority_folder.join("issuing.key"))?,
             &secret_passphrase(&unlock),
         )?;
-        let authority = Authority::open(&read(&authority_folder.join("issuing.crt"))?, key)?;
+        let authority = open_authority(path, &root, key)?;
         Ok(Self {
             path: path.to_owned(),
             root,
@@ -414,7 +430,12 @@ impl AdminFolder {
             .issue(&subject, &applicant.key, &applicant.statement, &issuance)?)
     }
 
-    fn publish(&mut self, list: MemberList, now: Timestamp) -> Result<(), AdminError> {
+    pub(super) fn publish(
+        &mut self,
+        mut list: MemberList,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        list.root_version = self.root.version();
         let text = signed(list, &self.seeds)?.to_text()?;
         let roster = Roster::verify(&self.root, &text, now)?;
         roster.supersedes(&self.roster)?;
@@ -453,11 +474,14 @@ impl AdminFolder {
     }
 }
 
-fn read(path: &Path) -> Result<String, NodeError> {
+pub(super) fn read(path: &Path) -> Result<String, NodeError> {
     fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
 }
 
-fn signed<T: Document>(document: T, seeds: &[Secret<32>]) -> Result<Signed<T>, AdminError> {
+pub(super) fn signed<T: Document>(
+    document: T,
+    seeds: &[Secret<32>],
+) -> Result<Signed<T>, AdminError> {
     let mut signed = Signed::unsigned(document);
     for seed in seeds {
         signed.sign(&IdentityKey::from_seed(seed))?;

@@ -13,6 +13,8 @@ use crate::crypto::Keyring;
 use crate::domain::Timestamp;
 use crate::env::OsEntropy;
 use crate::flows::raise_fence;
+use crate::membership::Seen;
+use crate::net::Memory;
 use crate::store::{
     BackedUp, OpenMode, SledOptions, SledStore, Vault, back_up, read_backup_header,
     restore as restore_store,
@@ -28,6 +30,9 @@ struct Papers {
     network: String,
     certificate: Option<String>,
     members: Option<String>,
+    /// What the node had seen when it was backed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
 }
 
 const FORMAT: &str = "creditmesh/node-papers/1";
@@ -46,6 +51,7 @@ impl Folder {
             network: self.text(&self.network())?,
             certificate: self.text(&self.certificate()).ok(),
             members: self.text(&self.members()).ok(),
+            seen: self.seen()?,
         };
         let packed = serde_json::to_vec(&papers)
             .map_err(|error| NodeError::Folder(format!("backup: {error}")))?;
@@ -60,6 +66,8 @@ impl Folder {
     ///
     /// With `restored_at` the node counts as one that ran after the backup was taken, and neither
     /// publishes nor answers until the next key epoch; `None` where it is known that it did not.
+    /// In the first case the member list is not restored either: members may have been removed
+    /// since. The newest one is copied into the folder before the node serves.
     ///
     /// # Errors
     /// [`NodeError`]; where the backup is altered or cut short, no node is left behind.
@@ -97,11 +105,21 @@ impl Folder {
             raise_fence(&vault, now).await?;
             vault.store().close().await?;
         }
+        // Before anything that trust is read from: what was seen is never lowered.
+        let seen = match (self.seen()?, papers.seen) {
+            (Some(here), Some(then)) => Some(here.joined(&then)),
+            (here, then) => here.or(then),
+        };
+        if let Some(seen) = seen {
+            let noted = self.memory().note(&seen);
+            noted.map_err(|reason| NodeError::Folder(format!("seen.json: {reason}")))?;
+        }
+        let list = papers.members.as_ref().filter(|_| restored_at.is_none());
         let public = [
             (self.keyring(), Some(&papers.keyring)),
             (self.network(), Some(&papers.network)),
             (self.certificate(), papers.certificate.as_ref()),
-            (self.members(), papers.members.as_ref()),
+            (self.members(), list),
             // Last, so that a folder with a node.toml is a whole one.
             (self.path().join("node.toml"), Some(&config_text)),
         ];

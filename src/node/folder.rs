@@ -3,8 +3,10 @@
 //! ```text
 //! node.toml      how the node runs
 //! keyring.json   wrapped keys; worthless without the passphrase or key file
-//! network.json   the network's root document
+//! network.json   the network's root document in force
+//! roots/         root documents by version; new ones are put here
 //! members.json   the newest member list
+//! seen.json      the newest root, list and freshness that were ever in force here
 //! node.crt       the certificate chain
 //! freshness.json the newest freshness statement, in networks with a registrar
 //! store/         the sealed store, with the node's own keys in it
@@ -23,8 +25,8 @@ use crate::domain::Timestamp;
 use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
 use crate::flows::FlowError;
 use crate::membership::{
-    CertificateKey, JoinError, KeyError, ListError, OperatorError, OwnCertificate, PeerCertificate,
-    RootError, TrustError,
+    CertificateKey, ChainPart, JoinError, KeyError, ListError, OperatorError, OwnCertificate,
+    PeerCertificate, RootError, Roster, SeenError, TrustError, chain_parts, check_chain,
 };
 use crate::net::RegistrarError;
 use crate::store::{
@@ -75,6 +77,9 @@ pub enum NodeError {
     /// The member list does not hold.
     #[error("members.json: {0}")]
     List(#[from] ListError),
+    /// What the folder holds is older than what this node has seen.
+    #[error(transparent)]
+    Seen(#[from] SeenError),
     /// Joining stops.
     #[error(transparent)]
     Join(#[from] JoinError),
@@ -219,6 +224,35 @@ impl Folder {
         PeerCertificate::first_of(&text).map_err(|e| NodeError::Folder(format!("node.crt: {e}")))
     }
 
+    /// The certificates that the node shows, its own first.
+    ///
+    /// # Errors
+    /// [`NodeError`] where there are none, or they cannot be read.
+    pub fn chain(&self) -> Result<Vec<ChainPart>, NodeError> {
+        Ok(chain_parts(&self.text(&self.certificate())?)?)
+    }
+
+    /// The identity key that the member list in the folder pins for this member.
+    ///
+    /// # Errors
+    /// [`NodeError`] where root or list do not hold.
+    pub fn pinned_identity(&self, now: Timestamp) -> Result<Option<[u8; 32]>, NodeError> {
+        let root = self.root(now)?;
+        let roster = Roster::verify_kept(&root, &self.text(&self.members())?, now)?;
+        let member = self.config()?.member;
+        Ok(roster.member(&member).map(|entry| entry.identity_key))
+    }
+
+    /// Checks that peers will accept the certificate at `now`, without opening the store: whether
+    /// the node has its key is not looked at.
+    ///
+    /// # Errors
+    /// [`NodeError`], which says why peers refuse it.
+    pub fn check_chain(&self, now: Timestamp) -> Result<(), NodeError> {
+        let root = self.root(now)?;
+        Ok(check_chain(&self.text(&self.certificate())?, &root, now)?)
+    }
+
     /// Checks that peers will accept the certificate at `now`; gives the whole days that are left.
     ///
     /// # Errors
@@ -246,11 +280,14 @@ impl Folder {
         std::fs::read_to_string(path).map_err(|error| {
             let joins = [self.certificate(), self.members()];
             if error.kind() == std::io::ErrorKind::NotFound && joins.iter().any(|one| one == path) {
-                return NodeError::Folder(format!(
-                    "{} is missing: this node has not joined yet; give the welcome that the \
-                     administrators sent to `creditmesh node join`",
-                    path.display()
-                ));
+                let joined = path == self.members() && self.certificate().exists();
+                let remedy = if joined {
+                    "a backup does not bring it back; copy the newest one from the administrators"
+                } else {
+                    "this node has not joined yet; give the welcome that the administrators sent \
+                     to `creditmesh node join`"
+                };
+                return NodeError::Folder(format!("{} is missing: {remedy}", path.display()));
             }
             NodeError::file(path, &error)
         })

@@ -10,8 +10,7 @@ use crate::crypto::KdfCost;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    Invitation, Joiner, NetworkRoot, Signed, Welcome, accept_welcome, check_invitation,
-    request_to_join,
+    Invitation, Joiner, Signed, Welcome, accept_welcome, check_invitation, request_to_join,
 };
 
 /// How the new node will run.
@@ -147,6 +146,7 @@ impl Folder {
             welcome.document().certificate_chain.as_bytes(),
         )?;
         replace(&self.members(), list.as_bytes())?;
+        self.trusted(now)?;
         Ok(Joined {
             member,
             fingerprint: root.fingerprint_text(),
@@ -168,14 +168,6 @@ impl Folder {
     /// [`NodeError::File`].
     pub fn keep_freshness(&self, text: &str) -> Result<(), NodeError> {
         replace(&self.freshness(), text.as_bytes())
-    }
-
-    /// The network's root.
-    ///
-    /// # Errors
-    /// [`NodeError::Root`] where it does not hold, [`NodeError::Folder`] before joining.
-    pub fn root(&self, now: Timestamp) -> Result<NetworkRoot, NodeError> {
-        Ok(NetworkRoot::verify(&self.text(&self.network())?, now)?)
     }
 }
 

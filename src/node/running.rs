@@ -16,12 +16,12 @@ use super::operator_side::{bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
+use super::trusted::Trusted;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
-use crate::membership::Roster;
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
     TlsTransport, Transport, TrustHandle, gated_server,
@@ -63,9 +63,9 @@ impl RunningNode {
     /// store.
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
-        let root = folder.root(now)?;
         let opened = folder.open().await?;
-        let roster = Roster::verify_kept(&root, &folder.text(&folder.members())?, now)?;
+        // Under the lock of the store: nobody else takes roots or lists meanwhile.
+        let Trusted { root, roster, seen } = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -79,7 +79,11 @@ impl RunningNode {
             tracing::error!(%error, "peers will refuse this certificate");
         }
         let policy = load_policy(folder, &opened, &root)?;
-        let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
+        if certificate.must_renew(&root) {
+            tracing::warn!("the root of this certificate is about to go: renew it now");
+        }
+        let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
+        let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         let tls = NodeTls::new(&trust, &certificate)?;
         take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
@@ -109,13 +113,16 @@ impl RunningNode {
             renewing: renewing.clone(),
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(&opened.config, renewing.clone())
+        node.serve_operator(&opened.config, renewing.clone(), folder.clone())
             .await?;
         node.follow_registrars(folder, &opened.config, renewing);
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
-        node.tasks.spawn(watch_list(folder.clone(), trust, stop));
+        node.tasks
+            .spawn(watch_list(folder.clone(), trust.clone(), stop));
+        let stop = node.stop.clone();
+        node.tasks.spawn(watch_roots(folder.clone(), trust, stop));
         tracing::info!(%address, backend = vector_backend(), "node serves");
         Ok(node)
     }
@@ -189,6 +196,7 @@ impl RunningNode {
         &mut self,
         config: &NodeConfig,
         renewing: Renewing,
+        folder: Folder,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
         let source = super::status::Source {
@@ -198,6 +206,7 @@ impl RunningNode {
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
             tls: renewing.tls.clone(),
+            folder,
         };
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
@@ -395,6 +404,34 @@ async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken)
         Err(error) => tracing::error!(%error, "members.json is refused; the list in force stays"),
     })
     .await;
+}
+
+/// Takes newer roots as soon as their files arrive.
+async fn watch_roots(folder: Folder, trust: TrustHandle, stop: CancellationToken) {
+    let mut seen = None;
+    let mut ticks = tokio::time::interval(LOOK_AT_FILE);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let held = trust.root().version();
+        let found = Some((held, folder.roots_mark(held)));
+        if found == seen {
+            continue;
+        }
+        seen = found;
+        if let Err(error) = folder.take_roots(&trust) {
+            tracing::error!(%error, "a file in `roots` is refused; the root in force stays");
+        }
+        if trust.root().version() != held {
+            // A list that was made under this root may have arrived first.
+            let listed = folder
+                .text(&folder.members())
+                .map(|text| trust.install(&text));
+            tracing::info!(?listed, "member list looked at under the new root");
+        }
+    }
 }
 
 /// Takes the refused operators as soon as the configuration changes; nothing else of it.

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::Folder;
 use crate::crypto::vector_backend;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
 use crate::net::NodeTls;
-use crate::service::{FeedStatus, NodeStatus, PeerStatus, StatusSource};
+use crate::service::{FeedStatus, Finding, NodeStatus, PeerStatus, StatusSource, TrustStatus};
 use crate::store::{Scan, Table};
 
 /// Where the operator's status comes from.
@@ -19,6 +20,7 @@ pub(super) struct Source {
     pub(super) answerer: Arc<Answerer>,
     pub(super) address: SocketAddr,
     pub(super) tls: NodeTls,
+    pub(super) folder: Folder,
 }
 
 impl Source {
@@ -37,6 +39,19 @@ impl Source {
             }
         }
         Ok(feeds)
+    }
+
+    fn trust(&self) -> TrustStatus {
+        let trust = &self.home.trust;
+        let root = trust.root();
+        TrustStatus {
+            root_version: root.version(),
+            root_expires_at: root.document().expires_at,
+            list_version_heard: trust.newest_heard(),
+            asks_freshness: !root.freshness_keys().is_empty(),
+            freshness_ends_at: trust.freshness().map(|held| held.expires_at()),
+            certificate_must_renew: self.tls.must_renew(),
+        }
     }
 
     async fn peers(&self) -> Result<Vec<PeerStatus>, FlowError> {
@@ -72,7 +87,12 @@ impl Source {
 
 #[tonic::async_trait]
 impl StatusSource for Source {
+    async fn examine(&self) -> Result<Vec<Finding>, FlowError> {
+        Self::examine(self).await
+    }
+
     async fn status(&self) -> Result<NodeStatus, FlowError> {
+        let certificate = self.tls.certificate();
         Ok(NodeStatus {
             network: self.home.network().clone(),
             member: self.home.member.clone(),
@@ -83,8 +103,10 @@ impl StatusSource for Source {
             feeds: self.own_feeds().await?,
             peers: self.peers().await?,
             peer_address: self.address,
-            certificate_not_after: self.tls.certificate().not_after(),
+            certificate_not_after: certificate.not_after(),
+            certificate_life: certificate.life_left(self.home.clock.now()),
             list_expires_at: self.home.trust.roster().expires_at(),
+            trust: self.trust(),
         })
     }
 }

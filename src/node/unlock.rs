@@ -56,15 +56,19 @@ pub(super) fn write_key_file(path: &Path, entropy: &dyn Entropy) -> Result<(), N
     write_private(path, text.as_bytes())
 }
 
-/// Writes a new file that only its owner can read, through to the disk.
+/// Writes a new file that only its owner can read, through to the disk: all of it or nothing.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+    let part = path.with_added_extension("part");
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let written = options.open(path).and_then(|mut file| {
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(&part).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()
     });
-    written.map_err(|error| NodeError::file(path, &error))
+    // Unlike a rename, a link never replaces what is there.
+    let placed = written.and_then(|()| std::fs::hard_link(&part, path));
+    let placed = placed.and_then(|()| std::fs::remove_file(&part));
+    placed.map_err(|error| NodeError::file(path, &error))
 }
 
 /// Reads a file that nobody but its owner may read.

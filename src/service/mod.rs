@@ -1,6 +1,7 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
 mod credentials;
+mod doctor;
 mod explain;
 mod node_status;
 mod operator;
@@ -11,8 +12,9 @@ mod standard;
 mod status;
 
 pub use credentials::{CredentialIssuer, CredentialService};
+pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
-pub use node_status::{FeedStatus, NodeStatus, PeerStatus};
+pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::domain::{Epoch, Level, MemberId, NetworkId, Role, Timestamp};
+use crate::membership::LifeLeft;
 use crate::wire::pb;
 
 /// The node's state.
@@ -28,8 +29,29 @@ pub struct NodeStatus {
     pub peer_address: SocketAddr,
     /// End of the node's certificate.
     pub certificate_not_after: Timestamp,
+    /// Life that the certificate has left.
+    pub certificate_life: LifeLeft,
     /// End of the member list in force.
     pub list_expires_at: Timestamp,
+    /// The root in force, and what is known beyond the list in force.
+    pub trust: TrustStatus,
+}
+
+/// The root in force, and what is known beyond the list in force.
+#[derive(Debug, Clone, Copy)]
+pub struct TrustStatus {
+    /// Version of the root.
+    pub root_version: u32,
+    /// End of the root.
+    pub root_expires_at: Timestamp,
+    /// Highest list version that this node has or heard of.
+    pub list_version_heard: u32,
+    /// Whether the network asks for freshness statements.
+    pub asks_freshness: bool,
+    /// End of the newest freshness statement.
+    pub freshness_ends_at: Option<Timestamp>,
+    /// Whether the certificate leads only to root certificates that are about to go.
+    pub certificate_must_renew: bool,
 }
 
 /// One of the node's own feeds.
@@ -72,6 +94,13 @@ impl From<NodeStatus> for pb::StatusResponse {
             peer_address: status.peer_address.to_string(),
             certificate_not_after_unix_ms: status.certificate_not_after.unix_ms(),
             list_expires_unix_ms: status.list_expires_at.unix_ms(),
+            certificate_life: status.certificate_life.word().to_owned(),
+            root_version: status.trust.root_version,
+            root_expires_unix_ms: status.trust.root_expires_at.unix_ms(),
+            list_version_heard: u64::from(status.trust.list_version_heard),
+            asks_freshness: status.trust.asks_freshness,
+            freshness_ends_unix_ms: status.trust.freshness_ends_at.map_or(0, Timestamp::unix_ms),
+            certificate_must_renew: status.trust.certificate_must_renew,
         }
     }
 }

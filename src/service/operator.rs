@@ -8,7 +8,7 @@ use futures::stream::try_unfold;
 use tonic::{Request, Response, Status};
 
 use super::operator_rows as rows;
-use super::{NodeStatus, status_of};
+use super::{Finding, NodeStatus, status_of};
 use crate::domain::{ApplicationOutcome, Currency, RecordKind, RetractionReason};
 use crate::flows::{Applied, Book, Desk, FlowError};
 use crate::formats::jsonl;
@@ -21,6 +21,9 @@ use crate::wire::pb::{self, operator_server::Operator};
 pub trait StatusSource: Send + Sync + std::fmt::Debug {
     /// The node's state now.
     async fn status(&self) -> Result<NodeStatus, FlowError>;
+
+    /// What is wrong with the node, here and with each peer.
+    async fn examine(&self) -> Result<Vec<Finding>, FlowError>;
 }
 
 /// The service that the operator calls.
@@ -64,6 +67,16 @@ impl Operator for OperatorService {
             .await
             .map(|status| Response::new(status.into()))
             .map_err(refused)
+    }
+
+    async fn examine(
+        &self,
+        _request: Request<pb::ExamineRequest>,
+    ) -> Result<Response<pb::ExamineResponse>, Status> {
+        let findings = self.source.examine().await.map_err(refused)?;
+        Ok(Response::new(pb::ExamineResponse {
+            findings: findings.into_iter().map(Into::into).collect(),
+        }))
     }
 
     async fn furnish(

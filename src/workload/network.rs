@@ -255,6 +255,11 @@ impl SimulatedNetwork {
         &self.admin
     }
 
+    /// The administrators' folder, for what is not done for every node at once.
+    pub const fn admin_mut(&mut self) -> &mut AdminFolder {
+        &mut self.admin
+    }
+
     /// Waits until every running node holds a whole mirror of every other running node.
     ///
     /// # Errors

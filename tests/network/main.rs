@@ -13,4 +13,5 @@ mod abuse;
 mod cutting;
 mod refusals;
 mod renewal;
+mod succession;
 mod support;

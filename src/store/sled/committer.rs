@@ -158,7 +158,7 @@ impl Committer {
         })?;
         match self.watermark.breached_by(space) {
             Some(free_mib) => Err(StoreError::DiskFull { free_mib }),
-            None => Ok(self.watermark.doubled().breached_by(space)),
+            None => Ok(self.watermark.raised().breached_by(space)),
         }
     }
 

@@ -63,11 +63,11 @@ impl Default for Watermark {
 }
 
 impl Watermark {
-    /// The watermark of what gives way: twice as high.
-    pub(super) const fn doubled(self) -> Self {
+    /// The watermark of what gives way: somewhat higher.
+    pub(super) const fn raised(self) -> Self {
         Self {
-            free_bytes_min: self.free_bytes_min.saturating_mul(2),
-            free_percent_min: self.free_percent_min.saturating_mul(2),
+            free_bytes_min: self.free_bytes_min.saturating_mul(4),
+            free_percent_min: self.free_percent_min.saturating_add(2),
         }
     }
 
@@ -83,6 +83,20 @@ impl Watermark {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_gives_way_stops_before_the_rest() {
+        let mark = Watermark::default();
+        let space = |free, total| Space {
+            free_bytes: free * MIB,
+            total_bytes: total * MIB,
+        };
+        for space in [space(110, 1_000), space(250, 1_000)] {
+            assert_eq!(mark.breached_by(space), None);
+            assert!(mark.raised().breached_by(space).is_some());
+        }
+        assert_eq!(mark.raised().breached_by(space(256, 1_000)), None);
+    }
 
     #[test]
     fn watermark_is_breached_by_either_bound() {
