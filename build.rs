@@ -5,9 +5,10 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 2] = [
+const FILES: [&str; 3] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
+    "proto/creditmesh/v1/registrar.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

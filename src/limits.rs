@@ -268,6 +268,58 @@ pub const EPOCH_DAYS_MAX: u32 = 366;
 /// Members on one list, removed ones included.
 pub const MEMBERS_MAX: usize = 2_048;
 
+/// Registrars that a node or a token names.
+pub const REGISTRARS_MAX: usize = 4;
+
+/// Characters of a token.
+pub const TOKEN_CHARS_MAX: usize = 2_048;
+
+/// Longest message to the registrar, in bytes: a member list with room to spare.
+pub const REGISTRAR_REQUEST_BYTES_MAX: usize = LIST_BYTES_MAX + (1 << 20);
+
+/// Longest message from the registrar, in bytes: a welcome, or a desk, with room to spare.
+pub const REGISTRAR_ANSWER_BYTES_MAX: usize = WELCOME_BYTES_MAX + (1 << 20);
+
+/// Calls at once on one connection to the registrar.
+pub const REGISTRAR_CALLS_PER_CONNECTION_MAX: usize = 8;
+
+/// Invitations that the registrar keeps, until they are spent or expired.
+pub const INVITATIONS_MAX: usize = 1_024;
+
+/// Next member lists that wait for signatures at once.
+pub const PROPOSALS_MAX: usize = 16;
+
+/// Members' own requests for changes that wait at once.
+pub const CHANGES_MAX: usize = 64;
+
+/// Requests to join that one look at the desk shows.
+pub const DESK_REQUESTS_MAX: usize = 16;
+
+/// How often the registrar states freshness; a statement lives longer, so that one or two may be
+/// lost.
+pub const FRESHNESS_INTERVAL: Duration = Duration::from_secs(120);
+
+/// How often a node asks its registrar for the trust documents, beside following it.
+pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Longest member list that a node hands on to a peer, in bytes.
+pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
+
+/// Peers that a node asks for trust documents at once, while no registrar answers.
+pub const RELAYS_ASKED_MAX: usize = 3;
+
+/// How often a joiner asks what became of its request.
+pub const ENROL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// First pause before a registrar that failed is asked again; doubles.
+pub const REGISTRAR_BACKOFF_MIN: Duration = Duration::from_millis(250);
+
+/// Longest pause before a registrar that failed is asked again.
+pub const REGISTRAR_BACKOFF_MAX: Duration = Duration::from_secs(15);
+
+/// How long a removal waits for the nodes' acknowledgements before it tells who is missing.
+pub const ACKNOWLEDGEMENT_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Endpoints of one member.
 pub const ENDPOINTS_MAX: usize = 8;
 
@@ -481,4 +533,6 @@ const _: () = assert!(PEER_DEADLINE_MS_MAX < OPERATOR_CALL_DEADLINE.as_secs() * 
 const _: () = assert!(STREAM_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
 const _: () = assert!(STREAM_CHUNK_LEAVES <= TAIL_LEAVES_MAX);
 const _: () = assert!(TAIL_LEAVES_MAX * LEAF_BYTES < MESSAGE_BYTES_MAX);
+const _: () = assert!(RELAYED_LIST_BYTES_MAX + FRESHNESS_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(2 * FRESHNESS_INTERVAL.as_secs() < FRESHNESS_LIFE_MAX.as_secs());
 const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

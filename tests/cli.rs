@@ -20,6 +20,8 @@ mod lending;
 mod operator;
 #[path = "cli/records.rs"]
 mod records;
+#[path = "cli/registrar.rs"]
+mod registrar;
 #[path = "cli/shell.rs"]
 mod shell;
 

@@ -1,6 +1,7 @@
 //! This node's certificate, and those of its operators on other machines.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::exit::{CliError, Exit};
 use super::operator::NodeDir;
 use super::output::Output;
-use crate::domain::OperatorName;
+use crate::domain::{OperatorName, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::limits::OPERATOR_CERTIFICATE_DAYS_MAX;
 use crate::membership::{CertificateKey, IssuedOperator, OperatorCertificate};
@@ -28,6 +29,12 @@ pub(super) enum CertCommand {
     /// Check that peers will accept it; exit code 1 where they will not.
     #[command(after_help = "Example:\n  creditmesh cert check --dir alpha")]
     Check {
+        #[command(flatten)]
+        node: NodeDir,
+    },
+    /// Renew it now, at the network's registrar; a running node drops no call.
+    #[command(after_help = "Example:\n  creditmesh cert renew --dir alpha")]
+    Renew {
         #[command(flatten)]
         node: NodeDir,
     },
@@ -120,9 +127,33 @@ pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, 
                 format!("peers accept this certificate for {days} more days ({life})")
             });
         }
+        CertCommand::Renew { node } => renew(node, output).await?,
         CertCommand::Operator(args) => operator(args, output).await?,
     }
     Ok(Exit::Done)
+}
+
+async fn renew(node: &NodeDir, output: &Output) -> Result<(), CliError> {
+    let (serial, not_after) = match node.issuer().await? {
+        Some(mut running) => {
+            let renewed = running
+                .renew_certificate(pb::RenewCertificateRequest {})
+                .await?
+                .into_inner();
+            let not_after = Timestamp::from_unix_ms(renewed.not_after_unix_ms);
+            (renewed.serial, not_after)
+        }
+        None => {
+            let folder = Folder::at(&node.path);
+            let leaf = folder.renew_certificate(Arc::new(SystemClock)).await?;
+            (leaf.serial_text(), leaf.not_after())
+        }
+    };
+    let value = json!({ "serial": serial, "not_after": not_after.to_rfc3339() });
+    output.show(&value, || {
+        format!("certificate renewed, until {not_after}\nserial  {serial}")
+    });
+    Ok(())
 }
 
 async fn operator(args: &OperatorArgs, output: &Output) -> Result<(), CliError> {

@@ -13,9 +13,12 @@ mod cert;
 mod demo;
 mod doctor;
 mod exit;
+mod join;
 mod lending;
 mod log;
 mod network;
+mod network_args;
+mod network_registrar;
 mod node;
 mod operator;
 mod output;
@@ -107,7 +110,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
     runtime.block_on(async {
         match command {
             Command::Demo(args) => demo::run(&args, output).await,
-            Command::Network(command) => network::run(command, output),
+            Command::Network(command) => network::run(command, output).await,
             Command::Node(command) => node::run(command, output).await,
             Command::Cert(command) => cert::run(&command, output).await,
             Command::Records(command) => records::run(command, output).await,

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
+use super::network_args::{InitArgs, InviteArgs, KeyArgs};
+use super::network_registrar::{self as through, Signing};
 use super::output::Output;
 use super::rollover::RolloverCommand;
 use crate::config::UnlockSource;
-use crate::crypto::KdfCost;
-use crate::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
+use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, Found, NodeError};
+use crate::node::{AdminError, AdminFolder, Found, MemberWish, NodeError, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
@@ -42,21 +43,6 @@ impl Admin {
     }
 }
 
-/// A role in the network.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum RoleName {
-    Lender,
-    Bureau,
-    Regulator,
-}
-
-/// A contribution level.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum LevelName {
-    Full,
-    Defaults,
-}
-
 /// `creditmesh network …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum NetworkCommand {
@@ -64,66 +50,49 @@ pub(super) enum NetworkCommand {
     #[command(
         after_help = "Example:\n  creditmesh network init admin --id credit-net --currency USD"
     )]
-    Init {
-        #[command(flatten)]
-        admin: Admin,
-        /// Network id: a-z, 0-9 and '-'.
-        #[arg(long)]
-        id: String,
-        /// Currency of the exposure bands (ISO 4217).
-        #[arg(long, default_value = "CNY")]
-        currency: String,
-        /// How many people the identifiers may belong to.
-        #[arg(long, default_value_t = 1_000_000_000)]
-        population: u64,
-        /// Names of the administrators, separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "administrator")]
-        administrators: Vec<String>,
-        /// How many of them must sign.
-        #[arg(long, default_value_t = 1)]
-        threshold: u32,
-    },
-    /// Write an invitation: good once, for 48 hours.
+    Init(InitArgs),
+    /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
     #[command(
-        after_help = "Example:\n  creditmesh network invite admin --member alpha --out alpha.invite"
+        after_help = "Examples:\n  creditmesh network invite admin --member alpha\n  \
+        creditmesh network invite admin --member alpha --out alpha.invite"
     )]
-    Invite {
-        #[command(flatten)]
-        admin: Admin,
-        /// The member's id: a-z, 0-9 and '-'.
-        #[arg(long)]
-        member: String,
-        /// What it will be.
-        #[arg(long, value_enum, default_value = "lender")]
-        role: RoleName,
-        /// What it will furnish.
-        #[arg(long, value_enum, default_value = "full")]
-        level: LevelName,
-        /// The economic lender it belongs to; without it, itself.
-        #[arg(long)]
-        lender_group: Option<String>,
-        /// Its share of the coverage: a power of two.
-        #[arg(long, default_value_t = 1)]
-        weight: u32,
-        /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
-        #[arg(long, default_value_t = 2_000_000)]
-        quota: u64,
-        /// File to write.
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// Approve a request to join: the next member list, and a welcome with the certificate.
-    #[command(after_help = "Example:\n  \
+    Invite(InviteArgs),
+    /// Approve what a member waits for: to join, or its own change.
+    #[command(after_help = "Examples:\n  creditmesh network approve admin alpha\n  \
+                      creditmesh network approve admin alpha --key chair.key --dry-run\n  \
                       creditmesh network approve admin alpha.request --out alpha.welcome")]
     Approve {
         #[command(flatten)]
         admin: Admin,
-        /// The request that the joiner sent.
-        request: PathBuf,
-        /// File to write.
+        /// The member; or, with --out, the request that the joiner sent by file.
+        what: String,
+        /// Welcome to write, in a network without a registrar.
         #[arg(long, value_name = "FILE")]
-        out: PathBuf,
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        signing: Signing,
     },
+    /// Run the network's registrar until it is told to stop.
+    #[command(after_help = "Example:\n  creditmesh network serve admin")]
+    Serve {
+        #[command(flatten)]
+        admin: Admin,
+    },
+    /// Sign the member lists that wait for signatures, after showing what each changes.
+    #[command(
+        after_help = "Examples:\n  creditmesh network sign admin --dry-run\n  \
+        creditmesh network sign admin --key chair.key"
+    )]
+    Sign {
+        #[command(flatten)]
+        admin: Admin,
+        #[command(flatten)]
+        signing: Signing,
+    },
+    /// Hand an administrator's key over: into an encrypted file of its own, out of the folder.
+    #[command(after_help = "Example:\n  \
+        creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
+    Key(KeyArgs),
     /// Exchange the X.509 root in stages, or an administrator's lost key.
     #[command(subcommand)]
     Rollover(RolloverCommand),
@@ -144,6 +113,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
     /// Restore a suspended member.
     #[command(after_help = "Example:\n  creditmesh network restore admin alpha")]
@@ -152,6 +123,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
     /// Remove a member for good.
     #[command(after_help = "Example:\n  creditmesh network remove admin alpha")]
@@ -160,6 +133,8 @@ pub(super) enum NetworkCommand {
         admin: Admin,
         /// The member.
         member: String,
+        #[command(flatten)]
+        signing: Signing,
     },
 }
 
@@ -170,6 +145,7 @@ impl From<AdminError> for CliError {
             AdminError::Node(NodeError::File { .. }) | AdminError::Entropy(_) => {
                 Self::local(message)
             }
+            AdminError::Registrar(error) => NodeError::Registrar(error).into(),
             AdminError::Node(_)
             | AdminError::Keyring(_)
             | AdminError::Seal(_)
@@ -181,6 +157,9 @@ impl From<AdminError> for CliError {
             | AdminError::List(_)
             | AdminError::Join(_)
             | AdminError::Profile(_)
+            | AdminError::Request(_)
+            | AdminError::NoKey
+            | AdminError::Nothing(_)
             | AdminError::UsedBefore
             | AdminError::WrongStage { .. }
             | AdminError::WrongAdministrator
@@ -193,99 +172,51 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
-pub(super) fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        NetworkCommand::Init {
-            admin,
-            id,
-            currency,
-            population,
-            administrators,
-            threshold,
-        } => {
-            let found = Found {
-                network: id
-                    .parse()
-                    .map_err(|error| CliError::usage(format!("--id: {error}")))?,
-                currency: currency_of(&currency)?,
-                population,
-                administrators,
-                threshold,
-                cost: KdfCost::PRODUCTION,
-            };
-            init(&admin, &found, output)
-        }
-        NetworkCommand::Invite {
-            admin,
-            member,
-            role,
-            level,
-            lender_group,
-            weight,
-            quota,
-            out,
-        } => {
-            let member = member_id(&member)?;
-            let group = lender_group.unwrap_or_else(|| member.to_string());
-            let terms = Terms {
-                lender_group: group
-                    .parse()
-                    .map_err(|error| CliError::usage(format!("--lender-group: {error}")))?,
-                member,
-                role: role.into(),
-                level: level.into(),
-                weight,
-                quota_elements_per_epoch: quota,
-                purposes: Purpose::ALL.to_vec(),
-            };
-            invite(&admin, terms, &out, output)
-        }
+        NetworkCommand::Init(args) => init(&args.admin, &args.found()?, output),
+        NetworkCommand::Invite(args) => match &args.out {
+            Some(out) => invite(&args.admin, args.terms()?, out, output),
+            None => through::invite(&args.admin, &args.signing, args.terms()?, output).await,
+        },
         NetworkCommand::Approve {
             admin,
-            request,
+            what,
             out,
-        } => approve(&admin, &request, &out, output),
+            signing,
+        } => match out {
+            Some(out) => approve(&admin, Path::new(&what), &out, output),
+            None => {
+                let wish = MemberWish::Approve(member_id(&what)?);
+                through::change(&admin, &signing, &wish, output).await
+            }
+        },
+        NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
+        NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
+        NetworkCommand::Key(args) => through::hand_over(&args, output),
         NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
-        NetworkCommand::Rights(args) => super::rights::rights(&args, output),
-        NetworkCommand::Suspend { admin, member } => {
-            set_state(&admin, &member, MemberState::Suspended, output)
-        }
-        NetworkCommand::Restore { admin, member } => {
-            set_state(&admin, &member, MemberState::Active, output)
-        }
-        NetworkCommand::Remove { admin, member } => {
-            set_state(&admin, &member, MemberState::Removed, output)
-        }
+        NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,
+        NetworkCommand::Suspend {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Suspended, output).await,
+        NetworkCommand::Restore {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Active, output).await,
+        NetworkCommand::Remove {
+            admin,
+            member,
+            signing,
+        } => change_state(&admin, &signing, &member, MemberState::Removed, output).await,
     }
 }
 
-impl From<RoleName> for Role {
-    fn from(name: RoleName) -> Self {
-        match name {
-            RoleName::Lender => Self::Lender,
-            RoleName::Bureau => Self::Bureau,
-            RoleName::Regulator => Self::Regulator,
-        }
-    }
-}
-
-impl From<LevelName> for Level {
-    fn from(name: LevelName) -> Self {
-        match name {
-            LevelName::Full => Self::Full,
-            LevelName::Defaults => Self::Defaults,
-        }
-    }
-}
-
-fn currency_of(text: &str) -> Result<Currency, CliError> {
-    text.parse()
-        .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
-}
-
-fn member_id(text: &str) -> Result<MemberId, CliError> {
+pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
     text.parse()
         .map_err(|error| CliError::usage(format!("member: {error}")))
 }
@@ -317,6 +248,7 @@ fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError>
 }
 
 fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Exit, CliError> {
+    refuse_beside_registrar(admin)?;
     let member = terms.member.clone();
     let invite = admin.open()?.invite(terms, now(), &OsEntropy::default())?;
     write_new(out, &invite.text)?;
@@ -334,6 +266,7 @@ fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Ex
 }
 
 fn approve(admin: &Admin, request: &Path, out: &Path, output: &Output) -> Result<Exit, CliError> {
+    refuse_beside_registrar(admin)?;
     let text = std::fs::read_to_string(request).map_err(|error| CliError::file(request, &error))?;
     if out.exists() {
         return Err(CliError::refused(format!(
@@ -357,6 +290,31 @@ fn approve(admin: &Admin, request: &Path, out: &Path, output: &Output) -> Result
         )
     });
     Ok(Exit::Done)
+}
+
+/// Through the registrar where the network has one, by file otherwise.
+async fn change_state(
+    admin: &Admin,
+    signing: &Signing,
+    member: &str,
+    state: MemberState,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    if registrar_config(&admin.dir)?.is_none() {
+        return set_state(admin, member, state, output);
+    }
+    let wish = MemberWish::State(member_id(member)?, state);
+    through::change(admin, signing, &wish, output).await
+}
+
+/// A network with a registrar is changed through it: by file, two lists could get one version.
+fn refuse_beside_registrar(admin: &Admin) -> Result<(), CliError> {
+    if registrar_config(&admin.dir)?.is_some() {
+        return Err(CliError::refused(
+            "this network has a registrar: invite, approve and join without files (--out)",
+        ));
+    }
+    Ok(())
 }
 
 fn set_state(

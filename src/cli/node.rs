@@ -1,26 +1,42 @@
 //! Joining a network and running this member's node.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
+use super::join::{JoinArgs, UnlockArgs, join};
 use super::operator::{NodeAt, NodeDir};
 use super::output::Output;
 use crate::config::UnlockSource;
-use crate::crypto::KdfCost;
 use crate::domain::Timestamp;
-use crate::env::{Clock, OsEntropy, SystemClock};
-use crate::node::{self, Folder, Invited, NodeError, NodeParts, RunningNode};
+use crate::env::{Clock, SystemClock};
+use crate::membership::OwnChange;
+use crate::net::RegistrarError;
+use crate::node::{self, Folder, NodeError, NodeParts, RunningNode};
 use crate::wire::pb;
 
 /// `creditmesh node …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
-    /// Join a network by file: first the invitation, then the welcome.
+    /// Join a network: by token, or by file (first the invitation, then the welcome).
     Join(JoinArgs),
+    /// Ask the administrators, by the stopped node's own key, for a change of this member's entry.
+    #[command(after_help = "Examples:\n  \
+        creditmesh node change --dir alpha --endpoint alpha.example.com:7401\n  \
+        creditmesh node change --dir alpha --leave")]
+    Change {
+        #[command(flatten)]
+        node: NodeDir,
+        /// host:port by which peers shall reach this node; up to eight times.
+        #[arg(long, value_name = "HOST:PORT", required_unless_present = "leave")]
+        endpoint: Vec<String>,
+        /// Leave the network for good.
+        #[arg(long, conflicts_with = "endpoint")]
+        leave: bool,
+    },
     /// Run the node until it is told to stop.
     #[command(after_help = "Example:\n  creditmesh node serve --dir alpha")]
     Serve {
@@ -66,54 +82,6 @@ pub(super) enum NodeCommand {
     },
 }
 
-/// `creditmesh node join`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  creditmesh node join alpha.invite --dir alpha \\\n    \
-    --listen 0.0.0.0:7401 \
-    --endpoint alpha.example.com:7401 --passphrase-file /run/secrets/creditmesh\n  \
-    creditmesh node join alpha.welcome --dir alpha"
-)]
-pub(super) struct JoinArgs {
-    #[command(flatten)]
-    node: NodeDir,
-    /// The invitation, or the welcome that came back for your request.
-    file: PathBuf,
-    /// Address to listen on.
-    #[arg(long, default_value = "0.0.0.0:7401")]
-    listen: SocketAddr,
-    /// host:port by which peers reach this node; without it the address to listen on.
-    #[arg(long, value_name = "HOST:PORT")]
-    endpoint: Option<String>,
-    #[command(flatten)]
-    unlock: UnlockArgs,
-    /// Where the request goes; without it beside the invitation, as MEMBER.request.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-/// What opens the key ring. Without either option: unlock.key in the node's folder.
-#[derive(Debug, Args)]
-pub(super) struct UnlockArgs {
-    /// File whose first line is the passphrase of the key ring.
-    #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
-    passphrase_file: Option<PathBuf>,
-    /// File with the key of the key ring; `node join` makes it where it is missing.
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-}
-
-impl UnlockArgs {
-    fn source(&self) -> Result<Option<UnlockSource>, CliError> {
-        let full = |path: &PathBuf| std::path::absolute(path).map_err(|e| CliError::file(path, &e));
-        Ok(match (&self.passphrase_file, &self.key_file) {
-            (Some(path), _) => Some(UnlockSource::PassphraseFile(full(path)?)),
-            (None, Some(path)) => Some(UnlockSource::KeyFile(full(path)?)),
-            (None, None) => None,
-        })
-    }
-}
-
 impl From<NodeError> for CliError {
     fn from(error: NodeError) -> Self {
         let message = error.to_string();
@@ -123,7 +91,14 @@ impl From<NodeError> for CliError {
             | NodeError::Root(_)
             | NodeError::Seen(_)
             | NodeError::Trust(_)
-            | NodeError::Operator(_) => Self::refused(message),
+            | NodeError::Operator(_)
+            | NodeError::Registrar(RegistrarError::Refused { .. }) => Self::refused(message),
+            NodeError::Registrar(
+                RegistrarError::Unreachable { .. } | RegistrarError::Malformed(_),
+            ) => Self {
+                exit: Exit::Peers,
+                message,
+            },
             NodeError::Flow(flow) => flow.into(),
             NodeError::Config(_) => Self::usage(message),
             NodeError::File { .. }
@@ -145,6 +120,26 @@ fn now() -> Timestamp {
 pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         NodeCommand::Join(args) => join(&args, output).await,
+        NodeCommand::Change {
+            node,
+            endpoint,
+            leave,
+        } => {
+            let change = if leave {
+                OwnChange::Leave {}
+            } else {
+                OwnChange::Endpoints(endpoint)
+            };
+            let folder = refuse_running(&node, "ask").await?;
+            let member = folder.request_change(change, Arc::new(SystemClock)).await?;
+            output.show(&json!({ "member": member.as_str(), "asked": true }), || {
+                format!(
+                    "the administrators have the request of {member}; they approve it with\n\
+                     creditmesh network approve DIR {member}"
+                )
+            });
+            Ok(Exit::Done)
+        }
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
@@ -160,58 +155,6 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         }
         NodeCommand::Verify { node } => verify(&node, output).await,
     }
-}
-
-async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliError> {
-    let text = std::fs::read_to_string(&args.file).map_err(|e| CliError::file(&args.file, &e))?;
-    let folder = Folder::at(&args.node.path);
-    if text.contains("creditmesh/welcome/") {
-        let joined = folder.accept_welcome(&text, now()).await?;
-        let value = json!({ "member": joined.member, "fingerprint": joined.fingerprint });
-        output.show(&value, || {
-            format!(
-                "{} is a member now\nnext: creditmesh node serve --dir {}",
-                joined.member,
-                args.node.path.display()
-            )
-        });
-        return Ok(Exit::Done);
-    }
-    let unlock = args.unlock.source()?;
-    let unlock = unlock.unwrap_or_else(|| UnlockSource::KeyFile("unlock.key".into()));
-    let invited = Invited {
-        invitation: &text,
-        listen: args.listen,
-        endpoint: args
-            .endpoint
-            .clone()
-            .unwrap_or_else(|| args.listen.to_string()),
-        unlock,
-        cost: KdfCost::PRODUCTION,
-    };
-    let joined = folder
-        .accept_invitation(invited, now(), &OsEntropy::default())
-        .await?;
-    let out = args.out.clone().unwrap_or_else(|| {
-        args.file
-            .with_file_name(format!("{}.request", joined.member))
-    });
-    let request = joined.request.unwrap_or_default();
-    std::fs::write(&out, request).map_err(|error| CliError::file(&out, &error))?;
-    let value = json!({ "member": joined.member, "fingerprint": joined.fingerprint,
-        "request": out.display().to_string() });
-    output.show(&value, || {
-        format!(
-            "network fingerprint {}\n\
-             compare it with what the administrators told you on another way\n\
-             send them {}; they answer with a welcome\n\
-             next: creditmesh node join WELCOME --dir {}",
-            joined.fingerprint,
-            out.display(),
-            args.node.path.display()
-        )
-    });
-    Ok(Exit::Done)
 }
 
 async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
@@ -234,7 +177,7 @@ async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-async fn stop_signal() -> Result<(), CliError> {
+pub(super) async fn stop_signal() -> Result<(), CliError> {
     use tokio::signal::unix::{SignalKind, signal};
     let no_signal = |error| CliError::local(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
@@ -293,7 +236,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
 const LIST_ENDED: &str = "calls are refused under it: fetch a newer members.json";
 
 /// What to do when the certificate has expired.
-const CERTIFICATE_ENDED: &str = "peers refuse it: ask the administrators for a new one";
+const CERTIFICATE_ENDED: &str = "peers refuse it: renew it with `creditmesh cert renew`";
 
 fn until(status: &pb::StatusResponse, end_unix_ms: i64, remedy: &str) -> String {
     let end = Timestamp::from_unix_ms(end_unix_ms);

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
 use super::network::Admin;
+use super::network_registrar::{self as through, Signing};
 use super::output::Output;
 use crate::domain::{MemberId, Purpose, Timestamp};
 use crate::env::{Clock, SystemClock};
 use crate::membership::{
     Denial, Grant, Granted, NetworkRoot, Rights, RightsChange, Roster, Service, Wish,
 };
+use crate::node::{MemberWish, registrar_config};
 
 /// `creditmesh network can-i`.
 #[derive(Debug, Args)]
@@ -72,6 +74,8 @@ pub(super) struct RightsArgs {
     /// Take the warning back.
     #[arg(long, group = "change")]
     take_warning_back: bool,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 fn moment(option: &str, text: &str) -> Result<Timestamp, CliError> {
@@ -180,10 +184,16 @@ fn text_of(member: &MemberId, wish: &Wish, decided: &Result<Granted, Denial>) ->
     }
 }
 
-pub(super) fn rights(args: &RightsArgs, output: &Output) -> Result<Exit, CliError> {
+pub(super) async fn rights(args: &RightsArgs, output: &Output) -> Result<Exit, CliError> {
     let member = member_id(&args.member)?;
     let now = SystemClock.now();
     let change = change_of(args, now)?;
+    if let Some(change) = &change
+        && registrar_config(&args.admin.dir)?.is_some()
+    {
+        let wish = MemberWish::Rights(member, change.clone());
+        return through::change(&args.admin, &args.signing, &wish, output).await;
+    }
     let mut folder = args.admin.open()?;
     if let Some(change) = &change {
         folder.change_rights(&member, change, now)?;

@@ -2,5 +2,7 @@
 //! environment.
 
 mod node;
+mod registrar;
 
 pub use node::{ConfigError, NodeConfig, UnlockSource};
+pub use registrar::{RegistrarConfig, RegistrarConfigError};

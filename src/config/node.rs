@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::registrar::addresses_are_sound;
 use crate::domain::{MemberId, OperatorName};
 use crate::limits::{GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX};
 
@@ -48,6 +49,8 @@ pub struct NodeConfig {
     pub operator_listen: Option<SocketAddr>,
     /// Operators' names, and serial numbers of their certificates, that no longer count.
     pub operator_refused: BTreeSet<String>,
+    /// `host:port` of the network's registrars, at most 4; none where the network works by files.
+    pub registrar: Vec<String>,
     /// How the key ring is opened.
     pub unlock: UnlockSource,
     /// Policy file; `None` takes the built-in policy of the network's currency.
@@ -68,6 +71,8 @@ struct RawNode {
     operator_listen: Option<String>,
     #[serde(default)]
     operator_refused: Vec<String>,
+    #[serde(default)]
+    registrar: Vec<String>,
     passphrase_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     policy: Option<PathBuf>,
@@ -150,6 +155,10 @@ impl NodeConfig {
             let rule = "must be another address and port than `listen`";
             return Err(value("operator_listen", rule));
         }
+        if !addresses_are_sound(&raw.registrar) {
+            let rule = "must list at most 4 addresses such as \"registrar.example:7400\"";
+            return Err(value("registrar", rule));
+        }
         if !(16..=65_536).contains(&raw.cache_mib) {
             return Err(value("cache_mib", "must be 16 to 65536"));
         }
@@ -161,6 +170,7 @@ impl NodeConfig {
             listen,
             operator_listen,
             operator_refused: refused(raw.operator_refused)?,
+            registrar: raw.registrar,
             unlock,
             policy: raw.policy,
             cache_mib: raw.cache_mib,
@@ -179,7 +189,12 @@ impl NodeConfig {
 
     /// The text of a fresh `node.toml`, with every key explained.
     #[must_use]
-    pub fn sample(member: &MemberId, listen: SocketAddr, unlock: &UnlockSource) -> String {
+    pub fn sample(
+        member: &MemberId,
+        listen: SocketAddr,
+        unlock: &UnlockSource,
+        registrar: &[String],
+    ) -> String {
         let unlock = match unlock {
             UnlockSource::PassphraseFile(path) => format!("passphrase_file = {path:?}"),
             UnlockSource::KeyFile(path) => format!("key_file = {path:?}"),
@@ -194,6 +209,9 @@ impl NodeConfig {
              # operator_listen = \"127.0.0.1:7444\"\n\
              # Operators' names or serial numbers that are refused; taken while the node runs.\n\
              # operator_refused = []\n\
+             # Registrars of the network: they renew the certificate and send newer member lists.\n\
+             # Without one, both come by file.\n\
+             registrar = {registrar:?}\n\
              # Opens the key ring: a passphrase file or a key file.\n\
              {unlock}\n\
              # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
@@ -222,7 +240,7 @@ mod tests {
         let member: MemberId = "alpha".parse().unwrap();
         let listen: SocketAddr = "127.0.0.1:7401".parse().unwrap();
         let unlock = UnlockSource::KeyFile("unlock.key".into());
-        let config = NodeConfig::parse(&NodeConfig::sample(&member, listen, &unlock)).unwrap();
+        let config = NodeConfig::parse(&NodeConfig::sample(&member, listen, &unlock, &[])).unwrap();
         assert_eq!(
             (config.member, config.listen, config.unlock),
             (member, listen, unlock)

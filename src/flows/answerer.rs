@@ -10,6 +10,7 @@ use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys, Publisher};
 use crate::domain::{Epoch, MemberId, Purpose};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
 use crate::membership::{Granted, Rights, Service, VerifiedPeer, Wish};
+use crate::net::TrustHandle;
 use crate::protocol::answer;
 use crate::protocol::feed::FeedId;
 use crate::protocol::quota::{QuotaAccount, QuotaRow};
@@ -222,6 +223,12 @@ impl Answerer {
         Err(FlowError::NotPossible(format!(
             "you are at level {level} now: ask for the feed again"
         )))
+    }
+
+    /// What this node trusts, to be handed on to peers.
+    #[must_use]
+    pub fn trust(&self) -> &TrustHandle {
+        &self.home.trust
     }
 
     /// The feeds that answers are read from.

@@ -294,6 +294,28 @@ impl Authority {
         &self.signer
     }
 
+    /// Signs the registrar's own certificate, for the end that is called only; gives the chain in
+    /// PEM. It names no member, so no gate admits its holder.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub(super) fn certify_registrar(
+        &self,
+        network: &NetworkId,
+        dns_name: &str,
+        key: &RequestedKey,
+        issuance: &Issuance<'_>,
+    ) -> Result<String, AuthorityError> {
+        let ends_by = Some(self.signer.not_after);
+        let mut params = params("registrar", network.as_str(), issuance, ends_by)?;
+        params.subject_alt_names = vec![SanType::DnsName(ia5(dns_name)?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = self.signer.sign(&params, key)?;
+        Ok(self.chain_of(&certificate))
+    }
+
     /// The authority's certificate in PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {

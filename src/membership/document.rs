@@ -187,6 +187,16 @@ impl<T: Document> Signed<T> {
         Ok(())
     }
 
+    /// Adds the signatures by `signers` that stand beside `other`, a copy of the same document.
+    pub fn take_signatures(&mut self, other: &Self, signers: &[[u8; 32]]) {
+        for signature in &other.signatures {
+            let is_there = self.signatures.iter().any(|own| own.key == signature.key);
+            if signers.contains(&signature.key) && !is_there {
+                self.signatures.push(signature.clone());
+            }
+        }
+    }
+
     /// How many of `signers` signed this document. Signatures by other keys count for nothing.
     ///
     /// # Errors

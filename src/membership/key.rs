@@ -18,7 +18,7 @@ use crate::crypto::SecretBytes;
 use crate::env::{Entropy, EntropyUnavailable};
 use crate::limits::CERTIFICATE_REQUEST_BYTES_MAX;
 
-const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
+pub(super) const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 const REQUEST_LABEL: &str = "CERTIFICATE REQUEST";
 
 /// Cost of turning a passphrase into a key with scrypt (RFC 7914): 2^14 × 8 × 128 bytes are 16 MiB,
@@ -44,6 +44,9 @@ pub enum KeyError {
     /// Not an encrypted PKCS#8 file in PEM.
     #[error("the file is not PEM with `{ENCRYPTED_LABEL}`; give the encrypted key file")]
     NotEncrypted,
+    /// Another kind of key than the one that is wanted.
+    #[error("the file holds another kind of key; give the administrator's (Ed25519) key")]
+    OtherKind,
     /// The passphrase does not open the file.
     #[error("the passphrase does not open the key file, or the file is damaged")]
     WrongPassphrase,
@@ -132,16 +135,8 @@ impl CertificateKey {
         passphrase: &SecretBytes,
         entropy: &dyn Entropy,
     ) -> Result<String, KeyError> {
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        fill(entropy, &mut salt)?;
-        fill(entropy, &mut iv)?;
-        let cost =
-            scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| KeyError::NotMade)?;
-        let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
-            .map_err(|_| KeyError::NotMade)?;
-        let pem = PrivateKeyInfoRef::try_from(self.0.serialized_der())
-            .and_then(|key| key.encrypt_with_params(scheme, passphrase.expose()))
-            .map_err(|_| KeyError::NotMade)?
+        let info = PrivateKeyInfoRef::try_from(self.0.serialized_der());
+        let pem = encrypt(&info.map_err(|_| KeyError::NotMade)?, passphrase, entropy)?
             .to_pem(ENCRYPTED_LABEL, LineEnding::LF)
             .map_err(|_| KeyError::NotMade)?;
         Ok(pem.as_str().to_owned())
@@ -152,15 +147,7 @@ impl CertificateKey {
     /// # Errors
     /// [`KeyError::NotEncrypted`], [`KeyError::WrongPassphrase`] or [`KeyError::Unreadable`].
     pub fn from_encrypted_pem(pem: &str, passphrase: &SecretBytes) -> Result<Self, KeyError> {
-        let (label, der) = SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncrypted)?;
-        if label != ENCRYPTED_LABEL {
-            return Err(KeyError::NotEncrypted);
-        }
-        let opened = EncryptedPrivateKeyInfoRef::try_from(der.as_bytes())
-            .map_err(|_| KeyError::NotEncrypted)?
-            .decrypt(passphrase.expose())
-            .map_err(|_| KeyError::WrongPassphrase)?;
-        Self::from_pkcs8(opened.as_bytes())
+        Self::from_pkcs8(open_encrypted(pem, passphrase)?.as_bytes())
     }
 
     /// The key pair, for the authority to sign with.
@@ -181,6 +168,38 @@ impl fmt::Debug for CertificateKey {
             .field("spki_sha256", &HEXLOWER.encode(&self.spki_sha256()))
             .finish_non_exhaustive()
     }
+}
+
+/// Encrypts a private key as PKCS#8 says (RFC 8018 PBES2: scrypt, AES-256-CBC).
+pub(super) fn encrypt(
+    info: &PrivateKeyInfoRef<'_>,
+    passphrase: &SecretBytes,
+    entropy: &dyn Entropy,
+) -> Result<SecretDocument, KeyError> {
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    fill(entropy, &mut salt)?;
+    fill(entropy, &mut iv)?;
+    let cost =
+        scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| KeyError::NotMade)?;
+    let scheme = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
+        .map_err(|_| KeyError::NotMade)?;
+    info.encrypt_with_params(scheme, passphrase.expose())
+        .map_err(|_| KeyError::NotMade)
+}
+
+/// Opens an encrypted private key in PEM; gives it as PKCS#8 in DER.
+pub(super) fn open_encrypted(
+    pem: &str,
+    passphrase: &SecretBytes,
+) -> Result<SecretDocument, KeyError> {
+    let (label, der) = SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncrypted)?;
+    if label != ENCRYPTED_LABEL {
+        return Err(KeyError::NotEncrypted);
+    }
+    EncryptedPrivateKeyInfoRef::try_from(der.as_bytes())
+        .map_err(|_| KeyError::NotEncrypted)?
+        .decrypt(passphrase.expose())
+        .map_err(|_| KeyError::WrongPassphrase)
 }
 
 fn fill(entropy: &dyn Entropy, out: &mut [u8]) -> Result<(), KeyError> {

@@ -11,6 +11,8 @@ mod calendar;
 
 mod certificate;
 
+mod differences;
+
 mod chain;
 
 mod document;
@@ -43,11 +45,16 @@ mod revocation;
 
 mod rights;
 
+mod registrar_tls;
 mod rights_change;
 
-mod root_rules;
+mod request;
 
 mod roster;
+
+mod signing_key;
+
+mod root_rules;
 
 mod seen;
 
@@ -60,11 +67,15 @@ mod tests;
 
 mod text;
 
+mod token;
+
 mod trust;
 
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use differences::differences;
+
 pub use chain::{ChainPart, chain_parts, check_chain};
 pub use document::{Document, DocumentError, DocumentSignature, Signed};
 pub use draft::Founding;
@@ -85,11 +96,21 @@ pub use operator::{
 pub use operator_tls::{OperatorCredentials, OperatorServer};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
+pub use registrar_tls::{
+    RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
+};
+pub use request::{
+    ChangeRequest, DeskRequest, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
+    check_desk, check_renewal, request_change, request_desk, request_renewal,
+};
 pub use revocation::{RevokedCertificate, issued_by_chain};
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
 pub use roster::{Roster, Supersession, VerifiedPeer};
-pub use seen::{Seen, SeenError};
+pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
 pub use text::hex_groups;
+pub use token::{InvitationToken, TokenError};
+
+pub use seen::{Seen, SeenError};
 pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, must_renew, server_name};

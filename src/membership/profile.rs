@@ -73,6 +73,8 @@ pub struct Profiles {
     pub issuing: Profile,
     /// Of members.
     pub member: Profile,
+    /// Of members in a network with a registrar, and of the registrar itself: they renew alone.
+    pub renewed: Profile,
 }
 
 impl Profiles {
@@ -85,6 +87,7 @@ impl Profiles {
             root: Profile::parse(include_str!("../../certs/profiles/root.toml"))?,
             issuing: Profile::parse(include_str!("../../certs/profiles/issuing.toml"))?,
             member: Profile::parse(include_str!("../../certs/profiles/member.toml"))?,
+            renewed: Profile::parse(include_str!("../../certs/profiles/renewed.toml"))?,
         })
     }
 }
@@ -96,6 +99,7 @@ mod tests {
     #[test]
     fn embedded_profiles_are_sound_and_outlive_each_other_in_order() {
         let profiles = Profiles::embedded().unwrap();
+        assert!(profiles.renewed.life_days < profiles.member.life_days);
         assert!(profiles.member.life_days < profiles.issuing.life_days);
         assert!(profiles.issuing.life_days < profiles.root.life_days);
     }

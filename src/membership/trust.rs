@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConfig, Resumption, WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -244,9 +245,9 @@ impl TlsConfigs {
     /// [`TrustError::Root`] or [`TrustError::Tls`].
     pub fn under(&self, root: &NetworkRoot, clock: &Arc<dyn Clock>) -> Result<Self, TrustError> {
         let roots = roots(root.authorities())?;
-        let server = server_builder(&roots, clock)?
+        let server = server_builder(client_verifier(&roots)?, clock)?
             .with_cert_resolver(Arc::clone(&self.server.cert_resolver));
-        let client = client_builder(&roots, clock)?
+        let client = client_builder(server_verifier(&roots)?, clock)?
             .with_client_cert_resolver(Arc::clone(&self.client.client_auth_cert_resolver));
         Ok(Self {
             server: Arc::new(server_settings(server)),
@@ -282,20 +283,29 @@ pub(super) fn server_config(
     shown: Shown<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ServerConfig, TrustError> {
-    server_builder(roots, clock)?
+    server_config_of(client_verifier(roots)?, shown, clock)
+}
+
+/// The end that is called, where `verifier` decides about callers' certificates.
+pub(super) fn server_config_of(
+    verifier: Arc<dyn ClientCertVerifier>,
+    shown: Shown<'_>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ServerConfig, TrustError> {
+    server_builder(verifier, clock)?
         .with_single_cert(shown.chain.to_vec(), shown.private_key())
         .map(server_settings)
         .map_err(|error| tls(&error))
 }
 
 fn server_builder(
-    roots: &Arc<RootCertStore>,
+    verifier: Arc<dyn ClientCertVerifier>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, TrustError> {
     let builder = ServerConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?;
-    Ok(builder.with_client_cert_verifier(client_verifier(roots)?))
+    Ok(builder.with_client_cert_verifier(verifier))
 }
 
 fn server_settings(mut config: ServerConfig) -> ServerConfig {
@@ -323,25 +333,36 @@ pub(super) fn client_config(
     shown: Shown<'_>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ClientConfig, TrustError> {
-    client_builder(roots, clock)?
+    client_config_of(server_verifier(roots)?, Some(shown), clock)
+}
+
+/// The end that calls, where `verifier` decides about the other's certificate; `shown` is nothing
+/// for a caller without a certificate.
+pub(super) fn client_config_of(
+    verifier: Arc<dyn ServerCertVerifier>,
+    shown: Option<Shown<'_>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<ClientConfig, TrustError> {
+    let builder = client_builder(verifier, clock)?;
+    let Some(shown) = shown else {
+        return Ok(client_settings(builder.with_no_client_auth()));
+    };
+    builder
         .with_client_auth_cert(shown.chain.to_vec(), shown.private_key())
         .map(client_settings)
         .map_err(|error| tls(&error))
 }
 
 fn client_builder(
-    roots: &Arc<RootCertStore>,
+    verifier: Arc<dyn ServerCertVerifier>,
     clock: &Arc<dyn Clock>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
-    let provider = Arc::new(provider());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| tls(&error))?;
-    let builder = ClientConfig::builder_with_details(provider, time_of(clock))
+    let builder = ClientConfig::builder_with_details(Arc::new(provider()), time_of(clock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| tls(&error))?;
-    Ok(builder.with_webpki_verifier(verifier))
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn client_settings(mut config: ClientConfig) -> ClientConfig {
@@ -360,7 +381,7 @@ fn client_settings(mut config: ClientConfig) -> ClientConfig {
     config
 }
 
-fn provider() -> CryptoProvider {
+pub(super) fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
@@ -370,6 +391,27 @@ fn client_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerif
         .clear_root_hint_subjects()
         .build()
         .map_err(|error| tls(&error))
+}
+
+/// As [`client_verifier`], where a caller may also show nothing.
+pub(super) fn optional_verifier(
+    roots: &Arc<RootCertStore>,
+) -> Result<Arc<dyn ClientCertVerifier>, TrustError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::new(provider()))
+        .clear_root_hint_subjects()
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| tls(&error))
+}
+
+pub(super) fn server_verifier(
+    roots: &Arc<RootCertStore>,
+) -> Result<Arc<dyn ServerCertVerifier>, TrustError> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::new(provider()))
+            .build()
+            .map_err(|error| tls(&error))?;
+    Ok(verifier)
 }
 
 pub(super) fn roots<'a>(

@@ -108,6 +108,7 @@ pub struct Gate {
 /// What stands behind the gate: nothing else is let through.
 const METHODS: &[(&str, Right)] = &[
     ("/creditmesh.v1.Peer/Describe", Right::Describe),
+    ("/creditmesh.v1.Peer/RelayTrust", Right::Describe),
     ("/creditmesh.v1.Peer/Evaluate", Right::Evaluate),
     ("/creditmesh.v1.Peer/StreamFeed", Right::Feed),
     ("/grpc.health.v1.Health/", Right::Standard),

@@ -53,6 +53,14 @@ pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
     /// Why it names nobody.
     fn read(&self, der: &[u8]) -> Result<Self::Certificate, String>;
 
+    /// What stands for a caller that shows no certificate, where TLS lets one in.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    fn read_nothing(&self) -> Result<Self::Certificate, String> {
+        Err("no certificate was shown".to_owned())
+    }
+
     /// Whose certificates TLS accepts, for the words about those that it refuses.
     fn issuer(&self) -> IssuedBy;
 
@@ -231,10 +239,10 @@ async fn handshake<D: Door>(
     };
     let (_, session) = stream.get_ref();
     let chain = session.peer_certificates().unwrap_or_default().to_vec();
-    let certificate = chain
-        .first()
-        .ok_or_else(|| "no certificate was shown".to_owned())
-        .and_then(|der| door.read(der))?;
+    let certificate = match chain.first() {
+        Some(der) => door.read(der)?,
+        None => door.read_nothing()?,
+    };
     let registration = door
         .connections()
         .register(certificate, chain.clone(), Opened::ByPeer, door.uptime())

@@ -30,11 +30,17 @@ mod operator_client;
 
 mod peers;
 
+mod registrar;
+
+mod registrar_client;
+
 mod serve;
 
 mod stream;
 
 mod tape;
+
+mod tls_dial;
 
 mod transport;
 
@@ -51,7 +57,11 @@ pub use node_tls::NodeTls;
 pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
-pub use serve::{gated_server, operator_gated_server};
+pub use registrar::{RegistrarCaller, RegistrarDoor, RegistrarGate, RegistrarGated};
+pub use registrar_client::{
+    RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust,
+};
+pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};

@@ -95,7 +95,9 @@ impl NodeTls {
         self.0.current.load_full()
     }
 
-    pub(super) fn trust(&self) -> &TrustHandle {
+    /// What the node trusts.
+    #[must_use]
+    pub fn trust(&self) -> &TrustHandle {
         &self.0.trust
     }
 }

@@ -6,27 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+use super::tls_dial::{DialFailure, Dialled, dial_tls};
 use super::words::{self, IssuedBy, OwnSide};
 use crate::env::Clock;
-use crate::limits::{
-    CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL,
-    KEEPALIVE_TIMEOUT, PREFACE_DEADLINE,
-};
-use crate::membership::{
-    OPERATOR_SERVER_NAME, OperatorCertificate, OperatorCredentials, server_name,
-};
-
-/// Reads of at least this many bytes go past the buffer; it only has to hold a first frame or an
-/// alert.
-const FIRST_BYTES: usize = 512;
+use crate::limits::{HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use crate::membership::{OPERATOR_SERVER_NAME, OperatorCertificate, OperatorCredentials};
 
 /// Why there is no connection to a node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +34,6 @@ struct Route {
     leaf: OperatorCertificate,
     clock: Arc<dyn Clock>,
 }
-
-type Dialled = BufReader<TlsStream<TcpStream>>;
 
 /// Connects to a node's operator service at `endpoint`, a `host:port`. The channel connects again
 /// where its connection ended.
@@ -112,39 +97,14 @@ impl Route {
     }
 
     async fn dial(&self) -> Result<Dialled, OperatorDialError> {
-        let failure = |error: io::Error| self.failure(&error);
-        let addresses = timeout(CONNECT_DEADLINE, lookup_host(&self.endpoint))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(|error| OperatorDialError {
+        let dialled = dial_tls(&self.endpoint, OPERATOR_SERVER_NAME, &self.config).await;
+        dialled.map_err(|failure| match failure {
+            DialFailure::NoAddress(error) => OperatorDialError {
                 endpoint: self.endpoint.clone(),
                 reason: format!("no address is known by that name ({error}); give HOST:PORT"),
                 refused: false,
-            })?;
-        let addresses: Vec<_> = addresses.collect();
-        let tcp = timeout(CONNECT_DEADLINE, TcpStream::connect(addresses.as_slice()))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(failure)?;
-        // Small requests must not wait for more; where the system refuses, they do.
-        tcp.set_nodelay(true).ok();
-        let name = server_name(OPERATOR_SERVER_NAME)
-            .map_err(|error| self.failure(&io::Error::other(error)))?;
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = timeout(HANDSHAKE_DEADLINE, connector.connect(name, tcp))
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(failure)?;
-        // A TLS 1.3 client is done before the server has judged its certificate: the verdict is
-        // the first thing to arrive, an alert or the HTTP/2 settings.
-        let mut stream = BufReader::with_capacity(FIRST_BYTES, stream);
-        let arrived = timeout(PREFACE_DEADLINE, stream.fill_buf())
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(failure)?;
-        if arrived.is_empty() {
-            return Err(self.failure(&io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(stream)
+            },
+            DialFailure::Failed(error) => self.failure(&error),
+        })
     }
 }

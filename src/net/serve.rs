@@ -7,10 +7,12 @@ use tower::layer::util::{Identity, Stack};
 
 use super::gate::Gate;
 use super::operator::OperatorGate;
+use super::registrar::RegistrarGate;
 use crate::limits::{
     CALL_DEADLINE, CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_RESETS_MAX,
-    OPERATOR_CALL_DEADLINE, PENDING_RESETS_MAX, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+    OPERATOR_CALL_DEADLINE, PENDING_RESETS_MAX, REGISTRAR_CALLS_PER_CONNECTION_MAX,
+    STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
 };
 
 /// A server whose every service stands behind `gate`. Add services, then serve it over
@@ -27,6 +29,14 @@ pub fn gated_server(gate: Gate) -> Server<Stack<Gate, Identity>> {
 #[must_use]
 pub fn operator_gated_server(gate: OperatorGate) -> Server<Stack<OperatorGate, Identity>> {
     bounded(OPERATOR_CALL_DEADLINE).layer(gate)
+}
+
+/// The registrar's server: strangers may call it, so a connection carries few calls at once.
+#[must_use]
+pub fn registrar_gated_server(gate: RegistrarGate) -> Server<Stack<RegistrarGate, Identity>> {
+    bounded(CALL_DEADLINE)
+        .concurrency_limit_per_connection(REGISTRAR_CALLS_PER_CONNECTION_MAX)
+        .layer(gate)
 }
 
 pub(super) fn bounded(call_deadline: Duration) -> Server {

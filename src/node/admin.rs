@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::NodeError;
+use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
 use super::join::replace;
 use super::rollover::{Stage, newest_list, open_authority};
 use super::unlock::{read_unlock, write_private};
-use crate::config::UnlockSource;
+use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
     IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Sealed, Secret, SecretBytes,
     Unlock,
@@ -33,15 +34,16 @@ use crate::env::Entropy;
 use crate::membership::{
     Administrator, Applicant, Authority, AuthorityError, CertificateKey, Document, DocumentError,
     Founding, Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList,
-    MemberState, NetworkRoot, ProfileError, Profiles, RequestedKey, RightsChange, RootAuthority,
-    RootDocument, RootError, Roster, Signed, Subject, Terms, Welcome, check_request,
+    MemberState, NetworkRoot, ProfileError, Profiles, RequestError, RightsChange, RootDocument,
+    RootError, Roster, Signed, SigningKey, Subject, Terms, Welcome, check_request,
 };
+use crate::net::RegistrarError;
 
 /// How long a member list counts.
 pub(super) const LIST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// How long an invitation counts.
-const INVITATION_LIFE: Duration = Duration::from_secs(48 * 3_600);
+pub(super) const INVITATION_LIFE: Duration = Duration::from_secs(48 * 3_600);
 
 /// Why the administrators' folder does not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +88,18 @@ pub enum AdminError {
     /// An invitation was used before.
     #[error("this invitation was used before: write a new one with `creditmesh network invite`")]
     UsedBefore,
+    /// A registrar did not do what was asked.
+    #[error(transparent)]
+    Registrar(#[from] RegistrarError),
+    /// A document for the registrar.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// None of the keys at hand is an administrator's.
+    #[error("no administrator's key of this network is at hand: name one with --key FILE")]
+    NoKey,
+    /// There is nothing to do, or nothing that may be done.
+    #[error("{0}")]
+    Nothing(String),
     /// Another stage of an exchange of the X.509 root is due.
     #[error("the exchange of the X.509 root is {}; next: {}", found.word(), found.next_step())]
     WrongStage {
@@ -118,6 +132,8 @@ pub struct Found {
     pub threshold: u32,
     /// What one guess at the passphrase costs.
     pub cost: KdfCost,
+    /// Where the network's registrar will be; none where it works by files.
+    pub registrar: Option<RegistrarConfig>,
 }
 
 /// An invitation as written.
@@ -180,6 +196,10 @@ impl AdminFolder {
         let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
         write_private(&path.join("keyring.json"), text.as_bytes())?;
         let authority_pem = found_authority(path, &found.network, &unlock, now, entropy)?;
+        let freshness_keys = match &found.registrar {
+            Some(registrar) => vec![found_registrar(path, registrar, &unlock, entropy)?],
+            None => Vec::new(),
+        };
         let mut administrators = Vec::new();
         let mut seeds = Vec::new();
         for name in &found.administrators {
@@ -199,7 +219,7 @@ impl AdminFolder {
             administrators,
             threshold: found.threshold,
             authority_pem,
-            freshness_keys: Vec::new(),
+            freshness_keys,
             currency: found.currency,
             population: found.population,
         };
@@ -265,6 +285,11 @@ impl AdminFolder {
         })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The network's root.
     #[must_use]
     pub const fn root(&self) -> &NetworkRoot {
@@ -275,6 +300,16 @@ impl AdminFolder {
     #[must_use]
     pub const fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// The administrators' keys that lie in the folder.
+    #[must_use]
+    pub fn signing_keys(&self) -> Vec<SigningKey> {
+        let copies = self
+            .seeds
+            .iter()
+            .map(|seed| Secret::from_bytes(*seed.expose()));
+        copies.map(SigningKey::from_seed).collect()
     }
 
     /// The text of the newest member list, which every node takes from a file.
@@ -453,47 +488,4 @@ pub(super) fn signed<T: Document>(
         signed.sign(&IdentityKey::from_seed(seed))?;
     }
     Ok(signed)
-}
-
-/// Makes a passphrase where the founders brought none.
-fn ensure_passphrase(
-    path: &Path,
-    source: &UnlockSource,
-    entropy: &dyn Entropy,
-) -> Result<(), AdminError> {
-    let (UnlockSource::PassphraseFile(file) | UnlockSource::KeyFile(file)) = source;
-    let file = path.join(file);
-    if !file.exists() {
-        super::unlock::write_key_file(&file, entropy)?;
-    }
-    Ok(())
-}
-
-/// Makes the root and the issuing authority; gives the root's certificate.
-fn found_authority(
-    path: &Path,
-    network: &NetworkId,
-    unlock: &Unlock,
-    now: Timestamp,
-    entropy: &dyn Entropy,
-) -> Result<String, AdminError> {
-    let profiles = Profiles::embedded()?;
-    let issuance = |profile| Issuance {
-        profile,
-        now,
-        entropy,
-    };
-    let root = RootAuthority::found(network, &issuance(&profiles.root))?;
-    let key = CertificateKey::generate()?;
-    let requested = RequestedKey::from_pem(&key.request_pem()?)?;
-    let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;
-    let passphrase = secret_passphrase(unlock);
-    let folder = path.join("authority");
-    let root_key = root.key().to_encrypted_pem(&passphrase, entropy)?;
-    let issuing_key = key.to_encrypted_pem(&passphrase, entropy)?;
-    write_private(&folder.join("root.key"), root_key.as_bytes())?;
-    write_private(&folder.join("issuing.key"), issuing_key.as_bytes())?;
-    replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;
-    replace(&folder.join("issuing.crt"), issuing.as_bytes())?;
-    Ok(root.certificate_pem().to_owned())
 }

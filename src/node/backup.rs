@@ -88,7 +88,7 @@ impl Folder {
             .map_err(|_| NodeError::Folder("the backup's papers cannot be read".to_owned()))?;
         let held = NodeConfig::parse(&papers.config)?;
         let config_text = match &unlock {
-            Some(source) => NodeConfig::sample(&held.member, held.listen, source),
+            Some(source) => NodeConfig::sample(&held.member, held.listen, source, &held.registrar),
             None => papers.config.clone(),
         };
         let config = NodeConfig::parse(&config_text)?;

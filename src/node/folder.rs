@@ -8,6 +8,7 @@
 //! members.json   the newest member list
 //! seen.json      the newest root, list and freshness that were ever in force here
 //! node.crt       the certificate chain
+//! freshness.json the newest freshness statement, in networks with a registrar
 //! store/         the sealed store, with the node's own keys in it
 //! operator.sock  the running node's operator service
 //! imports/       how far interrupted imports came
@@ -27,6 +28,7 @@ use crate::membership::{
     CertificateKey, ChainPart, JoinError, KeyError, ListError, OperatorError, OwnCertificate,
     PeerCertificate, RootError, Roster, SeenError, TrustError, chain_parts, check_chain,
 };
+use crate::net::RegistrarError;
 use crate::store::{
     BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
 };
@@ -87,6 +89,9 @@ pub enum NodeError {
     /// The operator authority, or an operator's credentials.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// A registrar did not do what was asked.
+    #[error(transparent)]
+    Registrar(#[from] RegistrarError),
     /// A flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -186,6 +191,10 @@ impl Folder {
         self.path.join("network.json")
     }
 
+    pub(super) fn freshness(&self) -> PathBuf {
+        self.path.join("freshness.json")
+    }
+
     pub(super) fn certificate(&self) -> PathBuf {
         self.path.join("node.crt")
     }
@@ -251,9 +260,11 @@ impl Folder {
     pub async fn check_certificate(&self, now: Timestamp) -> Result<u64, NodeError> {
         let root = self.root(now)?;
         let opened = self.open().await?;
-        let key = opened.tls_key().await;
+        let own = opened
+            .own_certificate(&self.text(&self.certificate())?)
+            .await;
         opened.close().await?;
-        let own = OwnCertificate::new(&self.text(&self.certificate())?, key?)?;
+        let own = own?;
         own.check(&root, now)?;
         Ok(own.leaf().not_after().since(now).as_secs() / 86_400)
     }
@@ -410,12 +421,35 @@ impl Opened {
         Ok(CertificateKey::from_pkcs8(&self.own_key(b"tls").await?)?)
     }
 
+    /// The node's certificate with the key that it is for: a renewal that was cut short may have
+    /// left the new key beside the old one.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the chain cannot be read, or is for neither key.
+    pub async fn own_certificate(&self, chain_pem: &str) -> Result<OwnCertificate, NodeError> {
+        let own = OwnCertificate::new(chain_pem, self.tls_key().await?);
+        let next = self.vault.row_key(Table::Key, NEXT_TLS_KEY);
+        match (own, self.vault.read(Table::Key, &next).await?) {
+            (Err(TrustError::OtherKey), Some(next)) => {
+                let key = CertificateKey::from_pkcs8(&next.bytes)?;
+                Ok(OwnCertificate::new(chain_pem, key)?)
+            }
+            (own, _) => Ok(own?),
+        }
+    }
+
     async fn own_key(&self, name: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, NodeError> {
         let key = self.vault.row_key(Table::Key, name);
         let row = self.vault.read(Table::Key, &key).await?;
         Ok(row.ok_or_else(|| damaged("own"))?.bytes)
     }
 }
+
+/// Name of the row with the TLS key that a renewal made, until its certificate is there.
+pub(super) const NEXT_TLS_KEY: &[u8] = b"tls-next";
+
+/// Name of the row with the TLS key.
+pub(super) const TLS_KEY: &[u8] = b"tls";
 
 fn damaged(what: &str) -> NodeError {
     NodeError::Folder(format!(

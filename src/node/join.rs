@@ -26,6 +26,8 @@ pub struct Invited<'a> {
     pub unlock: UnlockSource,
     /// What one guess at the passphrase costs.
     pub cost: KdfCost,
+    /// `host:port` of the network's registrars; none where the network works by files.
+    pub registrars: &'a [String],
 }
 
 /// What a step of joining left behind.
@@ -39,7 +41,7 @@ pub struct Joined {
     pub request: Option<String>,
 }
 
-fn document_error(what: &str, error: impl std::fmt::Display) -> NodeError {
+pub(super) fn document_error(what: &str, error: impl std::fmt::Display) -> NodeError {
     NodeError::Folder(format!("{what}: {error}"))
 }
 
@@ -63,7 +65,12 @@ impl Folder {
             self.open_unwelcomed(&member).await?
         } else {
             let making = Making {
-                config_text: NodeConfig::sample(&member, invited.listen, &invited.unlock),
+                config_text: NodeConfig::sample(
+                    &member,
+                    invited.listen,
+                    &invited.unlock,
+                    invited.registrars,
+                ),
                 node_name: member.as_str(),
                 cost: invited.cost,
                 entropy,
@@ -98,7 +105,7 @@ impl Folder {
     /// Opens the folder of a node that asked to join as `member` and was not welcomed yet.
     async fn open_unwelcomed(&self, member: &MemberId) -> Result<Opened, NodeError> {
         let place = self.path().display();
-        if self.certificate().exists() {
+        if self.certificate().exists() && self.members().exists() {
             return Err(NodeError::Folder(format!(
                 "{place} holds a node already: choose another folder with --dir"
             )));
@@ -154,6 +161,14 @@ impl Folder {
     pub fn replace_list(&self, text: &str) -> Result<(), NodeError> {
         replace(&self.members(), text.as_bytes())
     }
+
+    /// Keeps the newest freshness statement, so that the node need not wait for one at its start.
+    ///
+    /// # Errors
+    /// [`NodeError::File`].
+    pub fn keep_freshness(&self, text: &str) -> Result<(), NodeError> {
+        replace(&self.freshness(), text.as_bytes())
+    }
 }
 
 /// Replaces a file in one step, through to the disk.
@@ -162,5 +177,11 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let written = std::fs::write(&next, bytes)
         .and_then(|()| std::fs::File::open(&next)?.sync_all())
         .and_then(|()| std::fs::rename(&next, path));
-    written.map_err(|error| NodeError::file(path, &error))
+    written.map_err(|error| NodeError::file(path, &error))?;
+    // The new name, too, must be on disk before anybody hears of it.
+    let parent = path.parent();
+    let folder = parent.filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| NodeError::file(folder, &error))
 }

@@ -1,10 +1,13 @@
 //! Wires the rooms together; owns the node's folder, key unlock, tasks, health and shutdown.
 
 mod admin;
+mod admin_keys;
+mod administration;
 mod backup;
 mod core;
 mod credential_folder;
 mod doctor;
+mod enrol;
 mod folder;
 mod import_mark;
 mod issued;
@@ -12,22 +15,29 @@ mod join;
 mod operator_authority;
 mod operator_side;
 mod parts;
+mod registrar;
+mod renew;
 mod rollover;
 mod running;
 mod status;
+mod trust_follower;
 mod trusted;
 mod unlock;
 mod verify;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
+pub use admin_keys::read_signing_key;
+pub use administration::{Administration, MemberWish, Proposal};
 pub use core::Core;
 pub use credential_folder::CredentialFolder;
 pub use doctor::{examine_folder, examine_stopped};
+pub use enrol::{EnrolStep, Enrolling};
 pub use folder::{Folder, NodeError, Opened};
 pub use import_mark::ImportMark;
 pub use join::{Invited, Joined};
 pub use operator_authority::CredentialRequest;
 pub use parts::{NodeParts, Sealing};
+pub use registrar::{RunningRegistrar, registrar_config};
 pub use rollover::Stage;
 pub use running::RunningNode;
 pub use unlock::read_unlock;

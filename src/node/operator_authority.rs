@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::renew::Renewing;
 use super::{Folder, NodeError};
 use crate::domain::{MemberId, OperatorName, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::flows::FlowError;
 use crate::membership::{
-    CertificateKey, IssuedOperator, KeyError, OperatorAuthority, OperatorError, RequestedKey,
-    WantedOperator,
+    CertificateKey, IssuedOperator, KeyError, OperatorAuthority, OperatorError, PeerCertificate,
+    RequestedKey, WantedOperator,
 };
 use crate::service::CredentialIssuer;
 use crate::store::{Table, Vault};
@@ -100,6 +101,7 @@ pub(super) struct RunningIssuer {
     pub(super) member: MemberId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) renewing: Renewing,
 }
 
 #[tonic::async_trait]
@@ -119,6 +121,10 @@ impl CredentialIssuer for RunningIssuer {
         issue(&self.vault, &self.member, &request, now, entropy)
             .await
             .map_err(flow_error)
+    }
+
+    async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError> {
+        self.renewing.renew_now().await.map_err(flow_error)
     }
 }
 

@@ -14,13 +14,14 @@ use super::folder::Opened;
 use super::operator_authority::{RunningIssuer, operator_authority};
 use super::operator_side::{bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
+use super::renew::{Renewer, Renewing};
+use super::trust_follower::TrustFollower;
 use super::trusted::Trusted;
 use super::{Folder, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::Bands;
+use crate::domain::{Bands, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
-use crate::membership::OwnCertificate;
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
     TlsTransport, Transport, TrustHandle, gated_server,
@@ -50,6 +51,7 @@ pub struct RunningNode {
     socket: PathBuf,
     operator_address: Option<SocketAddr>,
     door: Option<OperatorDoor>,
+    renewing: Renewing,
 }
 
 impl RunningNode {
@@ -64,8 +66,8 @@ impl RunningNode {
         let opened = folder.open().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
         let Trusted { root, roster, seen } = folder.trusted(now)?;
-        let key = opened.tls_key().await?;
-        let certificate = OwnCertificate::new(&folder.text(&folder.certificate())?, key)?;
+        let certificate = folder.text(&folder.certificate())?;
+        let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
         if named != configured {
             return Err(NodeError::Folder(format!(
@@ -83,6 +85,7 @@ impl RunningNode {
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         let tls = NodeTls::new(&trust, &certificate)?;
+        take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
         let listener =
@@ -95,6 +98,7 @@ impl RunningNode {
             Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
             None => transport,
         };
+        let renewing = renewing(folder, &opened, &tls, &parts).await?;
         let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
         let mut core = Core::start(Arc::new(home));
         core.follow_peers();
@@ -106,10 +110,12 @@ impl RunningNode {
             socket: folder.socket(),
             operator_address: None,
             door: None,
+            renewing: renewing.clone(),
         };
         node.serve_peers(listener, trust.clone()).await?;
-        node.serve_operator(&opened.config, tls, folder.clone())
+        node.serve_operator(&opened.config, renewing.clone(), folder.clone())
             .await?;
+        node.follow_registrars(folder, &opened.config, renewing);
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
@@ -131,6 +137,14 @@ impl RunningNode {
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator_address
+    }
+
+    /// Renews the certificate now, without dropping a call; gives its end.
+    ///
+    /// # Errors
+    /// [`NodeError`]; the certificate in use then stays.
+    pub async fn renew_certificate(&self) -> Result<Timestamp, NodeError> {
+        Ok(self.renewing.renew_now().await?.not_after())
     }
 
     /// The lender's desk, for callers in the same process.
@@ -181,7 +195,7 @@ impl RunningNode {
     async fn serve_operator(
         &mut self,
         config: &NodeConfig,
-        tls: NodeTls,
+        renewing: Renewing,
         folder: Folder,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
@@ -191,7 +205,7 @@ impl RunningNode {
             follower: self.core.follower.clone(),
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
-            tls,
+            tls: renewing.tls.clone(),
             folder,
         };
         let currency = home.trust.root().document().currency;
@@ -202,6 +216,7 @@ impl RunningNode {
             member: home.member.clone(),
             clock: Arc::clone(&home.clock),
             entropy: Arc::clone(&home.entropy),
+            renewing,
         };
         let credentials = CredentialService::new(Arc::new(issuer));
         let socket = bind_socket(&self.socket)?;
@@ -214,6 +229,22 @@ impl RunningNode {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Keeps certificate and trust documents new, where the configuration names a registrar.
+    fn follow_registrars(&mut self, folder: &Folder, config: &NodeConfig, renewing: Renewing) {
+        if config.registrar.is_empty() {
+            return;
+        }
+        let follower = TrustFollower {
+            folder: folder.clone(),
+            trust: renewing.tls.trust().clone(),
+            tls: renewing.tls.clone(),
+            registrars: config.registrar.clone(),
+            asked: Arc::default(),
+        };
+        self.tasks.spawn(follower.run(self.stop.clone()));
+        self.tasks.spawn(renewing.run(self.stop.clone()));
     }
 
     async fn serve_operators_elsewhere(
@@ -332,6 +363,38 @@ async fn home(
         fence,
         timing,
     })
+}
+
+/// What renews the node's certificate.
+async fn renewing(
+    folder: &Folder,
+    opened: &Opened,
+    tls: &NodeTls,
+    parts: &NodeParts,
+) -> Result<Renewing, NodeError> {
+    let renewer = Renewer {
+        vault: opened.vault.clone(),
+        identity: opened.identity().await?,
+        member: opened.config.member.clone(),
+        certificate_path: folder.certificate(),
+        registrars: opened.config.registrar.clone(),
+        clock: Arc::clone(&parts.clock),
+    };
+    Ok(Renewing {
+        renewer: Arc::new(tokio::sync::Mutex::new(renewer)),
+        tls: tls.clone(),
+        entropy: Arc::clone(&parts.entropy),
+    })
+}
+
+/// Takes the freshness statement that the node had when it stopped, if it still says something.
+fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
+    let Ok(text) = std::fs::read_to_string(folder.freshness()) else {
+        return;
+    };
+    if let Err(error) = trust.install_freshness(&text) {
+        tracing::info!(%error, "the freshness statement kept is of no use; a newer one comes");
+    }
 }
 
 /// Takes a newer member list as soon as its file changes.

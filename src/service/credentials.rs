@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::status_of;
 use crate::domain::OperatorName;
 use crate::flows::FlowError;
-use crate::membership::IssuedOperator;
+use crate::membership::{IssuedOperator, PeerCertificate};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, credentials_server::Credentials};
 
@@ -21,6 +21,9 @@ pub trait CredentialIssuer: Send + Sync + std::fmt::Debug {
         request_pem: &str,
         life_days: u32,
     ) -> Result<IssuedOperator, FlowError>;
+
+    /// Renews the node's own certificate now.
+    async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError>;
 }
 
 /// The service that issues credentials; it is not to be served beyond the socket.
@@ -54,6 +57,18 @@ impl Credentials for CredentialService {
         Ok(Response::new(pb::IssueCredentialResponse {
             certificate_pem: issued.certificate_pem,
             authority_pem: issued.authority_pem,
+        }))
+    }
+
+    async fn renew_certificate(
+        &self,
+        _: Request<pb::RenewCertificateRequest>,
+    ) -> Result<Response<pb::RenewCertificateResponse>, Status> {
+        let renewed = self.0.renew_certificate().await;
+        let leaf = renewed.map_err(|error| status_of(&error))?;
+        Ok(Response::new(pb::RenewCertificateResponse {
+            serial: leaf.serial_text(),
+            not_after_unix_ms: leaf.not_after().unix_ms(),
         }))
     }
 }

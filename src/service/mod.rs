@@ -7,6 +7,7 @@ mod node_status;
 mod operator;
 mod operator_rows;
 mod peer;
+mod registrar;
 mod standard;
 mod status;
 
@@ -17,6 +18,7 @@ pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
+pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
     credentials_server, explain_server, health, operator_server, peer_server, reflection,
 };

@@ -7,9 +7,11 @@
 mod explain;
 mod malformed;
 mod peer;
+mod registrar;
 
 pub mod pb;
 
 pub use explain::Verdict;
 pub use malformed::Malformed;
 pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};
+pub use registrar::{DeskView, Enrolment, InvitationKey, Standing, Tally, TrustTexts};

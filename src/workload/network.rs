@@ -90,6 +90,7 @@ impl SimulatedNetwork {
             administrators: vec!["chair".to_owned(), "secretary".to_owned()],
             threshold: 2,
             cost: KdfCost::FLOOR,
+            registrar: None,
         };
         let source = UnlockSource::PassphraseFile("passphrase".into());
         let now = parts.clock.now();
@@ -141,6 +142,7 @@ impl SimulatedNetwork {
             endpoint: listen.to_string(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
             cost: KdfCost::FLOOR,
+            registrars: &[],
         };
         let joined = folder.accept_invitation(invited, now, entropy).await?;
         let request = joined.request.unwrap_or_default();

@@ -87,13 +87,22 @@ pub(crate) fn begin(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// `node serve` of one folder; dropping it kills the node.
+/// `node serve` or `network serve` of one folder; dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Served(Child);
 
 impl Served {
     pub(crate) fn start(dir: &str) -> Self {
-        let mut child = command(&["node", "serve", "--dir", dir])
+        Self::serve(&["node", "serve", "--dir", dir], "serving peers on")
+    }
+
+    /// The registrar of a network.
+    pub(crate) fn registrar(admin: &str) -> Self {
+        Self::serve(&["network", "serve", admin], "registrar serves on")
+    }
+
+    fn serve(arguments: &[&str], says: &str) -> Self {
+        let mut child = command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -101,7 +110,7 @@ impl Served {
         let mut line = String::new();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         said.read_line(&mut line).unwrap();
-        assert!(line.starts_with("serving peers on"), "{line:?}");
+        assert!(line.starts_with(says), "{line:?}");
         Self(child)
     }
 }

@@ -1,0 +1,180 @@
+//! What the longer of the administrators' commands take.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::CliError;
+use super::network::{Admin, member_id};
+use super::network_registrar::Signing;
+use crate::config::RegistrarConfig;
+use crate::crypto::KdfCost;
+use crate::domain::{Currency, Level, Purpose, Role};
+use crate::membership::Terms;
+use crate::node::Found;
+
+/// A role in the network.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RoleName {
+    Lender,
+    Bureau,
+    Regulator,
+}
+
+/// A contribution level.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LevelName {
+    Full,
+    Defaults,
+}
+
+/// `creditmesh network init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    #[command(flatten)]
+    pub(super) admin: Admin,
+    /// Network id: a-z, 0-9 and '-'.
+    #[arg(long)]
+    pub(super) id: String,
+    /// Currency of the exposure bands (ISO 4217).
+    #[arg(long, default_value = "CNY")]
+    pub(super) currency: String,
+    /// How many people the identifiers may belong to.
+    #[arg(long, default_value_t = 1_000_000_000)]
+    pub(super) population: u64,
+    /// Names of the administrators, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "administrator")]
+    pub(super) administrators: Vec<String>,
+    /// How many of them must sign.
+    #[arg(long, default_value_t = 1)]
+    pub(super) threshold: u32,
+    /// host:port under which members will reach the network's registrar; without it the network
+    /// works by files. May be given up to four times.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) registrar: Vec<String>,
+    /// Address that the registrar will listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
+    pub(super) registrar_listen: SocketAddr,
+}
+
+impl InitArgs {
+    /// What the founders decided.
+    pub(super) fn found(&self) -> Result<Found, CliError> {
+        Ok(Found {
+            network: self
+                .id
+                .parse()
+                .map_err(|error| CliError::usage(format!("--id: {error}")))?,
+            currency: currency_of(&self.currency)?,
+            population: self.population,
+            administrators: self.administrators.clone(),
+            threshold: self.threshold,
+            cost: KdfCost::PRODUCTION,
+            registrar: registrar_of(self.registrar.clone(), self.registrar_listen)?,
+        })
+    }
+}
+
+/// `creditmesh network invite`.
+#[derive(Debug, Args)]
+pub(super) struct InviteArgs {
+    #[command(flatten)]
+    pub(super) admin: Admin,
+    /// The member's id: a-z, 0-9 and '-'.
+    #[arg(long)]
+    pub(super) member: String,
+    /// What it will be.
+    #[arg(long, value_enum, default_value = "lender")]
+    pub(super) role: RoleName,
+    /// What it will furnish.
+    #[arg(long, value_enum, default_value = "full")]
+    pub(super) level: LevelName,
+    /// The economic lender it belongs to; without it, itself.
+    #[arg(long)]
+    pub(super) lender_group: Option<String>,
+    /// Its share of the coverage: a power of two.
+    #[arg(long, default_value_t = 1)]
+    pub(super) weight: u32,
+    /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
+    #[arg(long, default_value_t = 2_000_000)]
+    pub(super) quota: u64,
+    /// File to write, in a network without a registrar.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) signing: Signing,
+}
+
+impl InviteArgs {
+    /// What the invitation grants.
+    pub(super) fn terms(&self) -> Result<Terms, CliError> {
+        let member = member_id(&self.member)?;
+        let group = self.lender_group.clone();
+        Ok(Terms {
+            lender_group: group
+                .unwrap_or_else(|| member.to_string())
+                .parse()
+                .map_err(|error| CliError::usage(format!("--lender-group: {error}")))?,
+            member,
+            role: self.role.into(),
+            level: self.level.into(),
+            weight: self.weight,
+            quota_elements_per_epoch: self.quota,
+            purposes: Purpose::ALL.to_vec(),
+        })
+    }
+}
+
+/// `creditmesh network key`.
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    #[command(flatten)]
+    pub(super) admin: Admin,
+    /// The administrator.
+    pub(super) name: String,
+    /// File to write; must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// File whose first line is the passphrase of the new file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_passphrase_file: PathBuf,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Lender => Self::Lender,
+            RoleName::Bureau => Self::Bureau,
+            RoleName::Regulator => Self::Regulator,
+        }
+    }
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::Full => Self::Full,
+            LevelName::Defaults => Self::Defaults,
+        }
+    }
+}
+
+fn currency_of(text: &str) -> Result<Currency, CliError> {
+    text.parse()
+        .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
+}
+
+/// What the founders said of the registrar, checked as `registrar.toml` will be.
+fn registrar_of(
+    addresses: Vec<String>,
+    listen: SocketAddr,
+) -> Result<Option<RegistrarConfig>, CliError> {
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let config = RegistrarConfig { addresses, listen };
+    RegistrarConfig::parse(&config.to_text())
+        .map(Some)
+        .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+}

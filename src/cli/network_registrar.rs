@@ -1,0 +1,248 @@
+//! The administrators' commands in a network with a registrar.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::exit::{CliError, Exit};
+use super::network::Admin;
+use super::network_args::KeyArgs;
+use super::node::stop_signal;
+use super::output::Output;
+use crate::env::{OsEntropy, SystemClock};
+use crate::membership::{MemberState, Terms};
+use crate::node::{
+    Administration, MemberWish, NodeParts, Proposal, RunningRegistrar, read_signing_key,
+};
+use crate::wire::{Standing, Tally};
+
+/// Whose key signs, and whether anything is signed at all.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Signing {
+    /// An administrator's own key file; without it every key in the folder signs.
+    #[arg(long, value_name = "FILE", requires = "key_passphrase_file")]
+    key: Option<PathBuf>,
+    /// File whose first line is the passphrase of --key.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    key_passphrase_file: Option<PathBuf>,
+    /// Show what would change, and sign nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Signing {
+    async fn open(&self, admin: &Admin) -> Result<Administration, CliError> {
+        let keys = match (&self.key, &self.key_passphrase_file) {
+            (Some(key), Some(passphrase)) => vec![read_signing_key(key, passphrase)?],
+            (None, _) | (_, None) => admin.open()?.signing_keys(),
+        };
+        let clock = Arc::new(SystemClock);
+        Ok(Administration::open(&admin.dir, keys, clock).await?)
+    }
+}
+
+pub(super) async fn serve(admin: &Admin, output: &Output) -> Result<Exit, CliError> {
+    let parts = NodeParts::default();
+    let registrar = RunningRegistrar::start(&admin.dir, &admin.source(), parts).await?;
+    let address = registrar.address().to_string();
+    output.show(&json!({ "address": address }), || {
+        format!("registrar serves on {address}")
+    });
+    stop_signal().await?;
+    output.remark("stopping");
+    registrar.shutdown().await;
+    Ok(Exit::Done)
+}
+
+/// Hands an administrator's key over into a file of its own.
+pub(super) fn hand_over(args: &KeyArgs, output: &Output) -> Result<Exit, CliError> {
+    let (name, file) = (&args.name, &args.out);
+    let folder = args.admin.open()?;
+    folder.hand_over(name, file, &args.key_passphrase_file, &OsEntropy::default())?;
+    let (place, admin) = (file.display().to_string(), args.admin.dir.display());
+    output.show(&json!({ "administrator": name, "file": place }), || {
+        format!(
+            "the key of {name} is in {place} now and no longer in {admin}\n\
+             next: creditmesh network sign {admin} --key {place} --key-passphrase-file FILE"
+        )
+    });
+    Ok(Exit::Done)
+}
+
+pub(super) async fn invite(
+    admin: &Admin,
+    signing: &Signing,
+    terms: Terms,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let member = terms.member.clone();
+    if signing.dry_run {
+        let value = json!({ "member": member.as_str(), "dry_run": true });
+        output.show(&value, || format!("{member} would be invited"));
+        return Ok(Exit::Done);
+    }
+    let mut administration = signing.open(admin).await?;
+    let token = administration.invite(terms, &OsEntropy::default()).await?;
+    output.remark(&format!(
+        "good once, for 48 hours; send it as you would a password\n\
+         the joiner runs: creditmesh node join TOKEN --dir DIR --endpoint HOST:PORT\n\
+         then you: creditmesh network approve {} {member}",
+        admin.dir.display()
+    ));
+    let value = json!({ "member": member.as_str(), "token": token.as_str() });
+    output.show(&value, || token.as_str().to_owned());
+    Ok(Exit::Done)
+}
+
+fn diff_text(proposal: &Proposal) -> String {
+    let lines: Vec<String> = proposal
+        .differences
+        .iter()
+        .map(|one| format!("  {one}"))
+        .collect();
+    format!("member list {}:\n{}", proposal.version(), lines.join("\n"))
+}
+
+fn proposal_value(proposal: &Proposal) -> Value {
+    json!({ "list_version": proposal.version(), "changes": proposal.differences,
+        "signed": proposal.signed, "needed": proposal.needed })
+}
+
+fn tally_text(tally: Tally) -> String {
+    if tally.published {
+        "published".to_owned()
+    } else {
+        format!(
+            "waiting: {} of {} administrators signed",
+            tally.signed, tally.needed
+        )
+    }
+}
+
+fn with_tally(mut value: Value, tally: Tally, nodes: &[Standing]) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("signed".to_owned(), json!(tally.signed));
+        fields.insert("published".to_owned(), json!(tally.published));
+        let nodes = nodes.iter().map(|node| {
+            json!({ "member": node.member.as_str(), "follows": node.follows,
+                "list_version": node.list_version, "cut": node.cut, "ms": node.took_ms })
+        });
+        fields.insert("nodes".to_owned(), nodes.collect());
+    }
+    value
+}
+
+/// One line for each node, and how many of those that follow acknowledged.
+fn nodes_text(nodes: &[Standing], version: u32) -> String {
+    let line = |node: &Standing| {
+        let name = node.member.as_str();
+        if node.list_version >= version {
+            format!(
+                "{name:<20} acknowledged, {} connections cut, {} ms",
+                node.cut, node.took_ms
+            )
+        } else if node.follows {
+            format!("{name:<20} has not acknowledged")
+        } else {
+            format!(
+                "{name:<20} does not follow the registrar: it refuses everybody when its freshness \
+                 ends, within ten minutes"
+            )
+        }
+    };
+    let mut lines: Vec<String> = nodes.iter().map(line).collect();
+    let done = nodes.iter().filter(|node| node.list_version >= version);
+    lines.push(format!(
+        "{} of {} nodes acknowledged",
+        done.count(),
+        nodes.len()
+    ));
+    lines.join("\n")
+}
+
+/// Proposes or signs what is wished; where that publishes a list which refuses somebody, waits for
+/// the nodes.
+pub(super) async fn change(
+    admin: &Admin,
+    signing: &Signing,
+    wish: &MemberWish,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let mut administration = signing.open(admin).await?;
+    let proposal = administration.propose(wish).await?;
+    let (diff, value) = (diff_text(&proposal), proposal_value(&proposal));
+    if signing.dry_run {
+        output.show(&value, || format!("{diff}\nnothing was signed"));
+        return Ok(Exit::Done);
+    }
+    let version = proposal.version();
+    let tally = administration.put(proposal).await?;
+    let refuses = matches!(
+        wish,
+        MemberWish::State(_, MemberState::Suspended | MemberState::Removed)
+    );
+    let nodes = if refuses && tally.published {
+        administration.acknowledged(version).await?
+    } else {
+        Vec::new()
+    };
+    output.show(&with_tally(value, tally, &nodes), || {
+        let mut text = format!("{diff}\n{}", tally_text(tally));
+        if !nodes.is_empty() {
+            text = format!("{text}\n{}", nodes_text(&nodes, version));
+        }
+        text
+    });
+    let late = |node: &Standing| node.follows && node.list_version < version;
+    Ok(if nodes.iter().any(late) {
+        Exit::Peers
+    } else {
+        Exit::Done
+    })
+}
+
+/// Signs every list that waits, or shows what waits.
+pub(super) async fn sign(
+    admin: &Admin,
+    signing: &Signing,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let mut administration = signing.open(admin).await?;
+    let proposals = administration.proposals().await?;
+    let waiting = administration.waiting().await?;
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for proposal in proposals {
+        let (diff, value) = (diff_text(&proposal), proposal_value(&proposal));
+        if signing.dry_run {
+            let (signed, needed) = (proposal.signed, proposal.needed);
+            texts.push(format!(
+                "{diff}\n{signed} of {needed} administrators signed"
+            ));
+            values.push(value);
+            continue;
+        }
+        let tally = administration.put(proposal).await?;
+        texts.push(format!("{diff}\n{}", tally_text(tally)));
+        values.push(with_tally(value, tally, &[]));
+        if tally.published {
+            // What else waited has the version that is in force now: it must be made anew.
+            break;
+        }
+    }
+    if texts.is_empty() {
+        texts.push("no member list waits for signatures".to_owned());
+    }
+    let names: Vec<&str> = waiting.iter().map(|member| member.as_str()).collect();
+    for name in &names {
+        texts.push(format!(
+            "{name} waits: creditmesh network approve {} {name}",
+            admin.dir.display()
+        ));
+    }
+    output.show(&json!({ "proposals": values, "waiting": names }), || {
+        texts.join("\n")
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,362 @@
+//! Administrators at work through a registrar: invite, see what changes, sign, publish.
+//!
+//! The registrar decides nothing: the next list is made and signed here, by the administrators'
+//! own keys, and everything that came from the registrar is checked before it is signed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use super::admin::{INVITATION_LIFE, LIST_LIFE};
+use super::registrar::registrar_config;
+use super::{AdminError, NodeError};
+use crate::crypto::sha256;
+use crate::domain::{MemberId, Timestamp};
+use crate::env::{Clock, Entropy};
+use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
+use crate::membership::{
+    Document, Invitation, InvitationToken, JoinRequest, Member, MemberList, MemberState,
+    NetworkRoot, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms, check_change,
+    check_request, differences, request_desk,
+};
+use crate::net::RegistrarClient;
+use crate::wire::{DeskView, InvitationKey, Standing, Tally};
+
+/// How often a removal looks whether the nodes have acknowledged.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What an administrator wants to have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberWish {
+    /// What this member waits for: to join, or its own change.
+    Approve(MemberId),
+    /// Other rights.
+    Rights(MemberId, RightsChange),
+    /// Another state.
+    State(MemberId, MemberState),
+}
+
+/// A next list, and what it changes.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    list: Signed<MemberList>,
+    /// One sentence for each thing that changes.
+    pub differences: Vec<String>,
+    /// How many administrators signed it before.
+    pub signed: usize,
+    /// How many must.
+    pub needed: usize,
+}
+
+impl Proposal {
+    /// The version that the list will have.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.list.document().version
+    }
+}
+
+/// One or more administrators, connected to the network's registrar.
+#[derive(Debug)]
+pub struct Administration {
+    client: RegistrarClient,
+    addresses: Vec<String>,
+    root: NetworkRoot,
+    keys: Vec<SigningKey>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What lies on the desk, checked: the list in force is the administrators' own.
+struct Look {
+    roster: Roster,
+    view: DeskView,
+}
+
+impl Administration {
+    /// Connects to the registrar that the folder names; `keys` are those that will sign.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn open(
+        folder: &Path,
+        keys: Vec<SigningKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, AdminError> {
+        let path = folder.join("network.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, &e))?;
+        let root = NetworkRoot::verify(&text, clock.now())?;
+        let config = registrar_config(folder)?.ok_or_else(|| {
+            NodeError::Folder(format!("{} has no registrar.toml", folder.display()))
+        })?;
+        let administrators = root.administrator_keys();
+        if !keys
+            .iter()
+            .any(|key| administrators.contains(&key.key().public()))
+        {
+            return Err(AdminError::NoKey);
+        }
+        let mut last = None;
+        for endpoint in &config.addresses {
+            match RegistrarClient::connect(endpoint, &root, &clock).await {
+                Ok(client) => {
+                    return Ok(Self {
+                        client,
+                        addresses: config.addresses,
+                        root,
+                        keys,
+                        clock,
+                    });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or(AdminError::NoKey, AdminError::Registrar))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn look(&mut self) -> Result<Look, AdminError> {
+        let key = self.keys.first().ok_or(AdminError::NoKey)?;
+        let request = request_desk(key.key(), self.root.network(), self.now())?;
+        let view = self.client.desk(&request).await?;
+        let roster = Roster::verify_kept(&self.root, &view.list, self.now())?;
+        Ok(Look { roster, view })
+    }
+
+    /// The member list in force.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn roster(&mut self) -> Result<Roster, AdminError> {
+        Ok(self.look().await?.roster)
+    }
+
+    /// Invites a member: good once, for 48 hours. Gives the token, which is secret.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn invite(
+        &mut self,
+        terms: Terms,
+        entropy: &dyn Entropy,
+    ) -> Result<Zeroizing<String>, AdminError> {
+        let roster = self.roster().await?;
+        if roster.member(&terms.member).is_some() {
+            return Err(AdminError::Nothing(format!(
+                "{} is on the member list already, and an id is given once",
+                terms.member
+            )));
+        }
+        let mut invitation_id = [0; 16];
+        entropy.fill(&mut invitation_id)?;
+        let mut invitation = Signed::unsigned(Invitation {
+            format: Invitation::FORMAT.to_owned(),
+            root: self.root.signed().clone(),
+            fingerprint: *self.root.fingerprint(),
+            invitation_id,
+            terms,
+            list_version: roster.version(),
+            expires_at: self.now().plus(INVITATION_LIFE),
+        });
+        self.sign(&mut invitation)?;
+        let key = InvitationKey {
+            id: invitation_id,
+            secret: InvitationToken::fresh_secret(entropy)?,
+        };
+        let digest = sha256(key.secret.expose());
+        self.client.invite(&invitation.to_text()?, &digest).await?;
+        let token = InvitationToken {
+            network: self.root.network().clone(),
+            fingerprint: *self.root.fingerprint(),
+            registrars: self.addresses.clone(),
+            invitation_id,
+            secret: key.secret,
+        };
+        Ok(token.to_text())
+    }
+
+    fn sign<T: Document>(&self, document: &mut Signed<T>) -> Result<(), AdminError> {
+        for key in &self.keys {
+            document.sign(key.key())?;
+        }
+        Ok(())
+    }
+
+    /// The next list with what is wished: the one that waits for signatures already, or a new one.
+    ///
+    /// # Errors
+    /// [`AdminError`]; in particular [`AdminError::Nothing`] where there is nothing to change.
+    pub async fn propose(&mut self, wish: &MemberWish) -> Result<Proposal, AdminError> {
+        let Look { roster, view } = self.look().await?;
+        let mut list = MemberList::following(&roster, self.now(), LIST_LIFE);
+        match wish {
+            MemberWish::State(member, state) => list.set_state(member, *state)?,
+            MemberWish::Rights(member, change) => list.change_rights(member, change)?,
+            MemberWish::Approve(member) => self.approve(&mut list, &roster, &view, member)?,
+        }
+        if list.members == roster.list().members {
+            return Err(AdminError::Nothing(
+                "this is so already: nothing changes".to_owned(),
+            ));
+        }
+        for text in &view.proposals {
+            let held = Signed::<MemberList>::parse(text)?;
+            if held.document().members == list.members {
+                return self.checked(held, &roster, &view);
+            }
+        }
+        self.checked(Signed::unsigned(list), &roster, &view)
+    }
+
+    fn approve(
+        &self,
+        list: &mut MemberList,
+        roster: &Roster,
+        view: &DeskView,
+        member: &MemberId,
+    ) -> Result<(), AdminError> {
+        if let Some(applicant) = self.applicant(view, member)? {
+            return Ok(list.enter(applicant)?);
+        }
+        for text in &view.changes {
+            let Ok(change) = check_change(roster, text) else {
+                continue;
+            };
+            if change.member != *member {
+                continue;
+            }
+            match change.change {
+                OwnChange::Leave {} => list.set_state(member, MemberState::Removed)?,
+                OwnChange::Endpoints(endpoints) => {
+                    let entry = list.members.iter_mut().find(|one| one.id == *member);
+                    if let Some(entry) = entry {
+                        entry.endpoints = endpoints;
+                    }
+                }
+            }
+            return Ok(());
+        }
+        Err(AdminError::Nothing(format!(
+            "{member} waits for nothing: it must answer its invitation with `creditmesh node join` \
+             first"
+        )))
+    }
+
+    /// The entry that this applicant's own request and the invitation give it.
+    fn applicant(&self, view: &DeskView, member: &MemberId) -> Result<Option<Member>, AdminError> {
+        for text in &view.requests {
+            let request = Signed::<JoinRequest>::parse(text)?;
+            if request.document().invitation.document().terms.member == *member {
+                return Ok(Some(
+                    check_request(&self.root, &request, self.now())?.member,
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks a next list before it is shown or signed: it follows the one in force, and who enters
+    /// does so as its own request says.
+    fn checked(
+        &self,
+        list: Signed<MemberList>,
+        roster: &Roster,
+        view: &DeskView,
+    ) -> Result<Proposal, AdminError> {
+        let next = list.document();
+        next.check()?;
+        let follows = next.network == *roster.network()
+            && next.version == roster.version().saturating_add(1)
+            && next.previous == Some(*roster.digest());
+        let stays = |one: &Member| next.member(&one.id).is_some();
+        if !follows || !roster.list().members.iter().all(stays) {
+            return Err(AdminError::Nothing(
+                "a proposal does not follow the list in force: do not sign it".to_owned(),
+            ));
+        }
+        for member in &next.members {
+            let is_new = roster.member(&member.id).is_none();
+            if is_new && self.applicant(view, &member.id)?.as_ref() != Some(member) {
+                return Err(AdminError::Nothing(format!(
+                    "the proposal enters {} otherwise than its own request says: do not sign it",
+                    member.id
+                )));
+            }
+        }
+        Ok(Proposal {
+            differences: differences(roster.list(), next),
+            signed: list.valid_signatures(&self.root.administrator_keys())?,
+            needed: self.root.threshold(),
+            list,
+        })
+    }
+
+    /// Every next list that waits for signatures.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn proposals(&mut self) -> Result<Vec<Proposal>, AdminError> {
+        let Look { roster, view } = self.look().await?;
+        let mut proposals = Vec::new();
+        for text in &view.proposals {
+            proposals.push(self.checked(Signed::parse(text)?, &roster, &view)?);
+        }
+        Ok(proposals)
+    }
+
+    /// Who waits for an approval: applicants and members that want a change.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn waiting(&mut self) -> Result<Vec<MemberId>, AdminError> {
+        let Look { roster, view } = self.look().await?;
+        let mut waiting = Vec::new();
+        for text in &view.requests {
+            let request = Signed::<JoinRequest>::parse(text)?;
+            waiting.push(
+                request
+                    .document()
+                    .invitation
+                    .document()
+                    .terms
+                    .member
+                    .clone(),
+            );
+        }
+        let changes = view.changes.iter();
+        let changes = changes.filter_map(|text| check_change(&roster, text).ok());
+        waiting.extend(changes.map(|change| change.member));
+        Ok(waiting)
+    }
+
+    /// Signs with every key at hand and puts the list: it is published once enough signed.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn put(&mut self, mut proposal: Proposal) -> Result<Tally, AdminError> {
+        self.sign(&mut proposal.list)?;
+        Ok(self.client.put_list(&proposal.list.to_text()?).await?)
+    }
+
+    /// Waits until every node that follows the registrar has acknowledged `version`, at most ten
+    /// seconds; gives how far each active member's node is.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn acknowledged(&mut self, version: u32) -> Result<Vec<Standing>, AdminError> {
+        let until = Instant::now() + ACKNOWLEDGEMENT_DEADLINE;
+        loop {
+            let nodes = self.look().await?.view.nodes;
+            let waits = |node: &Standing| node.follows && node.list_version < version;
+            if !nodes.iter().any(waits) || Instant::now() >= until {
+                return Ok(nodes);
+            }
+            sleep(LOOK).await;
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Joining by token: one command that makes keys, asks, waits, stores and acknowledges, and that
+//! can be interrupted at any moment and given again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use super::join::document_error;
+use super::{Folder, Invited, NodeError};
+use crate::config::UnlockSource;
+use crate::crypto::KdfCost;
+use crate::domain::MemberId;
+use crate::env::{Clock, Entropy};
+use crate::limits::ENROL_INTERVAL;
+use crate::membership::{Invitation, InvitationToken, NetworkRoot, Signed, check_invitation};
+use crate::net::{RegistrarClient, RegistrarError, fetch_roots};
+use crate::wire::{Enrolment, InvitationKey};
+
+/// How the new node will run.
+#[derive(Debug)]
+pub struct Enrolling {
+    /// The token.
+    pub token: InvitationToken,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// `host:port` by which peers reach it.
+    pub endpoint: String,
+    /// Where the passphrase or key comes from; a key file that is not there is made.
+    pub unlock: UnlockSource,
+    /// What one guess at the passphrase costs.
+    pub cost: KdfCost,
+}
+
+/// How far a joiner is, for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnrolStep {
+    /// The network's root has the fingerprint that the token names.
+    RootChecked {
+        /// Who is invited.
+        member: MemberId,
+        /// The fingerprint, for people.
+        fingerprint: String,
+    },
+    /// The request is filed.
+    Waiting {
+        /// How many administrators signed.
+        signed: u32,
+        /// How many must.
+        needed: u32,
+    },
+    /// The registrar did not answer; it is asked again.
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Calls the registrars of a token in turn, each checked against the root that the token names.
+struct Registrars<'a> {
+    token: &'a InvitationToken,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Registrars<'_> {
+    async fn connect(&self) -> Result<(RegistrarClient, NetworkRoot), NodeError> {
+        let mut last = None;
+        for endpoint in &self.token.registrars {
+            match self.connect_to(endpoint).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| NodeError::Folder("the token names no registrar".to_owned())))
+    }
+
+    async fn connect_to(
+        &self,
+        endpoint: &str,
+    ) -> Result<(RegistrarClient, NetworkRoot), NodeError> {
+        let network = &self.token.network;
+        let roots = fetch_roots(endpoint, network, self.clock).await?;
+        let now = self.clock.now();
+        // The first that bears the fingerprint; what else came over that connection is forgotten.
+        let mut other = None;
+        for text in &roots {
+            let root = NetworkRoot::verify(text, now);
+            match root.and_then(|root| root.pinned(&self.token.fingerprint)) {
+                Ok(root) => {
+                    let client = RegistrarClient::connect(endpoint, &root, self.clock).await?;
+                    return Ok((client, root));
+                }
+                Err(error) => other = Some(error),
+            }
+        }
+        Err(match other {
+            Some(error) => error.into(),
+            None => NodeError::Folder(format!("{endpoint} has no root document of {network}")),
+        })
+    }
+}
+
+impl Folder {
+    /// Joins by token, and waits until the administrators have signed.
+    ///
+    /// # Errors
+    /// [`NodeError`]; the same call in the same folder goes on where it was.
+    pub async fn enrol(
+        &self,
+        enrolling: Enrolling,
+        clock: Arc<dyn Clock>,
+        entropy: &dyn Entropy,
+        mut told: impl FnMut(EnrolStep),
+    ) -> Result<MemberId, NodeError> {
+        let token = &enrolling.token;
+        let registrars = Registrars {
+            token,
+            clock: &clock,
+        };
+        let key = InvitationKey {
+            id: token.invitation_id,
+            secret: crate::crypto::Secret::from_bytes(*token.secret.expose()),
+        };
+        let (mut client, root) = registrars.connect().await?;
+        if self.certificate().exists() && self.members().exists() {
+            return self.acknowledge_again(&root, &mut client, &key).await;
+        }
+        let invitation = client.open_invitation(&key).await?;
+        let parsed = Signed::<Invitation>::parse(&invitation);
+        let parsed = parsed.map_err(|error| document_error("invitation", error))?;
+        check_invitation(&parsed, clock.now())?.pinned(&token.fingerprint)?;
+        let member = parsed.document().terms.member.clone();
+        told(EnrolStep::RootChecked {
+            member: member.clone(),
+            fingerprint: root.fingerprint_text(),
+        });
+        let invited = Invited {
+            invitation: &invitation,
+            listen: enrolling.listen,
+            endpoint: enrolling.endpoint,
+            unlock: enrolling.unlock,
+            cost: enrolling.cost,
+            registrars: &token.registrars,
+        };
+        let joined = self
+            .accept_invitation(invited, clock.now(), entropy)
+            .await?;
+        let request = joined.request.unwrap_or_default();
+        let mut last = None;
+        loop {
+            let step = match client.enrol(&key, &request).await {
+                Ok(Enrolment::Welcome { welcome, freshness }) => {
+                    self.accept_welcome(&welcome, clock.now()).await?;
+                    if let Some(freshness) = freshness {
+                        self.keep_freshness(&freshness)?;
+                    }
+                    break;
+                }
+                Ok(Enrolment::Waiting { signed, needed }) => EnrolStep::Waiting { signed, needed },
+                Err(error) if error.is_passing() => EnrolStep::Unreachable {
+                    reason: error.to_string(),
+                },
+                Err(error) => return Err(error.into()),
+            };
+            if last.as_ref() != Some(&step) {
+                told(step.clone());
+                last = Some(step);
+            }
+            sleep(ENROL_INTERVAL).await;
+        }
+        // What is stored is stored: where this last word is lost, the next run says it.
+        client.acknowledge(&key).await?;
+        Ok(member)
+    }
+
+    /// The folder holds a member already: says so to the registrar, in case it did not hear.
+    async fn acknowledge_again(
+        &self,
+        root: &NetworkRoot,
+        client: &mut RegistrarClient,
+        key: &InvitationKey,
+    ) -> Result<MemberId, NodeError> {
+        let leaf = self.leaf()?;
+        let place = self.path().display();
+        let other = || {
+            NodeError::Folder(format!(
+                "{place} holds a node already: choose another folder with --dir"
+            ))
+        };
+        if leaf.network() != root.network() {
+            return Err(other());
+        }
+        match client.open_invitation(key).await {
+            Ok(text) => {
+                let parsed = Signed::<Invitation>::parse(&text);
+                let parsed = parsed.map_err(|error| document_error("invitation", error))?;
+                if parsed.document().terms.member != *leaf.member() {
+                    return Err(other());
+                }
+                client.acknowledge(key).await?;
+            }
+            // Spent: the registrar heard the last time.
+            Err(RegistrarError::Refused { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(leaf.member().clone())
+    }
+}

@@ -1,0 +1,217 @@
+//! What the registrar keeps: invitations with what became of them, proposals, members' requests.
+//!
+//! ```text
+//! registrar/invitations/<number>.json   an invitation, the digest of its token's secret, the
+//!                                       request that answers it, the certificate, whether spent
+//! registrar/proposals/<digest>.json     a next member list with too few signatures
+//! registrar/changes/<member>.json       a member's own request for a change
+//! ```
+//!
+//! Each file is replaced in one step and is on disk before anybody hears of it, so a registrar that
+//! is killed goes on where it was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+use crate::crypto::sha256;
+use crate::domain::{MemberId, Timestamp};
+use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX};
+use crate::membership::{Invitation, JoinRequest, MemberList, Signed};
+use crate::node::NodeError;
+use crate::node::join::replace;
+use crate::service::RegistrarRefusal;
+use crate::wire::InvitationKey;
+
+/// An invitation as it lies in its file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// The invitation, signed.
+    pub(super) invitation: Signed<Invitation>,
+    /// SHA-256 of the token's secret in hexadecimal.
+    pub(super) secret_sha256: String,
+    /// The request that answers it.
+    pub(super) request: Option<Signed<JoinRequest>>,
+    /// When that request came, milliseconds since the Unix epoch.
+    pub(super) filed_unix_ms: Option<i64>,
+    /// The certificate chain that was issued for it.
+    pub(super) chain: Option<String>,
+    /// Whether the joiner stored it.
+    pub(super) spent: bool,
+}
+
+impl Kept {
+    /// Whether it can be forgotten: past its end, and nobody answered it or it is spent.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let ended = self.invitation.document().expires_at <= now;
+        ended && (self.request.is_none() || self.spent)
+    }
+}
+
+/// Everything kept, in memory and on disk.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    pub(super) invitations: BTreeMap<[u8; 16], Kept>,
+    pub(super) proposals: BTreeMap<[u8; 32], Signed<MemberList>>,
+    pub(super) changes: BTreeMap<MemberId, String>,
+}
+
+fn local(error: &NodeError) -> RegistrarRefusal {
+    RegistrarRefusal::Local(error.to_string())
+}
+
+fn wrong(path: &Path, error: impl std::fmt::Display) -> NodeError {
+    NodeError::Folder(format!("{}: {error}; restore the file", path.display()))
+}
+
+/// The files with this ending in a folder, which is made where it is missing.
+fn texts(folder: &Path) -> Result<Vec<(PathBuf, String)>, NodeError> {
+    fs::create_dir_all(folder).map_err(|error| NodeError::file(folder, &error))?;
+    let entries = fs::read_dir(folder).map_err(|error| NodeError::file(folder, &error))?;
+    let mut texts = Vec::new();
+    for entry in entries {
+        let path = entry
+            .map_err(|error| NodeError::file(folder, &error))?
+            .path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+            texts.push((path, text));
+        }
+    }
+    Ok(texts)
+}
+
+impl Files {
+    /// Opens what is kept in the registrar's folder.
+    pub(super) fn open(folder: &Path) -> Result<Self, NodeError> {
+        let folder = folder.join("registrar");
+        let mut files = Self {
+            invitations: BTreeMap::new(),
+            proposals: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            folder,
+        };
+        for (path, text) in texts(&files.folder.join("invitations"))? {
+            let kept: Kept = serde_json::from_str(&text).map_err(|error| wrong(&path, error))?;
+            let id = kept.invitation.document().invitation_id;
+            files.invitations.insert(id, kept);
+        }
+        for (path, text) in texts(&files.folder.join("proposals"))? {
+            let list = Signed::parse(&text).map_err(|error| wrong(&path, error))?;
+            let digest = list.digest().map_err(|error| wrong(&path, error))?;
+            files.proposals.insert(digest, list);
+        }
+        for (path, text) in texts(&files.folder.join("changes"))? {
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let member = name.and_then(|name| name.parse().ok());
+            let member = member.ok_or_else(|| wrong(&path, "its name is no member's"))?;
+            files.changes.insert(member, text);
+        }
+        Ok(files)
+    }
+
+    fn invitation_path(&self, id: &[u8; 16]) -> PathBuf {
+        let name = format!("{}.json", HEXLOWER.encode(id));
+        self.folder.join("invitations").join(name)
+    }
+
+    fn proposal_path(&self, digest: &[u8; 32]) -> PathBuf {
+        let name = format!("{}.json", HEXLOWER.encode(digest));
+        self.folder.join("proposals").join(name)
+    }
+
+    fn change_path(&self, member: &MemberId) -> PathBuf {
+        self.folder.join("changes").join(format!("{member}.json"))
+    }
+
+    /// The invitation of a token's holder.
+    pub(super) fn invited(&self, key: &InvitationKey) -> Result<&Kept, RegistrarRefusal> {
+        let kept = self.invitations.get(&key.id);
+        let digest = HEXLOWER.encode(&sha256(key.secret.expose()));
+        kept.filter(|kept| {
+            kept.secret_sha256
+                .as_bytes()
+                .ct_eq(digest.as_bytes())
+                .into()
+        })
+        .ok_or(RegistrarRefusal::NoInvitation)
+    }
+
+    /// Keeps an invitation as it is now.
+    pub(super) fn keep(&mut self, kept: Kept, now: Timestamp) -> Result<(), RegistrarRefusal> {
+        let id = kept.invitation.document().invitation_id;
+        if !self.invitations.contains_key(&id) {
+            self.forget(now);
+            if self.invitations.len() >= INVITATIONS_MAX {
+                return Err(RegistrarRefusal::Full(
+                    "1,024 invitations are open: wait until some are spent or expired",
+                ));
+            }
+        }
+        let text = serde_json::to_string_pretty(&kept)
+            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+        replace(&self.invitation_path(&id), text.as_bytes()).map_err(|error| local(&error))?;
+        self.invitations.insert(id, kept);
+        Ok(())
+    }
+
+    /// Forgets invitations that are over. A file that stays is forgotten at the next start.
+    fn forget(&mut self, now: Timestamp) {
+        let over = |(id, kept): (&[u8; 16], &Kept)| kept.is_over(now).then_some(*id);
+        let over: Vec<[u8; 16]> = self.invitations.iter().filter_map(over).collect();
+        for id in over {
+            self.invitations.remove(&id);
+            drop(fs::remove_file(self.invitation_path(&id)));
+        }
+    }
+
+    /// Holds a next list.
+    pub(super) fn hold(
+        &mut self,
+        digest: [u8; 32],
+        list: Signed<MemberList>,
+    ) -> Result<(), RegistrarRefusal> {
+        if !self.proposals.contains_key(&digest) && self.proposals.len() >= PROPOSALS_MAX {
+            return Err(RegistrarRefusal::Full(
+                "16 proposals wait already: sign one of them with `creditmesh network sign`",
+            ));
+        }
+        let text = list
+            .to_text()
+            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+        replace(&self.proposal_path(&digest), text.as_bytes()).map_err(|error| local(&error))?;
+        self.proposals.insert(digest, list);
+        Ok(())
+    }
+
+    /// Drops what `list`, now in force, has overtaken: every proposal, and requests that it grants.
+    pub(super) fn overtake(&mut self, granted: impl Fn(&str) -> bool) {
+        for digest in std::mem::take(&mut self.proposals).into_keys() {
+            drop(fs::remove_file(self.proposal_path(&digest)));
+        }
+        let done = |(member, text): (&MemberId, &String)| granted(text).then(|| member.clone());
+        let done: Vec<MemberId> = self.changes.iter().filter_map(done).collect();
+        for member in done {
+            self.changes.remove(&member);
+            drop(fs::remove_file(self.change_path(&member)));
+        }
+    }
+
+    /// Keeps a member's own request, in place of an earlier one.
+    pub(super) fn ask(&mut self, member: MemberId, text: String) -> Result<(), RegistrarRefusal> {
+        if !self.changes.contains_key(&member) && self.changes.len() >= CHANGES_MAX {
+            return Err(RegistrarRefusal::Full(
+                "64 members' requests wait already: ask the administrators to sign",
+            ));
+        }
+        replace(&self.change_path(&member), text.as_bytes()).map_err(|error| local(&error))?;
+        self.changes.insert(member, text);
+        Ok(())
+    }
+}

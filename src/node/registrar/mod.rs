@@ -1,0 +1,187 @@
+//! The registrar: opens its folder, serves joiners, members and administrators, states freshness.
+//!
+//! It works in the administrators' folder, or in a copy of it without `administrators/`: of all
+//! secrets it needs the issuing authority's key and the freshness key only.
+
+mod desk;
+mod files;
+mod serving;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::desk::{Desk, Inner, Nodes};
+use self::files::Files;
+use super::admin::secret_passphrase;
+use super::unlock::read_unlock;
+use super::{AdminError, NodeError, NodeParts};
+use crate::config::{RegistrarConfig, UnlockSource};
+use crate::membership::{Authority, CertificateKey, NetworkRoot, Profiles, Roster, SigningKey};
+use crate::net::{
+    Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
+};
+use crate::service::{RegistrarService, registrar_server};
+
+/// How often the registrar looks whether a freshness statement is due.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long calls under way may go on at a shutdown before their connections are cut.
+const STREAM_GRACE: Duration = Duration::from_millis(300);
+
+/// How long what remains may take to end at a shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A registrar that serves.
+#[derive(Debug)]
+pub struct RunningRegistrar {
+    address: SocketAddr,
+    door: RegistrarDoor,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+fn text_of(path: &Path) -> Result<String, NodeError> {
+    std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+}
+
+/// Reads where the network's registrars are; `None` where the folder's network has none.
+///
+/// # Errors
+/// [`NodeError`] where `registrar.toml` is there and wrong.
+pub fn registrar_config(folder: &Path) -> Result<Option<RegistrarConfig>, NodeError> {
+    let path = folder.join("registrar.toml");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let config = RegistrarConfig::parse(&text_of(&path)?);
+    Ok(Some(
+        config.map_err(|error| NodeError::Folder(error.to_string()))?,
+    ))
+}
+
+impl RunningRegistrar {
+    /// Opens the folder and serves on the configured address.
+    ///
+    /// # Errors
+    /// [`AdminError`], which says what is wrong with the folder, a key, or the address.
+    pub async fn start(
+        folder: &Path,
+        passphrase: &UnlockSource,
+        parts: NodeParts,
+    ) -> Result<Self, AdminError> {
+        let config = registrar_config(folder)?.ok_or_else(|| {
+            NodeError::Folder(format!(
+                "{} has no registrar.toml: found the network with `creditmesh network init \
+                 --registrar HOST:PORT`",
+                folder.display()
+            ))
+        })?;
+        let inner = open(folder, passphrase, &parts)?;
+        let desk = Desk(Arc::new(inner));
+        desk.0.state_freshness(false);
+        let door = RegistrarDoor::new(
+            desk.0.trust.clone(),
+            Arc::clone(&desk.0.authority),
+            desk.0.profile,
+            parts.entropy,
+        );
+        let door = door.map_err(|error| NodeError::Folder(error.to_string()))?;
+        let not_bound = |error: std::io::Error| {
+            NodeError::Folder(format!(
+                "cannot listen on {}: {error}; change `listen` in registrar.toml",
+                config.listen
+            ))
+        };
+        let limits = ListenLimits::default();
+        let listener = Listener::bind(config.listen, door.clone(), limits).await;
+        let listener = listener.map_err(not_bound)?;
+        let address = listener.local_address().map_err(not_bound)?;
+        let mut registrar = Self {
+            address,
+            door,
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+        };
+        registrar.serve(listener, desk);
+        tracing::info!(%address, "registrar serves");
+        Ok(registrar)
+    }
+
+    fn serve(&mut self, listener: Listener<RegistrarDoor>, desk: Desk) {
+        let service = registrar_server(RegistrarService::new(Arc::new(desk.clone())));
+        let gate = RegistrarGate::new(self.door.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let ended = registrar_gated_server(gate)
+                .add_service(service)
+                .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())
+                .await;
+            if let Err(error) = ended {
+                tracing::error!(%error, "the registrar's service ended");
+            }
+        });
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut ticks = tokio::time::interval(LOOK);
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    _ = ticks.tick() => desk.0.state_freshness(false),
+                }
+            }
+        });
+    }
+
+    /// The address that members, joiners and administrators reach.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops serving; what was acknowledged is on disk.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        tokio::time::sleep(STREAM_GRACE).await;
+        self.door.connections().cut_all();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<Inner, AdminError> {
+    let now = parts.clock.now();
+    let root = NetworkRoot::verify(&text_of(&folder.join("network.json"))?, now)?;
+    let members_path = folder.join("members.json");
+    let roster = Roster::verify_kept(&root, &text_of(&members_path)?, now)?;
+    let passphrase = secret_passphrase(&read_unlock(folder, passphrase)?);
+    let authority = folder.join("authority");
+    let key = text_of(&authority.join("issuing.key"))?;
+    let key = CertificateKey::from_encrypted_pem(&key, &passphrase)?;
+    let freshness_key = if root.freshness_keys().is_empty() {
+        None
+    } else {
+        let pem = text_of(&authority.join("freshness.key"))?;
+        Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
+    };
+    let authority = Authority::open(&text_of(&authority.join("issuing.crt"))?, key)?;
+    Ok(Inner {
+        members_path,
+        trust: TrustHandle::new(root, roster, Arc::clone(&parts.clock)),
+        authority: Arc::new(authority),
+        profile: Profiles::embedded()?.renewed,
+        freshness_key,
+        clock: Arc::clone(&parts.clock),
+        entropy: Arc::clone(&parts.entropy),
+        files: Mutex::new(Files::open(folder)?),
+        nodes: Mutex::new(Nodes::default()),
+        news: watch::Sender::new(0),
+    })
+}

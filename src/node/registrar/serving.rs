@@ -1,0 +1,103 @@
+//! The registrar behind its service: what waits for the disk runs where it may wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::desk::{Desk, Inner, Outcome, local};
+use crate::domain::MemberId;
+use crate::service::RegistrarDesk;
+use crate::wire::{DeskView, Enrolment, InvitationKey, Tally, TrustTexts};
+
+impl Desk {
+    /// Runs what waits for the disk on a thread that may wait.
+    async fn waiting<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Inner) -> Outcome<T> + Send + 'static,
+    ) -> Outcome<T> {
+        let inner = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || step(&inner)).await;
+        done.unwrap_or_else(|error| Err(local(error)))
+    }
+}
+
+#[tonic::async_trait]
+impl RegistrarDesk for Desk {
+    fn roots(&self, from_version: u32) -> Vec<String> {
+        let root = self.0.trust.root();
+        let text = root.signed().to_text();
+        let wanted = root.version() >= from_version;
+        text.ok().filter(|_| wanted).into_iter().collect()
+    }
+
+    fn trust(&self, root_version: u32) -> TrustTexts {
+        TrustTexts {
+            roots: self.roots(root_version.saturating_add(1)),
+            list: self.0.trust.roster().signed().to_text().ok(),
+            freshness: self.0.freshness(),
+        }
+    }
+
+    fn news(&self) -> watch::Receiver<u64> {
+        self.0.news.subscribe()
+    }
+
+    fn note_following(&self, member: &MemberId, follows: bool) {
+        let mut nodes = self.0.nodes();
+        let state = nodes.standings.entry(member.clone()).or_default();
+        state.followers = if follows {
+            state.followers.saturating_add(1)
+        } else {
+            state.followers.saturating_sub(1)
+        };
+    }
+
+    fn note_installed(&self, member: &MemberId, list_version: u32, cut: u32) {
+        let uptime = self.0.clock.uptime();
+        let mut nodes = self.0.nodes();
+        let published = nodes
+            .published
+            .filter(|(version, _)| *version == list_version);
+        let took = published.map_or(Duration::ZERO, |(_, at)| uptime.saturating_sub(at));
+        let state = nodes.standings.entry(member.clone()).or_default();
+        if list_version > state.list_version {
+            state.list_version = list_version;
+            state.cut = cut;
+            state.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        }
+    }
+
+    async fn open_invitation(&self, key: InvitationKey) -> Outcome<String> {
+        self.waiting(move |desk| desk.open_invitation(&key)).await
+    }
+
+    async fn enrol(&self, key: InvitationKey, request: String) -> Outcome<Enrolment> {
+        self.waiting(move |desk| desk.enrol(&key, &request)).await
+    }
+
+    async fn acknowledge(&self, key: InvitationKey) -> Outcome<()> {
+        self.waiting(move |desk| desk.acknowledge(&key)).await
+    }
+
+    async fn renew(&self, request: String) -> Outcome<String> {
+        self.waiting(move |desk| desk.renew(&request)).await
+    }
+
+    async fn change_entry(&self, request: String) -> Outcome<()> {
+        self.waiting(move |desk| desk.change_entry(request)).await
+    }
+
+    async fn invite(&self, invitation: String, secret_sha256: [u8; 32]) -> Outcome<()> {
+        self.waiting(move |desk| desk.invite(&invitation, &secret_sha256))
+            .await
+    }
+
+    async fn desk(&self, request: String) -> Outcome<DeskView> {
+        self.waiting(move |desk| desk.desk(&request)).await
+    }
+
+    async fn put_list(&self, list: String) -> Outcome<Tally> {
+        self.waiting(move |desk| desk.put_list(&list)).await
+    }
+}

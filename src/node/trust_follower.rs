@@ -1,0 +1,148 @@
+//! Following the registrar: newer trust documents are pushed, asked for every minute, and fetched
+//! from peers where no registrar answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::Folder;
+use crate::limits::{
+    FRESHNESS_INTERVAL, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN,
+    RELAYS_ASKED_MAX,
+};
+use crate::membership::{Freshness, Supersession};
+use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
+use crate::wire::TrustTexts;
+
+/// What follows the registrars of one node.
+#[derive(Debug, Clone)]
+pub(super) struct TrustFollower {
+    pub(super) folder: Folder,
+    pub(super) trust: TrustHandle,
+    pub(super) tls: NodeTls,
+    pub(super) registrars: Vec<String>,
+    /// How many peers were asked so far: others are asked the next time.
+    pub(super) asked: Arc<AtomicUsize>,
+}
+
+impl TrustFollower {
+    /// Follows until `stop`: one registrar at a time, the next one where it fails.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut pause = REGISTRAR_BACKOFF_MIN;
+        for endpoint in self.registrars.iter().cycle() {
+            let followed = tokio::select! {
+                () = stop.cancelled() => return,
+                followed = self.follow(endpoint) => followed,
+            };
+            match followed {
+                Ok(()) => {
+                    pause = REGISTRAR_BACKOFF_MIN;
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot follow the registrar; tried again");
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.ask_peers() => {}
+                    }
+                    pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Follows one registrar as long as it lasts.
+    async fn follow(&self, endpoint: &str) -> Result<(), RegistrarError> {
+        let mut client = RegistrarClient::connect_as(endpoint, &self.tls).await?;
+        let mut stream = client.follow(self.trust.root().version()).await?;
+        let mut pull = interval(PULL_INTERVAL);
+        // The first tick is now, and the stream begins with what there is.
+        pull.tick().await;
+        loop {
+            let texts = tokio::select! {
+                texts = stream.next() => match texts? {
+                    Some(texts) => texts,
+                    None => return Ok(()),
+                },
+                _ = pull.tick() => client.fetch(self.trust.root().version()).await?,
+            };
+            if let Some((version, cut)) = self.take(&texts) {
+                client.installed(version, cut).await?;
+            }
+        }
+    }
+
+    /// Puts documents in force and on disk; gives the list's version and the connections cut where
+    /// there was a list to take.
+    fn take(&self, texts: &TrustTexts) -> Option<(u32, usize)> {
+        let mut taken = None;
+        if let Some(list) = &texts.list {
+            match self.trust.install(list) {
+                Ok(installed) => {
+                    if installed.supersession == Supersession::Newer {
+                        let (version, cut) = (installed.version, installed.cut);
+                        tracing::info!(version, cut, "member list taken");
+                    }
+                    match self.folder.replace_list(list) {
+                        Ok(()) => taken = Some((installed.version, installed.cut)),
+                        Err(error) => tracing::error!(%error, "cannot keep the member list"),
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a member list is refused"),
+            }
+        }
+        if let Some(freshness) = &texts.freshness {
+            self.take_freshness(freshness);
+        }
+        taken
+    }
+
+    /// Asks a few peers, others each time, for what the registrar does not say: once its last
+    /// statement is older than it should be, or a peer has spoken of a newer list.
+    async fn ask_peers(&self) {
+        let roster = self.trust.roster();
+        let now = self.trust.clock().now();
+        let held = self.trust.freshness();
+        let late = |held: &Arc<Freshness>| now.since(held.issued_at()) > FRESHNESS_INTERVAL;
+        let needed = match &held {
+            Some(held) => late(held),
+            None => !self.trust.root().freshness_keys().is_empty(),
+        };
+        if !needed && self.trust.newest_heard() <= roster.version() {
+            return;
+        }
+        let own = self.tls.certificate();
+        let peers: Vec<_> = roster.peers_of(own.member()).collect();
+        let first = self.asked.fetch_add(RELAYS_ASKED_MAX, Ordering::Relaxed);
+        let turn = peers.iter().cycle().skip(first % peers.len().max(1));
+        for peer in turn.take(RELAYS_ASKED_MAX.min(peers.len())) {
+            match relayed_trust(&self.tls, peer).await {
+                Ok(texts) => {
+                    self.take(&texts);
+                }
+                Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
+            }
+        }
+    }
+
+    fn take_freshness(&self, text: &str) {
+        let held = self.trust.freshness();
+        if held.is_some_and(|held| held.text() == text) {
+            return;
+        }
+        match self.trust.install_freshness(text) {
+            Ok(_) => {
+                if let Err(error) = self.folder.keep_freshness(text) {
+                    tracing::error!(%error, "cannot keep the freshness statement");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "a freshness statement is refused"),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The registrar's messages: who was invited, what became of a request, the trust documents, and
+//! what waits for the administrators.
+
+use super::Malformed;
+use super::pb;
+use crate::crypto::Secret;
+use crate::domain::MemberId;
+use crate::limits::{ADMINISTRATORS_MAX, MEMBERS_MAX};
+
+/// What a token's holder proves its invitation with.
+#[derive(Debug)]
+pub struct InvitationKey {
+    /// The invitation's number.
+    pub id: [u8; 16],
+    /// The token's secret.
+    pub secret: Secret<32>,
+}
+
+impl InvitationKey {
+    /// Reads the two fields of a message.
+    ///
+    /// # Errors
+    /// [`Malformed`], which names the field.
+    pub fn read(id: &[u8], secret: &[u8]) -> Result<Self, Malformed> {
+        let id = id.try_into();
+        let secret: Result<[u8; 32], _> = secret.try_into();
+        Ok(Self {
+            id: id.map_err(|_| Malformed::new("invitation_id", "must be 16 bytes"))?,
+            secret: Secret::from_bytes(
+                secret.map_err(|_| Malformed::new("secret", "must be 32 bytes"))?,
+            ),
+        })
+    }
+}
+
+/// What became of a request to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enrolment {
+    /// The administrators have not signed yet.
+    Waiting {
+        /// How many signed the list that names the applicant.
+        signed: u32,
+        /// How many must.
+        needed: u32,
+    },
+    /// The applicant is a member.
+    Welcome {
+        /// Certificate and list.
+        welcome: String,
+        /// The newest freshness statement, where the network has one.
+        freshness: Option<String>,
+    },
+}
+
+impl From<Enrolment> for pb::EnrolResponse {
+    fn from(enrolment: Enrolment) -> Self {
+        match enrolment {
+            Enrolment::Waiting { signed, needed } => Self {
+                signed,
+                needed,
+                ..Self::default()
+            },
+            Enrolment::Welcome { welcome, freshness } => Self {
+                welcome,
+                freshness: freshness.unwrap_or_default(),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl TryFrom<pb::EnrolResponse> for Enrolment {
+    type Error = Malformed;
+
+    fn try_from(message: pb::EnrolResponse) -> Result<Self, Malformed> {
+        if !message.welcome.is_empty() {
+            return Ok(Self::Welcome {
+                welcome: message.welcome,
+                freshness: some(message.freshness),
+            });
+        }
+        let most = u32::try_from(ADMINISTRATORS_MAX).unwrap_or(u32::MAX);
+        if message.needed > most {
+            return Err(Malformed::new("needed", "is more than a network can have"));
+        }
+        Ok(Self::Waiting {
+            signed: message.signed.min(most),
+            needed: message.needed,
+        })
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The trust documents as texts; each proves itself by its signatures.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustTexts {
+    /// Root documents that follow the one the reader has, in the order of their versions.
+    pub roots: Vec<String>,
+    /// The member list; `None` where it is the one sent before on the same stream.
+    pub list: Option<String>,
+    /// The newest freshness statement, where the network has one.
+    pub freshness: Option<String>,
+}
+
+impl From<TrustTexts> for pb::TrustDocuments {
+    fn from(texts: TrustTexts) -> Self {
+        Self {
+            roots: texts.roots,
+            list: texts.list.unwrap_or_default(),
+            freshness: texts.freshness.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<pb::TrustDocuments> for TrustTexts {
+    fn from(message: pb::TrustDocuments) -> Self {
+        Self {
+            roots: message.roots,
+            list: some(message.list),
+            freshness: some(message.freshness),
+        }
+    }
+}
+
+/// What became of a member list that an administrator put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// How many administrators signed it.
+    pub signed: u32,
+    /// How many must.
+    pub needed: u32,
+    /// Whether it is in force now.
+    pub published: bool,
+}
+
+/// How far a member's node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose node.
+    pub member: MemberId,
+    /// Highest version of a member list that it acknowledged; 0 for none.
+    pub list_version: u32,
+    /// Connections that it cut because of that list.
+    pub cut: u32,
+    /// Milliseconds from the publication of that list to the acknowledgement.
+    pub took_ms: u64,
+    /// Whether it follows the registrar.
+    pub follows: bool,
+}
+
+/// What waits for the administrators, and how far the nodes are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeskView {
+    /// The member list in force.
+    pub list: String,
+    /// Next lists with too few signatures.
+    pub proposals: Vec<String>,
+    /// Requests to join that wait.
+    pub requests: Vec<String>,
+    /// Members' own requests for changes that wait.
+    pub changes: Vec<String>,
+    /// Every active member's node.
+    pub nodes: Vec<Standing>,
+}
+
+impl From<DeskView> for pb::DeskResponse {
+    fn from(view: DeskView) -> Self {
+        let nodes = view.nodes.into_iter().map(|node| pb::NodeStanding {
+            member: node.member.to_string(),
+            list_version: node.list_version,
+            cut: node.cut,
+            took_ms: node.took_ms,
+            follows: node.follows,
+        });
+        Self {
+            list: view.list,
+            proposals: view.proposals,
+            requests: view.requests,
+            changes: view.changes,
+            nodes: nodes.collect(),
+        }
+    }
+}
+
+impl TryFrom<pb::DeskResponse> for DeskView {
+    type Error = Malformed;
+
+    fn try_from(message: pb::DeskResponse) -> Result<Self, Malformed> {
+        if message.nodes.len() > MEMBERS_MAX {
+            return Err(Malformed::new("nodes", "are more than a network can have"));
+        }
+        let nodes = message.nodes.into_iter().map(|node| {
+            let member = node.member.parse();
+            Ok(Standing {
+                member: member.map_err(|error| Malformed::new("member", format!("{error}")))?,
+                list_version: node.list_version,
+                cut: node.cut,
+                took_ms: node.took_ms,
+                follows: node.follows,
+            })
+        });
+        Ok(Self {
+            list: message.list,
+            proposals: message.proposals,
+            requests: message.requests,
+            changes: message.changes,
+            nodes: nodes.collect::<Result<_, Malformed>>()?,
+        })
+    }
+}
