@@ -1,6 +1,6 @@
 //! The house rules: each takes files and returns its findings, one sentence each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::source::Source;
 
@@ -371,33 +371,31 @@ pub(crate) fn labels_are_distinct(files: &[Source]) -> Vec<String> {
     findings
 }
 
-/// Every bound of `src/limits.rs` bounds something: product code elsewhere names it.
+/// Every bound of the room `limits` bounds something: product code elsewhere names it.
 pub(crate) fn limits_are_used(files: &[Source]) -> Vec<String> {
-    let Some(limits) = files.iter().find(|file| file.path == "src/limits.rs") else {
+    let is_limits =
+        |file: &Source| file.path == "src/limits.rs" || file.path.starts_with("src/limits/");
+    let limits = rust_files(files).filter(|file| is_limits(file));
+    let code: Vec<&str> = limits.map(|file| file.code.as_str()).collect();
+    let code = code.join("\n");
+    if code.is_empty() {
         return vec!["src/limits.rs is missing".to_owned()];
-    };
-    let names: Vec<&str> = limits
-        .code
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next())
-        .collect();
-    let mut used: BTreeSet<&str> = BTreeSet::new();
-    for name in &names {
+    }
+    let lines = code.lines();
+    let names = lines.filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    let used = |name: &&str| {
         let elsewhere = rust_files(files)
-            .filter(|file| file.path.starts_with("src/") && file.path != "src/limits.rs")
+            .filter(|file| file.path.starts_with("src/") && !is_limits(file))
             .any(|file| has_word(&file.code, name));
-        let in_another_bound = limits.code.split(';').any(|statement| {
+        let in_another_bound = code.split(';').any(|statement| {
             statement
                 .split_once(" = ")
                 .is_some_and(|(left, right)| !has_word(left, "_") && has_word(right, name))
         });
-        if elsewhere || in_another_bound {
-            used.insert(name);
-        }
-    }
-    names
-        .into_iter()
-        .filter(|name| !used.contains(name))
+        elsewhere || in_another_bound
+    };
+    let unused = names.filter(|name| !used(name));
+    unused
         .map(|name| format!("src/limits.rs: nothing uses {name}"))
         .collect()
 }
