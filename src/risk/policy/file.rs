@@ -158,17 +158,15 @@ impl Raw {
     pub(super) fn check(self) -> Result<Policy, PolicyError> {
         self.check_times()?;
         self.check_flags()?;
-        let currency = Currency::from_code(&self.currency);
-        hold(
-            "currency",
-            currency.is_some(),
-            "must be an ISO 4217 code such as CNY",
-        )?;
+        let currency = Currency::from_code(&self.currency).ok_or_else(|| PolicyError::Invalid {
+            key: "currency".to_owned(),
+            rule: "must be an ISO 4217 code such as CNY",
+        })?;
         let minutes = |number: u32| Duration::from_secs(u64::from(number) * 60);
         let flags = self.flags;
         Ok(Policy {
             name: self.name,
-            currency: currency.unwrap_or(Currency::XXX),
+            currency,
             show_members: self.show_members,
             answer_valid: minutes(self.answer_valid_minutes),
             coverage_good_per_mille: self.coverage.good_per_mille,
