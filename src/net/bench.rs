@@ -8,12 +8,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
 use tonic::transport::Endpoint;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
@@ -110,16 +111,18 @@ pub async fn lookup(cpu: Duration, entropy: &dyn Entropy) -> Result<BenchRow, Be
     })
 }
 
-type Side<F> = (PeerChannel, F);
+/// A channel, and the server at its end.
+type Side = (PeerChannel, BoxFuture<'static, ()>);
 
-async fn plaintext() -> Result<Side<impl Future<Output = ()> + Send + 'static>, BenchError> {
+async fn plaintext() -> Result<Side, BenchError> {
     let (socket, address) = socket().await?;
     let (_, health) = tonic_health::server::health_reporter();
     let router = bounded(CALL_DEADLINE).add_service(health);
-    let serving = async move {
-        let incoming = TcpListenerStream::new(socket);
+    let serving = Box::pin(async move {
+        // As the other side's listener does: without, the kernel would send several answers at once.
+        let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
         drop(router.serve_with_incoming(incoming).await);
-    };
+    });
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .tcp_nodelay(true)
         .initial_stream_window_size(CHANNEL_STREAM_WINDOW_BYTES)
@@ -135,9 +138,7 @@ async fn plaintext() -> Result<Side<impl Future<Output = ()> + Send + 'static>, 
     Ok((BoxCloneSyncService::new(channel), serving))
 }
 
-async fn mutual_tls(
-    entropy: &dyn Entropy,
-) -> Result<Side<impl Future<Output = ()> + Send + 'static>, BenchError> {
+async fn mutual_tls(entropy: &dyn Entropy) -> Result<Side, BenchError> {
     let (socket, address) = socket().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (asker, answerer) = ("asker".parse()?, "answerer".parse()?);
@@ -153,9 +154,9 @@ async fn mutual_tls(
     let listener = Listener::over(socket, tls, ListenLimits::default());
     let (_, health) = tonic_health::server::health_reporter();
     let router = gated_server(Gate::new(trusted)).add_service(health);
-    let serving = async move {
+    let serving = Box::pin(async move {
         drop(router.serve_with_incoming(listener.incoming()).await);
-    };
+    });
     let tls = NodeTls::new(&trust(), &net.own_certificate(&asker)?)?;
     let channel = TlsTransport::new(tls).channel(net.roster.listed(&answerer)?);
     Ok((channel, serving))

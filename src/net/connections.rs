@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio_util::sync::CancellationToken;
 
+use super::cut::Cut;
+use super::running::{CallCount, CallPlace};
 use crate::domain::{MemberId, OperatorName};
 use crate::limits::CONNECTIONS_PER_MEMBER_MAX;
 use crate::membership::{OperatorCertificate, PeerCertificate};
@@ -94,7 +95,7 @@ struct Live<C> {
 #[derive(Debug)]
 pub struct PeerConnection<C = PeerCertificate> {
     certificate: Arc<C>,
-    cut: CancellationToken,
+    cut: Cut,
     activity: Arc<Activity>,
 }
 
@@ -111,6 +112,8 @@ impl<C> Clone for PeerConnection<C> {
 #[derive(Debug)]
 struct Activity {
     calls: AtomicUsize,
+    /// Calls on all connections with the same holder.
+    of_holder: CallCount,
     /// By the uptime.
     quiet_since_ms: AtomicU64,
 }
@@ -123,13 +126,35 @@ impl<C> PeerConnection<C> {
         &self.certificate
     }
 
-    /// Marks a call as running until the guard is dropped.
-    pub(super) fn begin_call(&self, now: Duration) -> RunningCall {
+    /// A connection without a socket, for calls within one process.
+    pub(super) fn local(certificate: Arc<C>) -> Self {
+        Self::begin(certificate, CallCount::default(), Duration::ZERO)
+    }
+
+    fn begin(certificate: Arc<C>, of_holder: CallCount, now: Duration) -> Self {
+        Self {
+            certificate,
+            cut: Cut::default(),
+            activity: Arc::new(Activity {
+                calls: AtomicUsize::new(0),
+                of_holder,
+                quiet_since_ms: AtomicU64::new(whole_ms(now)),
+            }),
+        }
+    }
+
+    /// Marks a call as running until the guard is dropped; `None` where as many calls as
+    /// `calls_max` run on all connections with the same holder.
+    pub(super) fn begin_call(&self, now: Duration, calls_max: usize) -> Option<RunningCall> {
+        let place = self.activity.of_holder.take(calls_max)?;
         self.activity.calls.fetch_add(1, Ordering::Relaxed);
         self.activity
             .quiet_since_ms
             .store(whole_ms(now), Ordering::Relaxed);
-        RunningCall(Arc::clone(&self.activity))
+        Some(RunningCall {
+            activity: Arc::clone(&self.activity),
+            _place: place,
+        })
     }
 
     fn is_idle(&self, span: Duration, now: Duration) -> bool {
@@ -141,11 +166,14 @@ impl<C> PeerConnection<C> {
 
 /// A call that runs on a connection.
 #[derive(Debug)]
-pub(super) struct RunningCall(Arc<Activity>);
+pub(super) struct RunningCall {
+    activity: Arc<Activity>,
+    _place: CallPlace,
+}
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.activity.calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -166,8 +194,8 @@ impl<C: NamesHolder> Registration<C> {
         &self.connection
     }
 
-    pub(super) fn cut_token(&self) -> CancellationToken {
-        self.connection.cut.clone()
+    pub(super) const fn cut(&self) -> &Cut {
+        &self.connection.cut
     }
 }
 
@@ -206,14 +234,11 @@ impl<C: NamesHolder> Connections<C> {
                 holder: holder.to_string(),
             });
         }
-        let connection = PeerConnection {
-            certificate: Arc::new(certificate),
-            cut: CancellationToken::new(),
-            activity: Arc::new(Activity {
-                calls: AtomicUsize::new(0),
-                quiet_since_ms: AtomicU64::new(whole_ms(now)),
-            }),
-        };
+        let mut of_holder = live.range((holder.clone(), 0)..=(holder.clone(), u64::MAX));
+        let of_holder = of_holder.next();
+        let of_holder = of_holder.map(|(_, one)| one.connection.activity.of_holder.clone());
+        let certificate = Arc::new(certificate);
+        let connection = PeerConnection::begin(certificate, of_holder.unwrap_or_default(), now);
         let key = (holder, self.0.next.fetch_add(1, Ordering::Relaxed));
         live.insert(
             key.clone(),
@@ -299,17 +324,17 @@ impl<C: NamesHolder> Connections<C> {
     }
 
     fn cut_where(&self, unwanted: impl Fn(&Live<C>) -> bool) -> usize {
-        // Cancelling wakes tasks that may drop a registration: do it after the lock is released.
-        let tokens: Vec<CancellationToken> = self
+        // Cutting wakes tasks that may drop a registration: do it after the lock is released.
+        let cuts: Vec<Cut> = self
             .0
             .lock()
             .values()
-            .filter(|live| !live.connection.cut.is_cancelled() && unwanted(live))
+            .filter(|live| !live.connection.cut.is_cut() && unwanted(live))
             .map(|live| live.connection.cut.clone())
             .collect();
-        for token in &tokens {
-            token.cancel();
+        for one in &cuts {
+            one.cut();
         }
-        tokens.len()
+        cuts.len()
     }
 }

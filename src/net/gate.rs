@@ -1,25 +1,21 @@
 //! The one gate: every call passes it, and carries a verified peer afterwards.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
-use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
+use tower::Layer;
 
 use super::connections::{PeerConnection, RunningCall};
 use super::explain::{EXPLAIN_PATH, ExplainLimit, verdict};
+use super::gated::{Admission, Gated, Held};
+use super::running::{CallCount, CallPlace};
 use super::trust::TrustHandle;
-use super::{BoxError, LIST_VERSION_HEADER, REASON_HEADER};
-use crate::domain::MemberId;
+use super::version_header::VersionHeader;
+use super::{LIST_VERSION_HEADER, REASON_HEADER};
 use crate::limits::{CALLS_MAX, CALLS_PER_MEMBER_MAX, EXPLAIN_CALLS_PER_S};
-use crate::membership::{Denial, PeerCertificate, Refusal, Service as Right, VerifiedPeer};
-use crate::wire::Verdict;
+use crate::membership::{Denial, Refusal, Service as Right, VerifiedPeer};
 
 /// Why a call does not pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,11 +94,14 @@ impl GateRefusal {
 
 /// Decides about calls by the member list in force. Clones share their count of running calls.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     trust: TrustHandle,
-    calls: Arc<Semaphore>,
-    calls_of: CallsOf,
-    explained: Arc<ExplainLimit>,
+    calls: CallCount,
+    explained: ExplainLimit,
+    version: VersionHeader,
 }
 
 /// What stands behind the gate: nothing else is let through.
@@ -125,32 +124,24 @@ fn right_of(path: &str) -> Result<Right, GateRefusal> {
     found.map_or(Err(GateRefusal::NoSuchService), |(_, right)| Ok(*right))
 }
 
-/// How many calls of each member run.
-type CallsOf = Arc<Mutex<BTreeMap<MemberId, usize>>>;
-
 impl Gate {
     /// A gate that admits by the list of `trust`.
     #[must_use]
     pub fn new(trust: TrustHandle) -> Self {
-        Self {
+        Self(Arc::new(Inner {
+            version: VersionHeader::new(trust.list_version()),
             trust,
-            calls: Arc::new(Semaphore::new(CALLS_MAX)),
-            calls_of: Arc::default(),
-            explained: Arc::default(),
-        }
+            calls: CallCount::default(),
+            explained: ExplainLimit::default(),
+        }))
     }
 
-    fn certificate(extensions: &Extensions) -> Result<&Arc<PeerCertificate>, GateRefusal> {
-        extensions
-            .get::<PeerConnection>()
-            .map(PeerConnection::certificate)
-            .or_else(|| extensions.get::<Arc<PeerCertificate>>())
-            .ok_or(GateRefusal::NoCertificate)
+    fn connection(extensions: &Extensions) -> Result<&PeerConnection, GateRefusal> {
+        let connection = extensions.get::<PeerConnection>();
+        connection.ok_or(GateRefusal::NoCertificate)
     }
 
-    /// Admits a call from its extensions and headers. The certificate is that of the connection;
-    /// where there is none, as in a simulation without sockets, an `Arc<PeerCertificate>` among the
-    /// extensions stands for it.
+    /// Admits a call from its extensions and headers, by the certificate of its connection.
     ///
     /// # Errors
     /// [`GateRefusal`].
@@ -159,11 +150,11 @@ impl Gate {
         extensions: &Extensions,
         headers: &HeaderMap,
     ) -> Result<VerifiedPeer, GateRefusal> {
-        let peer = self.trust.admit(Self::certificate(extensions)?)?;
+        let trust = &self.0.trust;
+        let peer = trust.admit(Self::connection(extensions)?.certificate())?;
         if let Some(version) = headers.get(LIST_VERSION_HEADER) {
             // Only whoever is admitted is believed that there is a newer list.
-            self.trust
-                .hear(super::read_version(version).ok_or(GateRefusal::MalformedVersion)?);
+            trust.hear(super::read_version(version).ok_or(GateRefusal::MalformedVersion)?);
         }
         Ok(peer)
     }
@@ -179,190 +170,90 @@ impl Gate {
         headers: &HeaderMap,
     ) -> Result<VerifiedPeer, GateRefusal> {
         let peer = self.admit(extensions, headers)?;
-        peer.reaches(right_of(path)?, self.trust.clock().now())?;
+        peer.reaches(right_of(path)?, self.0.trust.clock().now())?;
         Ok(peer)
     }
 
-    /// What whoever holds a certificate of the network may hear in any case: whether it is
-    /// admitted, and why not.
-    fn explain(
-        &self,
-        extensions: &Extensions,
-    ) -> Result<(Verdict, OwnedSemaphorePermit), GateRefusal> {
-        let permit = Arc::clone(&self.calls)
-            .try_acquire_owned()
-            .map_err(|_| GateRefusal::Busy)?;
-        let certificate = Self::certificate(extensions)?;
-        let member = certificate.member();
-        if !self.explained.allows(member, self.trust.clock().uptime()) {
+    /// Lets the one call through that needs no admission, with what whoever holds a certificate of
+    /// the network may hear: whether it is admitted, and why not.
+    fn explain(&self, extensions: &mut Extensions) -> Result<GatedCall, GateRefusal> {
+        let call = self.begin(None)?;
+        let (trust, connection) = (&self.0.trust, Self::connection(extensions)?);
+        let certificate = connection.certificate();
+        let uptime = trust.clock().uptime();
+        if !self.0.explained.allows(certificate.member(), uptime) {
             return Err(GateRefusal::AskedTooOften);
         }
-        Ok((verdict(&self.trust, certificate), permit))
+        let verdict = verdict(trust, certificate);
+        extensions.insert(verdict);
+        Ok(call)
+    }
+
+    /// Lets a call through whose member has the service; it carries a [`VerifiedPeer`].
+    fn let_in(&self, request: &mut Request<Body>) -> Result<GatedCall, GateRefusal> {
+        let path = request.uri().path();
+        let peer = self.admit_to(path, request.extensions(), request.headers())?;
+        let connection = Self::connection(request.extensions())?;
+        let now = self.0.trust.clock().uptime();
+        let running = connection.begin_call(now, CALLS_PER_MEMBER_MAX);
+        let call = self.begin(Some(running.ok_or(GateRefusal::TooManyCalls)?))?;
+        request.extensions_mut().insert(peer);
+        Ok(call)
+    }
+
+    /// Takes one of the places that there are for all callers together.
+    fn begin(&self, running: Option<RunningCall>) -> Result<GatedCall, GateRefusal> {
+        let place = self.0.calls.take(CALLS_MAX).ok_or(GateRefusal::Busy)?;
+        Ok(GatedCall {
+            _place: place,
+            _running: running,
+            version: self.version(),
+        })
     }
 
     /// The version of the list in force, as the header that every answer carries.
     fn version(&self) -> HeaderValue {
-        HeaderValue::from(self.trust.roster().version())
+        self.0.version.of(self.0.trust.list_version())
     }
+}
 
-    fn begin(
-        &self,
-        peer: &VerifiedPeer,
-        extensions: &Extensions,
-    ) -> Result<CallGuard, GateRefusal> {
-        let permit = Arc::clone(&self.calls)
-            .try_acquire_owned()
-            .map_err(|_| GateRefusal::Busy)?;
-        let share = Share::take(&self.calls_of, peer)?;
-        let now = self.trust.clock().uptime();
-        Ok(CallGuard {
-            _permit: permit,
-            _share: share,
-            _running: extensions
-                .get::<PeerConnection>()
-                .map(|connection| connection.begin_call(now)),
+impl Admission for Gate {
+    type Held = GatedCall;
+
+    fn pass(&self, request: &mut Request<Body>) -> Result<GatedCall, Box<Response<Body>>> {
+        let passed = if request.uri().path() == EXPLAIN_PATH {
+            self.explain(request.extensions_mut())
+        } else {
+            self.let_in(request)
+        };
+        passed.map_err(|refusal| {
+            let mut response = refusal.to_status().into_http();
+            let headers = response.headers_mut();
+            headers.insert(LIST_VERSION_HEADER, self.version());
+            Box::new(response)
         })
     }
 }
 
 /// Held from a call's beginning until its answer is sent or dropped.
 #[derive(Debug)]
-struct CallGuard {
-    _permit: OwnedSemaphorePermit,
-    _share: Share,
+pub struct GatedCall {
+    _place: CallPlace,
     _running: Option<RunningCall>,
+    version: HeaderValue,
 }
 
-/// One call of those that a member may have running; given back on drop.
-#[derive(Debug)]
-struct Share {
-    calls_of: CallsOf,
-    peer: VerifiedPeer,
-}
-
-impl Share {
-    fn take(calls_of: &CallsOf, peer: &VerifiedPeer) -> Result<Self, GateRefusal> {
-        let mut counts = calls_of.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.get_mut(peer.member()) {
-            Some(count) if *count >= CALLS_PER_MEMBER_MAX => return Err(GateRefusal::TooManyCalls),
-            Some(count) => *count += 1,
-            None => drop(counts.insert(peer.member().clone(), 1)),
-        }
-        Ok(Self {
-            calls_of: Arc::clone(calls_of),
-            peer: peer.clone(),
-        })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut counts = self.calls_of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(self.peer.member()) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(self.peer.member());
-            }
-        }
+impl Held for GatedCall {
+    fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(LIST_VERSION_HEADER, self.version.clone());
     }
 }
 
 impl<S> Layer<S> for Gate {
-    type Service = Gated<S>;
+    type Service = Gated<S, Self>;
 
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated {
-            inner,
-            gate: self.clone(),
-        }
-    }
-}
-
-/// A service behind the gate: its requests carry a [`VerifiedPeer`] among their extensions.
-#[derive(Debug, Clone)]
-pub struct Gated<S> {
-    inner: S,
-    gate: Gate,
-}
-
-type Answering = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-fn refused(refusal: &GateRefusal, version: HeaderValue) -> Answering {
-    let mut response = refusal.to_status().into_http();
-    response.headers_mut().insert(LIST_VERSION_HEADER, version);
-    Box::pin(std::future::ready(Ok(response)))
-}
-
-impl<S> Gated<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    /// Lets the one call through that needs no admission, with what there is to tell.
-    fn explain(&mut self, mut request: Request<Body>) -> Answering {
-        match self.gate.explain(request.extensions()) {
-            Ok((verdict, permit)) => {
-                request.extensions_mut().insert(verdict);
-                let answer = self.inner.call(request);
-                Box::pin(async move {
-                    let _held = permit;
-                    answer.await.map_err(Into::into)
-                })
-            }
-            Err(refusal) => refused(&refusal, self.gate.version()),
-        }
-    }
-}
-
-impl<S> Service<Request<Body>> for Gated<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if request.uri().path() == EXPLAIN_PATH {
-            return self.explain(request);
-        }
-        let admitted = self
-            .gate
-            .admit_to(
-                request.uri().path(),
-                request.extensions(),
-                request.headers(),
-            )
-            .and_then(|peer| {
-                let guard = self.gate.begin(&peer, request.extensions())?;
-                Ok((peer, guard))
-            });
-        let version = self.gate.version();
-        let (peer, guard) = match admitted {
-            Ok(admitted) => admitted,
-            Err(refusal) => return refused(&refusal, version),
-        };
-        request.extensions_mut().insert(peer);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut response = answer.await.map_err(Into::into)?;
-            response.headers_mut().insert(LIST_VERSION_HEADER, version);
-            Ok(response.map(|body| {
-                // The frames keep the guard, so that a call lasts until its body is sent or
-                // dropped.
-                Body::new(body.map_frame(move |frame| {
-                    let _held = &guard;
-                    frame
-                }))
-            }))
-        })
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, self.clone())
     }
 }
 
@@ -374,7 +265,7 @@ mod tests {
     use tonic_health::pb::health_client::HealthClient;
 
     use super::*;
-    use crate::domain::{Currency, Role, Timestamp};
+    use crate::domain::{Currency, MemberId, Role, Timestamp};
     use crate::env::{Clock, ManualClock, SeededEntropy};
     use crate::membership::{MemberState, MintedNetwork, Seat};
     use crate::net::{PeerChannel, local_channel};
@@ -465,7 +356,7 @@ mod tests {
         let gate = Gate::new(bed.trust.clone());
         let mut extensions = Extensions::new();
         let own = bed.net.own_certificate(&bank_a()).unwrap();
-        extensions.insert(Arc::clone(own.leaf()));
+        extensions.insert(PeerConnection::local(Arc::clone(own.leaf())));
         let mut headers = HeaderMap::new();
         headers.insert(LIST_VERSION_HEADER, HeaderValue::from_static("newest"));
         let refusal = gate.admit(&extensions, &headers);

@@ -14,11 +14,15 @@ mod client;
 
 mod connections;
 
+mod cut;
+
 mod dial;
 
 mod explain;
 
 mod gate;
+
+mod gated;
 
 mod listen;
 
@@ -34,6 +38,8 @@ mod registrar;
 
 mod registrar_client;
 
+mod running;
+
 mod serve;
 
 mod stream;
@@ -46,18 +52,21 @@ mod transport;
 
 mod trust;
 
+mod version_header;
+
 mod words;
 
 pub use client::{AskError, AskedPeers, FeedStream};
 pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyConnections};
 pub use dial::{Attempt, DialError};
-pub use gate::{Gate, GateRefusal, Gated};
+pub use gate::{Gate, GateRefusal, GatedCall};
+pub use gated::{Admission, Answering, Gated, Held};
 pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
 pub use node_tls::NodeTls;
-pub use operator::{OperatorDoor, OperatorGate, OperatorGated, OperatorRefusal};
+pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
-pub use registrar::{RegistrarCaller, RegistrarDoor, RegistrarGate, RegistrarGated};
+pub use registrar::{RegistrarCall, RegistrarCaller, RegistrarDoor, RegistrarGate};
 pub use registrar_client::{
     RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust,
 };

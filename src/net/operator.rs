@@ -6,24 +6,22 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::BoxFuture;
-use http::{Extensions, Request, Response};
-use http_body_util::BodyExt;
+use http::{Request, Response};
 use rustls::ServerConfig;
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
-use tracing::Instrument;
+use tower::Layer;
+use tracing::Span;
 
+use super::REASON_HEADER;
 use super::connections::{Connections, PeerConnection, RunningCall};
+use super::gated::{Admission, Gated, Held};
 use super::listen::Door;
 use super::words::IssuedBy;
-use super::{BoxError, REASON_HEADER};
 use crate::domain::{OperatorName, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
@@ -214,75 +212,51 @@ impl OperatorGate {
         Self(door)
     }
 
-    fn begin(
-        &self,
-        extensions: &Extensions,
-    ) -> Result<(OperatorName, RunningCall), OperatorRefusal> {
-        let connection = extensions
+    fn begin(&self, request: &Request<Body>) -> Result<OperatorCall, OperatorRefusal> {
+        let connection = request
+            .extensions()
             .get::<PeerConnection<OperatorCertificate>>()
             .ok_or(OperatorRefusal::NoCertificate)?;
         self.0.admit(connection.certificate())?;
-        let name = connection.certificate().name().clone();
-        Ok((name, connection.begin_call(self.0.uptime())))
+        let name = connection.certificate().name();
+        // At the level of warnings, so that the name stands beside every one of them.
+        let span = tracing::warn_span!("operator", %name);
+        span.in_scope(|| tracing::info!(call = request.uri().path(), "an operator calls"));
+        Ok(OperatorCall {
+            span,
+            _running: connection.begin_call(self.0.uptime(), usize::MAX),
+        })
     }
 }
 
 impl<S> Layer<S> for OperatorGate {
-    type Service = OperatorGated<S>;
+    type Service = Gated<S, Self>;
 
-    fn layer(&self, inner: S) -> OperatorGated<S> {
-        OperatorGated {
-            inner,
-            gate: self.clone(),
-        }
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, self.clone())
     }
 }
 
-/// A service behind the operators' gate.
-#[derive(Debug, Clone)]
-pub struct OperatorGated<S> {
-    inner: S,
-    gate: OperatorGate,
+impl Admission for OperatorGate {
+    type Held = OperatorCall;
+
+    fn pass(&self, request: &mut Request<Body>) -> Result<OperatorCall, Box<Response<Body>>> {
+        self.begin(request).map_err(|refusal| {
+            tracing::info!(reason = refusal.code(), "refused an operator's call");
+            Box::new(refusal.to_status().into_http())
+        })
+    }
 }
 
-impl<S> Service<Request<Body>> for OperatorGated<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+/// Held while an operator's call runs.
+#[derive(Debug)]
+pub struct OperatorCall {
+    span: Span,
+    _running: Option<RunningCall>,
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (name, running) = match self.gate.begin(request.extensions()) {
-            Ok(begun) => begun,
-            Err(refusal) => {
-                tracing::info!(reason = refusal.code(), "refused an operator's call");
-                let response = refusal.to_status().into_http();
-                return Box::pin(std::future::ready(Ok(response)));
-            }
-        };
-        // At the level of warnings, so that the name stands beside every one of them.
-        let span = tracing::warn_span!("operator", %name);
-        span.in_scope(|| tracing::info!(call = request.uri().path(), "an operator calls"));
-        let answer = span.in_scope(|| self.inner.call(request));
-        let answered = async move {
-            let response = answer.await.map_err(Into::into)?;
-            Ok(response.map(|body| {
-                // The frames keep the guard, so that a call lasts until its body is sent or
-                // dropped.
-                Body::new(body.map_frame(move |frame| {
-                    let _held = &running;
-                    frame
-                }))
-            }))
-        };
-        Box::pin(answered.instrument(span))
+impl Held for OperatorCall {
+    fn span(&self) -> Span {
+        self.span.clone()
     }
 }

@@ -7,28 +7,23 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use rustls::ServerConfig;
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::Layer;
 
-use super::BoxError;
-use super::connections::{Connections, NamesHolder, PeerConnection};
+use super::connections::{Connections, NamesHolder, PeerConnection, RunningCall};
+use super::gated::{Admission, Gated, Held};
 use super::listen::Door;
 use super::trust::TrustHandle;
 use super::words::IssuedBy;
 use crate::domain::MemberId;
 use crate::env::Entropy;
 use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
-use crate::membership::{
-    Authority, PeerCertificate, Profile, RegistrarServer, RegistrarTlsError, VerifiedPeer,
-};
+use crate::membership::{Authority, PeerCertificate, Profile, RegistrarServer, RegistrarTlsError};
 
 /// Who calls the registrar.
 #[derive(Debug)]
@@ -185,8 +180,9 @@ impl Door for RegistrarDoor {
     }
 }
 
-/// Judges the caller of every call: one that the list admits carries a [`VerifiedPeer`] from then
-/// on, one that is refused carries the refusal, and a stranger neither.
+/// Judges the caller of every call: one that the list admits carries a
+/// [`VerifiedPeer`](crate::membership::VerifiedPeer) from then on, one that is refused carries the
+/// refusal, and a stranger neither.
 #[derive(Debug, Clone)]
 pub struct RegistrarGate(RegistrarDoor);
 
@@ -199,62 +195,41 @@ impl RegistrarGate {
 }
 
 impl<S> Layer<S> for RegistrarGate {
-    type Service = RegistrarGated<S>;
+    type Service = Gated<S, Self>;
 
-    fn layer(&self, inner: S) -> RegistrarGated<S> {
-        RegistrarGated {
-            inner,
-            door: self.0.clone(),
-        }
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, self.clone())
     }
 }
 
-/// A service behind the registrar's gate.
-#[derive(Debug, Clone)]
-pub struct RegistrarGated<S> {
-    inner: S,
-    door: RegistrarDoor,
-}
+impl Admission for RegistrarGate {
+    type Held = RegistrarCall;
 
-impl<S> Service<Request<Body>> for RegistrarGated<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn pass(&self, request: &mut Request<Body>) -> Result<RegistrarCall, Box<Response<Body>>> {
         let connection = request
             .extensions()
             .get::<PeerConnection<RegistrarCaller>>()
             .cloned();
-        let running = connection.map(|connection| {
-            if let RegistrarCaller::Member { certificate, .. } = &**connection.certificate() {
-                match self.door.0.trust.admit(certificate) {
-                    Ok(peer) => drop::<Option<VerifiedPeer>>(request.extensions_mut().insert(peer)),
-                    Err(refusal) => drop(request.extensions_mut().insert(refusal)),
-                }
+        let Some(connection) = connection else {
+            return Ok(RegistrarCall { _running: None });
+        };
+        if let RegistrarCaller::Member { certificate, .. } = &**connection.certificate() {
+            let extensions = request.extensions_mut();
+            match self.0.0.trust.admit(certificate) {
+                Ok(peer) => drop(extensions.insert(peer)),
+                Err(refusal) => drop(extensions.insert(refusal)),
             }
-            connection.begin_call(self.door.uptime())
-        });
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let response = answer.await.map_err(Into::into)?;
-            Ok(response.map(|body| {
-                // The frames keep the mark, so that a call lasts until its body is sent or
-                // dropped.
-                Body::new(body.map_frame(move |frame| {
-                    let _held = &running;
-                    frame
-                }))
-            }))
+        }
+        Ok(RegistrarCall {
+            _running: connection.begin_call(self.0.uptime(), usize::MAX),
         })
     }
 }
+
+/// Held while a call to the registrar runs.
+#[derive(Debug)]
+pub struct RegistrarCall {
+    _running: Option<RunningCall>,
+}
+
+impl Held for RegistrarCall {}

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 use super::connections::{NamesHolder, PeerConnection, Registration};
+use super::cut::Cut;
 use super::listen::Place;
 use crate::membership::PeerCertificate;
 
@@ -22,7 +22,7 @@ const PREFACE_BYTES: usize = 24;
 /// A TLS stream with a peer. Cutting its registered connection ends it, with all calls on it.
 pub struct PeerStream<S, C: NamesHolder = PeerCertificate> {
     inner: S,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: Cut,
     registration: Registration<C>,
     preface: Option<Preface>,
     /// What the listener counts; given back when the stream is dropped.
@@ -39,7 +39,7 @@ impl<S, C: NamesHolder> PeerStream<S, C> {
     pub(super) fn dialled(inner: S, registration: Registration<C>) -> Self {
         Self {
             inner,
-            cut: Box::pin(registration.cut_token().cancelled_owned()),
+            cut: registration.cut().clone(),
             registration,
             preface: None,
             _place: None,
@@ -64,7 +64,8 @@ impl<S, C: NamesHolder> PeerStream<S, C> {
     }
 
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
-        if self.cut.as_mut().poll(cx).is_ready() {
+        // Whoever drives a connection waits to read at all times, so that is where it is woken.
+        if self.cut.is_cut_or_wakes(cx) {
             return Some(cut_error());
         }
         let late = self
@@ -114,8 +115,8 @@ impl<S: AsyncWrite + Unpin, C: NamesHolder> AsyncWrite for PeerStream<S, C> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(error) = self.ended(cx) {
-            return Poll::Ready(Err(error));
+        if self.cut.is_cut() {
+            return Poll::Ready(Err(cut_error()));
         }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -125,8 +126,8 @@ impl<S: AsyncWrite + Unpin, C: NamesHolder> AsyncWrite for PeerStream<S, C> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(error) = self.ended(cx) {
-            return Poll::Ready(Err(error));
+        if self.cut.is_cut() {
+            return Poll::Ready(Err(cut_error()));
         }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }

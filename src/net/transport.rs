@@ -2,22 +2,26 @@
 //! function call.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::transport::channel::ResponseFuture;
 use tonic::transport::{Channel, Endpoint};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt, service_fn};
 
+use super::connections::PeerConnection;
 use super::dial::{DialError, dial};
 use super::node_tls::NodeTls;
+use super::version_header::VersionHeader;
 use super::{BoxError, LIST_VERSION_HEADER};
 use crate::domain::MemberId;
 use crate::limits::{
@@ -40,9 +44,10 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
+    let connection = PeerConnection::local(caller);
     let service = service
         .map_request(move |mut request: Request<Body>| {
-            request.extensions_mut().insert(Arc::clone(&caller));
+            request.extensions_mut().insert(connection.clone());
             request
         })
         .map_err(|error: S::Error| Status::from_error(error.into()));
@@ -72,7 +77,8 @@ impl TlsTransport {
 
 impl Transport for TlsTransport {
     fn channel(&self, peer: &Member) -> PeerChannel {
-        BoxCloneSyncService::new(FreshChannel(Arc::new(Line {
+        BoxCloneSyncService::new(FreshChannel::new(Arc::new(Line {
+            version: VersionHeader::new(self.tls.trust().list_version()),
             tls: self.tls.clone(),
             member: peer.id.clone(),
             current: Mutex::new(None),
@@ -90,6 +96,7 @@ struct Line {
     member: MemberId,
     current: Mutex<Option<Connected>>,
     serials: AtomicU64,
+    version: VersionHeader,
 }
 
 #[derive(Debug)]
@@ -103,7 +110,9 @@ struct Connected {
 }
 
 impl Line {
-    fn channel(&self) -> Result<(u64, Channel), Status> {
+    /// Puts the channel of the moment in the place of `held`, where that is another one; gives
+    /// which it is.
+    fn refresh(&self, held: &mut Option<(u64, Channel)>) -> Result<u64, Status> {
         let trust = self.tls.trust();
         trust.may_call(&self.member).map_err(|refusal| {
             let error = DialError::Refused {
@@ -120,7 +129,11 @@ impl Line {
         if let Some(connected) = current.as_ref() {
             let is_fresh = now.saturating_sub(connected.since) < CHANNEL_AGE_MAX;
             if connected.generation == generation && is_fresh {
-                return Ok((connected.serial, connected.channel.clone()));
+                let serial = connected.serial;
+                if held.as_ref().is_none_or(|(ours, _)| *ours != serial) {
+                    *held = Some((serial, connected.channel.clone()));
+                }
+                return Ok(serial);
             }
         }
         let channel = self.connect()?;
@@ -131,7 +144,8 @@ impl Line {
             generation,
             since: now,
         });
-        Ok((serial, channel))
+        *held = Some((serial, channel));
+        Ok(serial)
     }
 
     /// Leaves a channel whose connection ended: the next call begins with a fresh one.
@@ -167,37 +181,85 @@ impl Line {
     }
 }
 
-#[derive(Debug, Clone)]
-struct FreshChannel(Arc<Line>);
+/// One client's hold on a line: the channel that it made ready, until the line has a fresh one.
+#[derive(Debug)]
+struct FreshChannel {
+    line: Arc<Line>,
+    ready: Option<(u64, Channel)>,
+}
+
+impl FreshChannel {
+    const fn new(line: Arc<Line>) -> Self {
+        Self { line, ready: None }
+    }
+}
+
+impl Clone for FreshChannel {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.line))
+    }
+}
 
 impl Service<Request<Body>> for FreshChannel {
     type Response = Response<Body>;
     type Error = Status;
-    type Future = BoxFuture<'static, Result<Response<Body>, Status>>;
+    type Future = Calling;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        // The channel of the moment is chosen, and waited for, by the call.
-        Poll::Ready(Ok(()))
+    /// Chooses the channel of the moment, and waits for that one.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let serial = self.line.refresh(&mut self.ready)?;
+        let Some((_, channel)) = &mut self.ready else {
+            return Poll::Ready(Err(not_ready()));
+        };
+        let polled = ready!(channel.poll_ready(cx));
+        Poll::Ready(polled.map_err(|error| {
+            self.ready = None;
+            self.line.leave(serial);
+            Status::from_error(error.into())
+        }))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let line = Arc::clone(&self.0);
-        let trust = line.tls.trust().clone();
-        request.headers_mut().insert(
-            LIST_VERSION_HEADER,
-            HeaderValue::from(trust.roster().version()),
-        );
-        Box::pin(async move {
-            let (serial, channel) = line.channel()?;
-            let response = channel.oneshot(request).await.map_err(|error| {
-                line.leave(serial);
-                Status::from_error(error.into())
-            })?;
-            let version = response.headers().get(LIST_VERSION_HEADER);
-            if let Some(version) = version.and_then(super::read_version) {
-                trust.hear(version);
-            }
-            Ok(response)
-        })
+    fn call(&mut self, mut request: Request<Body>) -> Calling {
+        let trust = self.line.tls.trust();
+        let version = self.line.version.of(trust.list_version());
+        request.headers_mut().insert(LIST_VERSION_HEADER, version);
+        Calling {
+            line: Arc::clone(&self.line),
+            answer: self.ready.as_mut().map(|(serial, channel)| {
+                let answer = channel.call(request);
+                (*serial, answer)
+            }),
+        }
+    }
+}
+
+fn not_ready() -> Status {
+    Status::internal("a channel was called before it was ready")
+}
+
+/// The answer to one call on a line.
+#[derive(Debug)]
+struct Calling {
+    line: Arc<Line>,
+    answer: Option<(u64, ResponseFuture)>,
+}
+
+impl Future for Calling {
+    type Output = Result<Response<Body>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some((serial, answer)) = &mut self.answer else {
+            return Poll::Ready(Err(not_ready()));
+        };
+        let (serial, answered) = (*serial, ready!(Pin::new(answer).poll(cx)));
+        let response = answered.map_err(|error| {
+            self.line.leave(serial);
+            Status::from_error(error.into())
+        })?;
+        let version = response.headers().get(LIST_VERSION_HEADER);
+        if let Some(version) = version.and_then(super::read_version) {
+            self.line.tls.trust().hear(version);
+        }
+        Poll::Ready(Ok(response))
     }
 }

@@ -139,6 +139,12 @@ impl TrustHandle {
         self.0.roster.load_full()
     }
 
+    /// The version of the list in force.
+    #[must_use]
+    pub fn list_version(&self) -> u32 {
+        self.0.roster.load().version()
+    }
+
     /// The clock that decides what is expired.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
@@ -366,6 +372,10 @@ impl TrustHandle {
 
     /// Takes note of the list version that a peer said it has.
     pub(super) fn hear(&self, version: u32) {
+        // Every call says it, and hardly one says something new: reading alone does not slow others.
+        if version <= self.newest_heard() {
+            return;
+        }
         self.0.heard.fetch_max(version, Ordering::Relaxed);
     }
 
