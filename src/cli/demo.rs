@@ -42,6 +42,8 @@ impl From<DemoError> for CliError {
             | DemoError::Flow(_)
             | DemoError::Store(_)
             | DemoError::Scan(_)
+            | DemoError::Admin(_)
+            | DemoError::System(_)
             | DemoError::Answer(_) => Self::local(error.to_string()),
         }
     }

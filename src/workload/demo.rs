@@ -1,5 +1,6 @@
 //! The demo: a network of real nodes on this machine, a simulated fortnight, and what came of it.
 
+mod administration;
 mod measure;
 mod play;
 mod stage;
@@ -23,6 +24,7 @@ use crate::domain::{Day, MemberId, Role, Timestamp};
 use crate::env::{OsEntropy, PlayedClock};
 use crate::node::NodeParts;
 use crate::risk::Policy;
+pub use administration::{MembershipFigures, RemovalAt};
 use measure::Measure;
 pub use measure::{DemoFigures, FlagFigures, Latency, ShopperFigures};
 use play::Play;
@@ -68,6 +70,12 @@ pub enum DemoError {
     /// The spec asks for what cannot be.
     #[error("{0}")]
     Spec(String),
+    /// The administrators.
+    #[error(transparent)]
+    Admin(#[from] crate::node::AdminError),
+    /// No free port, or a file.
+    #[error("demo: {0}")]
+    System(#[from] std::io::Error),
     /// An answer cannot be read.
     #[error("an answer cannot be read: {0}")]
     Answer(#[from] serde_json::Error),
@@ -90,7 +98,9 @@ pub struct DemoReport {
     /// The figures.
     #[serde(flatten)]
     pub figures: DemoFigures,
-    /// Three stories, line by line.
+    /// What came of the administrators' act.
+    pub membership: MembershipFigures,
+    /// Stories, line by line: three of borrowers, and the administrators' act.
     pub stories: Vec<Vec<String>>,
     /// Identifier of the first story's borrower, who does not exist: to be asked about in a network
     /// that is kept.
@@ -159,7 +169,7 @@ pub async fn demo(
         play.run(now, total, progress).await?;
         play.act(act, until).await?;
     }
-    let (stories, known) = play.stories();
+    let (mut stories, known) = play.stories();
     let planted = play.planted();
     let (mut figures, mut network) = play.finish();
     network.stop_all().await?;
@@ -169,8 +179,17 @@ pub async fn demo(
         total: 1,
     });
     figures.identifier_hits = scan(&network, planted).await?;
+    progress(DemoProgress {
+        stage: "one joins, one is removed",
+        done: 0,
+        total: 1,
+    });
+    let folder = spec.folder.join("administrators-act");
+    let membership = Box::pin(administration::play(&folder, NodeParts::default())).await?;
+    stories.push(administration::tell(&membership));
     Ok(DemoReport {
         figures,
+        membership,
         stories,
         known,
         seconds: began.elapsed().as_secs_f64(),

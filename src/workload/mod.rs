@@ -23,7 +23,7 @@ mod truth;
 
 pub use demo::{
     DemoError, DemoFigures, DemoProgress, DemoReport, DemoSpec, FlagFigures, Latency,
-    ShopperFigures, demo,
+    MembershipFigures, RemovalAt, ShopperFigures, demo,
 };
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};

@@ -292,6 +292,6 @@ impl SimulatedNetwork {
 }
 
 /// A loopback address that was free a moment ago.
-fn free_address() -> std::io::Result<SocketAddr> {
+pub(super) fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
