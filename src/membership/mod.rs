@@ -11,6 +11,8 @@ mod calendar;
 
 mod certificate;
 
+mod departure;
+
 mod differences;
 
 mod chain;
@@ -74,6 +76,7 @@ mod trust;
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use departure::{Departure, DepartureError, Departures, depart};
 pub use differences::differences;
 
 pub use chain::{ChainPart, chain_parts, check_chain};

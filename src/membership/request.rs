@@ -160,8 +160,6 @@ pub fn check_renewal(roster: &Roster, text: &str, now: Timestamp) -> Result<Rene
 pub enum OwnChange {
     /// Its replicas listen elsewhere.
     Endpoints(Vec<String>),
-    /// It leaves the network for good.
-    Leave {},
 }
 
 /// A member's own request for a change of its entry, signed by its identity key.
@@ -227,13 +225,12 @@ pub fn check_change(roster: &Roster, text: &str) -> Result<ChangeRequest, Reques
     }
     let member = roster.listed(&document.member)?;
     signed.require(&[member.identity_key], 1)?;
-    if let OwnChange::Endpoints(endpoints) = &document.change {
-        let sound = (1..=ENDPOINTS_MAX).contains(&endpoints.len())
-            && endpoints.iter().all(|one| is_endpoint(one));
-        if !sound {
-            let rule = "a member needs 1 to 8 endpoints, each host:port";
-            return Err(RequestError::Invalid { rule });
-        }
+    let OwnChange::Endpoints(endpoints) = &document.change;
+    let sound = (1..=ENDPOINTS_MAX).contains(&endpoints.len())
+        && endpoints.iter().all(|one| is_endpoint(one));
+    if !sound {
+        let rule = "a member needs 1 to 8 endpoints, each host:port";
+        return Err(RequestError::Invalid { rule });
     }
     Ok(document.clone())
 }

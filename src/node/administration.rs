@@ -18,7 +18,7 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
-    Document, Invitation, InvitationToken, JoinRequest, Member, MemberList, MemberState,
+    Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList, MemberState,
     NetworkRoot, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms, check_change,
     check_request, differences, request_desk,
 };
@@ -125,6 +125,14 @@ impl Administration {
         let request = request_desk(key.key(), self.root.network(), self.now())?;
         let view = self.client.desk(&request).await?;
         let roster = Roster::verify_kept(&self.root, &view.list, self.now())?;
+        // Each proves itself here: what the registrar made up removes nobody.
+        let mut departures = Departures::default();
+        for text in &view.departures {
+            if let Ok(Some((next, _))) = departures.with(&roster, text, self.now()) {
+                departures = next;
+            }
+        }
+        let roster = roster.with_departures(&departures);
         Ok(Look { roster, view })
     }
 
@@ -220,6 +228,10 @@ impl Administration {
         view: &DeskView,
         member: &MemberId,
     ) -> Result<(), AdminError> {
+        if roster.departures().left_at(member).is_some() {
+            // The list that follows has it removed.
+            return Ok(());
+        }
         if let Some(applicant) = self.applicant(view, member)? {
             return Ok(list.enter(applicant)?);
         }
@@ -230,14 +242,9 @@ impl Administration {
             if change.member != *member {
                 continue;
             }
-            match change.change {
-                OwnChange::Leave {} => list.set_state(member, MemberState::Removed)?,
-                OwnChange::Endpoints(endpoints) => {
-                    let entry = list.members.iter_mut().find(|one| one.id == *member);
-                    if let Some(entry) = entry {
-                        entry.endpoints = endpoints;
-                    }
-                }
+            let OwnChange::Endpoints(endpoints) = change.change;
+            if let Some(entry) = list.members.iter_mut().find(|one| one.id == *member) {
+                entry.endpoints = endpoints;
             }
             return Ok(());
         }
@@ -279,6 +286,18 @@ impl Administration {
                 "a proposal does not follow the list in force: do not sign it".to_owned(),
             ));
         }
+        let mut differences = differences(roster.list(), next);
+        for member in roster.departures().members() {
+            let said = next.member(member).map(|entry| entry.state);
+            if said != Some(MemberState::Removed) {
+                return Err(AdminError::Nothing(format!(
+                    "the proposal keeps {member}, which has left: do not sign it"
+                )));
+            }
+            let at = roster.departures().left_at(member);
+            let at = at.map_or(String::new(), |at| at.to_string());
+            differences.push(format!("{member} left by its own signature at {at}"));
+        }
         for member in &next.members {
             let is_new = roster.member(&member.id).is_none();
             if is_new && self.applicant(view, &member.id)?.as_ref() != Some(member) {
@@ -289,7 +308,7 @@ impl Administration {
             }
         }
         Ok(Proposal {
-            differences: differences(roster.list(), next),
+            differences,
             signed: list.valid_signatures(&self.root.administrator_keys())?,
             needed: self.root.threshold(),
             list,
@@ -328,6 +347,7 @@ impl Administration {
                     .clone(),
             );
         }
+        waiting.extend(roster.departures().members().cloned());
         let changes = view.changes.iter();
         let changes = changes.filter_map(|text| check_change(&roster, text).ok());
         waiting.extend(changes.map(|change| change.member));

@@ -7,6 +7,7 @@
 //! roots/         root documents by version; new ones are put here
 //! members.json   the newest member list
 //! seen.json      the newest root, list and freshness that were ever in force here
+//! departures.json members that left, as long as no list says so
 //! node.crt       the certificate chain
 //! freshness.json the newest freshness statement, in networks with a registrar
 //! store/         the sealed store, with the node's own keys in it
@@ -92,6 +93,12 @@ pub enum NodeError {
     /// A registrar did not do what was asked.
     #[error(transparent)]
     Registrar(#[from] RegistrarError),
+    /// No registrar has this member's departure.
+    #[error(
+        "{0}\nthis member has not left: try again, or ask the administrators to remove it with \
+         `creditmesh network remove`"
+    )]
+    NotLeft(RegistrarError),
     /// A flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::renew::Renewing;
-use super::{Folder, NodeError};
+use super::{Folder, NodeError, OwnWish, Wished};
 use crate::domain::{MemberId, OperatorName, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::flows::FlowError;
@@ -11,9 +11,10 @@ use crate::membership::{
     CertificateKey, IssuedOperator, KeyError, OperatorAuthority, OperatorError, PeerCertificate,
     RequestedKey, WantedOperator,
 };
-use crate::service::CredentialIssuer;
+use crate::net::RegistrarError;
+use crate::service::{CredentialIssuer, WishedChange};
 use crate::store::{Table, Vault};
-use crate::wire::Malformed;
+use crate::wire::{Malformed, pb};
 
 /// Name of the row with the authority's certificate, in PEM.
 const CERTIFICATE: &[u8] = b"operator-authority";
@@ -126,6 +127,22 @@ impl CredentialIssuer for RunningIssuer {
     async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError> {
         self.renewing.renew_now().await.map_err(flow_error)
     }
+
+    async fn wish(&self, wish: pb::RequestChangeRequest) -> Result<WishedChange, FlowError> {
+        let wish = match (wish.leave, wish.endpoints.is_empty()) {
+            (true, true) => OwnWish::Leave,
+            (false, false) => OwnWish::Endpoints(wish.endpoints),
+            (true, false) | (false, true) => {
+                let one = "name endpoints, or leave: one of them";
+                return Err(Malformed::new("endpoints", one).into());
+            }
+        };
+        let (member, wished) = self.renewing.wish(wish).await.map_err(flow_error)?;
+        Ok(WishedChange {
+            member,
+            left: wished == Wished::Left,
+        })
+    }
 }
 
 #[expect(
@@ -140,6 +157,10 @@ fn flow_error(error: NodeError) -> FlowError {
         }
         NodeError::Operator(error @ OperatorError::Life) => {
             Malformed::new("life_days", error.to_string()).into()
+        }
+        NodeError::Registrar(RegistrarError::Unreachable { .. })
+        | NodeError::NotLeft(RegistrarError::Unreachable { .. }) => {
+            FlowError::NotReached(error.to_string())
         }
         other => FlowError::NotPossible(other.to_string()),
     }

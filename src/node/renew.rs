@@ -16,8 +16,7 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
 use crate::membership::{
-    CertificateKey, NetworkRoot, OwnCertificate, OwnChange, PeerCertificate, request_change,
-    request_renewal,
+    CertificateKey, NetworkRoot, OwnCertificate, PeerCertificate, request_renewal,
 };
 use crate::net::{NodeTls, RegistrarClient};
 use crate::store::{Table, Vault};
@@ -158,39 +157,6 @@ impl Renewing {
 }
 
 impl Folder {
-    /// Asks, on the folder of a stopped node, for a change of this member's own entry. Changed
-    /// endpoints count once the administrators have signed; a member that leaves gets no new
-    /// certificate from now on.
-    ///
-    /// # Errors
-    /// [`NodeError`]; a running node holds the lock of its store.
-    pub async fn request_change(
-        &self,
-        change: OwnChange,
-        clock: Arc<dyn Clock>,
-    ) -> Result<MemberId, NodeError> {
-        let root = self.root(clock.now())?;
-        let opened = self.open().await?;
-        let identity = opened.identity().await;
-        let config = opened.config.clone();
-        opened.close().await?;
-        let (network, member) = (root.network(), &config.member);
-        let request = request_change(&identity?, network, member, change, clock.now());
-        let request = request.map_err(|error| NodeError::Folder(error.to_string()))?;
-        let mut last = NodeError::Folder("node.toml names no registrar".to_owned());
-        for endpoint in &config.registrar {
-            let asked = match RegistrarClient::connect(endpoint, &root, &clock).await {
-                Ok(mut client) => client.change_entry(&request).await,
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(()) => return Ok(config.member),
-                Err(error) => last = error.into(),
-            }
-        }
-        Err(last)
-    }
-
     /// Renews the certificate of a stopped node.
     ///
     /// # Errors

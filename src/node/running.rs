@@ -65,7 +65,12 @@ impl RunningNode {
         let now = parts.clock.now();
         let opened = folder.open().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
-        let Trusted { root, roster, seen } = folder.trusted(now)?;
+        let Trusted {
+            root,
+            roster,
+            seen,
+            departures,
+        } = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -84,6 +89,7 @@ impl RunningNode {
         }
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
+        trust.recall_departures(&departures);
         let tls = NodeTls::new(&trust, &certificate)?;
         take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();

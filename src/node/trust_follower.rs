@@ -13,7 +13,7 @@ use crate::limits::{
     RELAYS_ASKED_MAX,
 };
 use crate::membership::{Freshness, Supersession};
-use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
+use crate::net::{Departed, NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
 use crate::wire::TrustTexts;
 
 /// What follows the registrars of one node.
@@ -97,6 +97,7 @@ impl TrustFollower {
                 Err(error) => tracing::error!(%error, "a member list is refused"),
             }
         }
+        self.take_departures(&texts.departures);
         if let Some(freshness) = &texts.freshness {
             self.take_freshness(freshness);
         }
@@ -128,6 +129,21 @@ impl TrustFollower {
                 }
                 Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
             }
+        }
+    }
+
+    /// After the list: a departure may be of a member that only the newest list names.
+    fn take_departures(&self, texts: &[String]) {
+        let Departed {
+            members,
+            cut,
+            refused,
+        } = self.trust.install_departures(texts);
+        for member in members {
+            tracing::info!(%member, cut, "a member left");
+        }
+        for error in refused {
+            tracing::warn!(%error, "a departure is refused");
         }
     }
 

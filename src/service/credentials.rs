@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::status_of;
-use crate::domain::OperatorName;
+use crate::domain::{MemberId, OperatorName};
 use crate::flows::FlowError;
 use crate::membership::{IssuedOperator, PeerCertificate};
 use crate::wire::Malformed;
@@ -24,6 +24,18 @@ pub trait CredentialIssuer: Send + Sync + std::fmt::Debug {
 
     /// Renews the node's own certificate now.
     async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError>;
+
+    /// Asks for a change of this member's own entry, by its identity key.
+    async fn wish(&self, wish: pb::RequestChangeRequest) -> Result<WishedChange, FlowError>;
+}
+
+/// What became of a member's own request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WishedChange {
+    /// Who asked.
+    pub member: MemberId,
+    /// Whether it has left; otherwise the administrators are to sign.
+    pub left: bool,
 }
 
 /// The service that issues credentials; it is not to be served beyond the socket.
@@ -69,6 +81,18 @@ impl Credentials for CredentialService {
         Ok(Response::new(pb::RenewCertificateResponse {
             serial: leaf.serial_text(),
             not_after_unix_ms: leaf.not_after().unix_ms(),
+        }))
+    }
+
+    async fn request_change(
+        &self,
+        request: Request<pb::RequestChangeRequest>,
+    ) -> Result<Response<pb::RequestChangeResponse>, Status> {
+        let wished = self.0.wish(request.into_inner()).await;
+        let wished = wished.map_err(|error| status_of(&error))?;
+        Ok(Response::new(pb::RequestChangeResponse {
+            member: wished.member.to_string(),
+            left: wished.left,
         }))
     }
 }

@@ -218,6 +218,10 @@ impl Memory for Notebook {
         self.0.lock().unwrap().push(seen.clone());
         Ok(())
     }
+
+    fn note_departures(&self, _: &Departures) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
