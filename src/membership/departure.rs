@@ -196,7 +196,8 @@ impl Departures {
         }
         let mut next = self.clone();
         let text = text.to_owned();
-        next.0.insert(member.clone(), Departed { at: made_at, text });
+        next.0
+            .insert(member.clone(), Departed { at: made_at, text });
         Ok(Some((next, member)))
     }
 

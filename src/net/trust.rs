@@ -12,10 +12,12 @@ use super::connections::Connections;
 use super::node_tls::Shown;
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::env::Clock;
-use crate::limits::{CONNECTION_CUT_AGE, DEPARTURES_MAX, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
+use crate::limits::{
+    CONNECTION_CUT_AGE, DEPARTURES_MAX, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX,
+};
 use crate::membership::{
-    DepartureError, Departures, Freshness, FreshnessError, ListError, NetworkRoot, PeerCertificate, Refusal, RootError, Roster,
-    Seen, Supersession, VerifiedPeer, leads_to,
+    DepartureError, Departures, Freshness, FreshnessError, ListError, NetworkRoot, PeerCertificate,
+    Refusal, RootError, Roster, Seen, Supersession, VerifiedPeer, leads_to,
 };
 
 /// The member list in force, and the connections that it admits. Clones share both.

@@ -12,7 +12,9 @@ use super::join::replace;
 use super::{Folder, NodeError};
 use crate::domain::{NetworkId, Timestamp};
 use crate::limits::DEPARTURES_MAX;
-use crate::membership::{Departures, ListError, MemberList, NetworkRoot, RootError, Roster, Seen, Signed};
+use crate::membership::{
+    Departures, ListError, MemberList, NetworkRoot, RootError, Roster, Seen, Signed,
+};
 use crate::net::{Memory, TrustHandle};
 
 /// Most root versions that are walked at once.

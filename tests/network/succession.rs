@@ -7,9 +7,9 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, Secret};
 use creditmesh::env::Clock;
 use creditmesh::membership::{
-    Authority, CertificateKey, Freshness, FreshnessError, Issuance, ListError, NetworkRoot,
-    Profiles, Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster, Seen, Signed,
-    state_freshness,
+    Authority, CertificateKey, Departures, Freshness, FreshnessError, Issuance, ListError,
+    NetworkRoot, Profiles, Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster,
+    Seen, Signed, state_freshness,
 };
 use creditmesh::net::{Memory, TrustHandle};
 

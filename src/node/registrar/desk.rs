@@ -13,8 +13,8 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Authority, Departure, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
-    OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
+    Applicant, Authority, Departure, Document, Invitation, Issuance, JoinRequest, Member,
+    MemberList, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
     Subject, Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
     state_freshness,
 };

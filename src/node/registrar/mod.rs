@@ -23,7 +23,9 @@ use super::admin::secret_passphrase;
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{Authority, CertificateKey, Departures, NetworkRoot, Profiles, Roster, SigningKey};
+use crate::membership::{
+    Authority, CertificateKey, Departures, NetworkRoot, Profiles, Roster, SigningKey,
+};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
