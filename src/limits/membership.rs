@@ -57,6 +57,9 @@ pub const PROPOSALS_MAX: usize = 16;
 /// Members' own requests for changes that wait at once.
 pub const CHANGES_MAX: usize = 64;
 
+/// Identity keys that a member has replaced.
+pub const FORMER_KEYS_MAX: usize = 32;
+
 /// Bytes of a member's departure with its signature.
 pub const DEPARTURE_BYTES_MAX: usize = 1024;
 

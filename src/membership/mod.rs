@@ -89,7 +89,7 @@ pub use join::{
 };
 pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use life::LifeLeft;
-pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
+pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{
@@ -103,7 +103,7 @@ pub use registrar_tls::{
     RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
 };
 pub use request::{
-    ChangeRequest, DeskRequest, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
+    ChangeRequest, DeskRequest, NewIdentity, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
     check_desk, check_renewal, request_change, request_desk, request_renewal,
 };
 pub use revocation::{RevokedCertificate, issued_by_chain};

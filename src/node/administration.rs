@@ -19,7 +19,7 @@ use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
     Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList,
-    MemberState, NetworkRoot, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms,
+    MemberState, NetworkRoot, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms,
     check_change, check_request, differences, request_desk,
 };
 use crate::net::RegistrarClient;
@@ -67,6 +67,28 @@ pub struct Administration {
     root: NetworkRoot,
     keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
+}
+
+/// Whether a member keeps its identity keys, or has exactly what its own request, signed by the old
+/// key and by the new one, says.
+fn has_asked_keys(
+    before: &Member,
+    after: &Member,
+    version: u32,
+    (roster, view): (&Roster, &DeskView),
+) -> bool {
+    let keys = |member: &Member| (member.identity_key, member.former_identity_keys.clone());
+    if keys(before) == keys(after) {
+        return true;
+    }
+    let asked = view.changes.iter();
+    let mut asked = asked.filter_map(|text| check_change(roster, text).ok());
+    let granted = before.with_identity_key(after.identity_key, version);
+    let wanted = OwnChange::IdentityKey(NewIdentity {
+        key: after.identity_key,
+    });
+    keys(&granted) == keys(after)
+        && asked.any(|change| change.member == after.id && change.change == wanted)
 }
 
 /// What lies on the desk, checked: the list in force is the administrators' own.
@@ -242,9 +264,14 @@ impl Administration {
             if change.member != *member {
                 continue;
             }
-            let OwnChange::Endpoints(endpoints) = change.change;
+            let version = list.version;
             if let Some(entry) = list.members.iter_mut().find(|one| one.id == *member) {
-                entry.endpoints = endpoints;
+                match change.change {
+                    OwnChange::Endpoints(endpoints) => entry.endpoints = endpoints,
+                    OwnChange::IdentityKey(NewIdentity { key }) => {
+                        *entry = entry.with_identity_key(key, version);
+                    }
+                }
             }
             return Ok(());
         }
@@ -299,10 +326,14 @@ impl Administration {
             differences.push(format!("{member} left by its own signature at {at}"));
         }
         for member in &next.members {
-            let is_new = roster.member(&member.id).is_none();
-            if is_new && self.applicant(view, &member.id)?.as_ref() != Some(member) {
+            let as_asked = match roster.member(&member.id) {
+                None => self.applicant(view, &member.id)?.as_ref() == Some(member),
+                Some(before) => has_asked_keys(before, member, next.version, (roster, view)),
+            };
+            if !as_asked {
                 return Err(AdminError::Nothing(format!(
-                    "the proposal enters {} otherwise than its own request says: do not sign it",
+                    "the proposal enters {} or its identity key otherwise than its own request \
+                     says: do not sign it",
                     member.id
                 )));
             }

@@ -37,10 +37,11 @@ pub use folder::{Folder, NodeError, Opened};
 pub use import_mark::ImportMark;
 pub use join::{Invited, Joined};
 pub use operator_authority::CredentialRequest;
-pub use own_change::{OwnWish, Wished};
 pub use parts::{NodeParts, Sealing};
 pub use registrar::{RunningRegistrar, registrar_config};
 pub use rollover::Stage;
 pub use running::RunningNode;
 pub use unlock::read_unlock;
 pub use verify::verify;
+
+pub use crate::service::{OwnWish, Wished};

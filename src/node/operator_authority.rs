@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::renew::Renewing;
-use super::{Folder, NodeError, OwnWish, Wished};
+use super::{Folder, NodeError};
 use crate::domain::{MemberId, OperatorName, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::flows::FlowError;
@@ -12,9 +12,9 @@ use crate::membership::{
     RequestedKey, WantedOperator,
 };
 use crate::net::RegistrarError;
-use crate::service::{CredentialIssuer, WishedChange};
+use crate::service::{CredentialIssuer, OwnWish, Wished};
 use crate::store::{Table, Vault};
-use crate::wire::{Malformed, pb};
+use crate::wire::Malformed;
 
 /// Name of the row with the authority's certificate, in PEM.
 const CERTIFICATE: &[u8] = b"operator-authority";
@@ -128,20 +128,9 @@ impl CredentialIssuer for RunningIssuer {
         self.renewing.renew_now().await.map_err(flow_error)
     }
 
-    async fn wish(&self, wish: pb::RequestChangeRequest) -> Result<WishedChange, FlowError> {
-        let wish = match (wish.leave, wish.endpoints.is_empty()) {
-            (true, true) => OwnWish::Leave,
-            (false, false) => OwnWish::Endpoints(wish.endpoints),
-            (true, false) | (false, true) => {
-                let one = "name endpoints, or leave: one of them";
-                return Err(Malformed::new("endpoints", one).into());
-            }
-        };
-        let (member, wished) = self.renewing.wish(wish).await.map_err(flow_error)?;
-        Ok(WishedChange {
-            member,
-            left: wished == Wished::Left,
-        })
+    async fn wish(&self, wish: OwnWish) -> Result<(MemberId, Wished), FlowError> {
+        let wished = self.renewing.wish(wish).await;
+        wished.map_err(flow_error)
     }
 }
 

@@ -1,31 +1,30 @@
-//! What a member asks for itself, signed by its own key: other endpoints, or to leave.
+//! What a member asks for itself, signed by its own key: other endpoints, another identity key, or
+//! to leave.
 
 use std::sync::Arc;
 
+use super::folder::{NEXT_IDENTITY, Opened, identity_of};
 use super::renew::Renewing;
-use super::{Folder, NodeError};
-use crate::crypto::IdentityKey;
+use super::{Folder, NodeError, OwnWish, Wished};
+use crate::crypto::{IdentityKey, Secret};
 use crate::domain::MemberId;
-use crate::env::Clock;
-use crate::membership::{NetworkRoot, OwnChange, Roster, depart, request_change};
+use crate::env::{Clock, Entropy, OsEntropy};
+use crate::membership::{NetworkRoot, NewIdentity, OwnChange, Roster, depart, request_change};
 use crate::net::RegistrarClient;
+use crate::store::{Table, Vault};
 
-/// What a member wants of its own entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnWish {
-    /// Its replicas listen elsewhere, once the administrators have signed.
-    Endpoints(Vec<String>),
-    /// To leave the network: at once, and for good.
-    Leave,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wished {
-    /// The administrators are to sign it.
-    Asked,
-    /// A registrar has it, and makes it known.
-    Left,
+/// The seed of the next identity key: the one of a change that waits already, or a fresh one, on
+/// disk before anybody hears of it.
+async fn next_identity(vault: &Vault, entropy: &dyn Entropy) -> Result<IdentityKey, NodeError> {
+    let at = vault.row_key(Table::Key, NEXT_IDENTITY);
+    if let Some(row) = vault.read(Table::Key, &at).await? {
+        return identity_of(&row.bytes);
+    }
+    let seed = Secret::<32>::random(entropy)?;
+    let mut batch = vault.batch();
+    batch.put(Table::Key, &at, 0, seed.expose());
+    vault.commit(batch).await?;
+    Ok(IdentityKey::from_seed(&seed))
 }
 
 /// Who asks, and whom.
@@ -56,16 +55,18 @@ impl Asking<'_> {
         Err(last)
     }
 
-    async fn endpoints(
-        &self,
-        identity: &IdentityKey,
-        endpoints: Vec<String>,
-    ) -> Result<(), NodeError> {
-        let (network, change) = (self.root.network(), OwnChange::Endpoints(endpoints));
-        let now = self.clock.now();
-        let request = request_change(identity, network, self.member, change, now);
+    async fn ask(&self, signers: &[&IdentityKey], change: OwnChange) -> Result<(), NodeError> {
+        let (network, now) = (self.root.network(), self.clock.now());
+        let request = request_change(signers, network, self.member, change, now);
         self.file(&request.map_err(|error| NodeError::Folder(error.to_string()))?)
             .await
+    }
+
+    async fn next_key(&self, own: &IdentityKey, next: &IdentityKey) -> Result<Wished, NodeError> {
+        let key = next.public();
+        let change = OwnChange::IdentityKey(NewIdentity { key });
+        self.ask(&[own, next], change).await?;
+        Ok(Wished::NextKey(key))
     }
 
     /// Gives the departure that a registrar has taken.
@@ -101,31 +102,59 @@ impl Folder {
     ) -> Result<(MemberId, Wished), NodeError> {
         let root = self.root(clock.now())?;
         let opened = self.open().await?;
-        let identity = opened.identity().await;
-        let config = opened.config.clone();
+        let wished = self.wish_by(&opened, &root, wish, &clock).await;
+        let member = opened.config.member.clone();
         opened.close().await?;
-        let identity = identity?;
+        Ok((member, wished?))
+    }
+
+    async fn wish_by(
+        &self,
+        opened: &Opened,
+        root: &NetworkRoot,
+        wish: OwnWish,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Wished, NodeError> {
         let asking = Asking {
-            root: &root,
-            member: &config.member,
-            registrars: &config.registrar,
-            clock: &clock,
+            root,
+            member: &opened.config.member,
+            registrars: &opened.config.registrar,
+            clock,
         };
-        let wished = match wish {
+        let list = self.text(&self.members())?;
+        let roster = Roster::verify_kept(root, &list, clock.now())?;
+        let own = roster.member(asking.member);
+        let pinned = own.map(|own| own.identity_key);
+        let identity = opened.identities().await?.pinned(pinned.as_ref());
+        match wish {
             OwnWish::Endpoints(endpoints) => {
-                asking.endpoints(&identity, endpoints).await?;
-                Wished::Asked
+                let change = OwnChange::Endpoints(endpoints);
+                asking.ask(&[&identity], change).await?;
+                Ok(Wished::Asked)
+            }
+            OwnWish::IdentityKey => {
+                let next = next_identity(&opened.vault, &OsEntropy::default()).await?;
+                if next.public() == identity.public() {
+                    return Err(still_settling());
+                }
+                asking.next_key(&identity, &next).await
             }
             OwnWish::Leave => {
-                let list = self.text(&self.members())?;
-                let roster = Roster::verify_kept(&root, &list, clock.now())?;
                 let departure = asking.leave(&identity, &roster).await?;
                 self.keep_departures_too(&[departure])?;
-                Wished::Left
+                Ok(Wished::Left)
             }
-        };
-        Ok((config.member, wished))
+        }
     }
+}
+
+/// The last change is in force, and the node has not run since.
+fn still_settling() -> NodeError {
+    NodeError::Folder(
+        "the last change of the identity key is in force and not yet complete here: run the node \
+         for a minute, then ask again"
+            .to_owned(),
+    )
 }
 
 impl Renewing {
@@ -140,13 +169,26 @@ impl Renewing {
             registrars: &renewer.registrars,
             clock: &renewer.clock,
         };
+        let pinned = self.pinned(&renewer);
+        let identity = renewer.identities.pinned(pinned.as_ref());
         let wished = match wish {
             OwnWish::Endpoints(endpoints) => {
-                asking.endpoints(&renewer.identity, endpoints).await?;
+                let change = OwnChange::Endpoints(endpoints);
+                asking.ask(&[&identity], change).await?;
                 Wished::Asked
             }
+            OwnWish::IdentityKey => {
+                let next = next_identity(&renewer.vault, &*self.entropy).await?;
+                if next.public() == identity.public() {
+                    return Err(still_settling());
+                }
+                let asked = asking.next_key(&identity, &next).await;
+                // Kept also where no registrar took it: it may have, and the answer got lost.
+                renewer.identities.propose(next);
+                asked?
+            }
             OwnWish::Leave => {
-                let departure = asking.leave(&renewer.identity, &trust.roster()).await?;
+                let departure = asking.leave(&identity, &trust.roster()).await?;
                 // The registrar has it: that this node cannot keep it changes nothing.
                 for error in trust.install_departures(&[departure]).refused {
                     tracing::error!(%error, "the own departure is not kept here");

@@ -8,6 +8,7 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Folder;
+use super::renew::Renewing;
 use crate::limits::{
     FRESHNESS_INTERVAL, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN,
     RELAYS_ASKED_MAX,
@@ -25,6 +26,7 @@ pub(super) struct TrustFollower {
     pub(super) registrars: Vec<String>,
     /// How many peers were asked so far: others are asked the next time.
     pub(super) asked: Arc<AtomicUsize>,
+    pub(super) renewing: Renewing,
 }
 
 impl TrustFollower {
@@ -43,6 +45,9 @@ impl TrustFollower {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot follow the registrar; tried again");
+                    if matches!(error, RegistrarError::Refused { .. }) {
+                        self.renewing.after_refusal().await;
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = self.ask_peers() => {}

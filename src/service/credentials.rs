@@ -26,16 +26,46 @@ pub trait CredentialIssuer: Send + Sync + std::fmt::Debug {
     async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError>;
 
     /// Asks for a change of this member's own entry, by its identity key.
-    async fn wish(&self, wish: pb::RequestChangeRequest) -> Result<WishedChange, FlowError>;
+    async fn wish(&self, wish: OwnWish) -> Result<(MemberId, Wished), FlowError>;
 }
 
-/// What became of a member's own request.
+/// What a member wants of its own entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WishedChange {
-    /// Who asked.
-    pub member: MemberId,
-    /// Whether it has left; otherwise the administrators are to sign.
-    pub left: bool,
+pub enum OwnWish {
+    /// Its replicas listen elsewhere, once the administrators have signed.
+    Endpoints(Vec<String>),
+    /// Another identity key, once the administrators have signed.
+    IdentityKey,
+    /// To leave the network: at once, and for good.
+    Leave,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wished {
+    /// The administrators are to sign it.
+    Asked,
+    /// The administrators are to sign it: this will be its identity key.
+    NextKey([u8; 32]),
+    /// A registrar has it, and makes it known.
+    Left,
+}
+
+fn wish_of(request: pb::RequestChangeRequest) -> Result<OwnWish, Malformed> {
+    let pb::RequestChangeRequest {
+        endpoints,
+        leave,
+        identity_key,
+    } = request;
+    match (endpoints.is_empty(), identity_key, leave) {
+        (false, false, false) => Ok(OwnWish::Endpoints(endpoints)),
+        (true, true, false) => Ok(OwnWish::IdentityKey),
+        (true, false, true) => Ok(OwnWish::Leave),
+        (true, false, false) | (_, true, true) | (false, true, _) | (false, _, true) => {
+            let one = "or identity_key, or leave: exactly one of the three";
+            Err(Malformed::new("endpoints", one))
+        }
+    }
 }
 
 /// The service that issues credentials; it is not to be served beyond the socket.
@@ -88,11 +118,20 @@ impl Credentials for CredentialService {
         &self,
         request: Request<pb::RequestChangeRequest>,
     ) -> Result<Response<pb::RequestChangeResponse>, Status> {
-        let wished = self.0.wish(request.into_inner()).await;
-        let wished = wished.map_err(|error| status_of(&error))?;
+        let wish = wish_of(request.into_inner()).map_err(|error| status_of(&error.into()))?;
+        let (member, wished) = self
+            .0
+            .wish(wish)
+            .await
+            .map_err(|error| status_of(&error))?;
+        let key = match &wished {
+            Wished::NextKey(key) => key.to_vec(),
+            Wished::Asked | Wished::Left => Vec::new(),
+        };
         Ok(Response::new(pb::RequestChangeResponse {
-            member: wished.member.to_string(),
-            left: wished.left,
+            member: member.to_string(),
+            left: wished == Wished::Left,
+            identity_key: key.into(),
         }))
     }
 }
