@@ -68,10 +68,10 @@ fn changed(before: &Member, after: &Member, words: &mut Vec<String>) {
     );
     // The key that was replaced is told already, where it is kept as such.
     let last = after.former_identity_keys.last();
-    let replaced = last.map(|last| before.with_identity_key(after.identity_key, last.until_version));
-    let as_told = replaced.is_some_and(|replaced| {
-        replaced.former_identity_keys == after.former_identity_keys
-    });
+    let replaced =
+        last.map(|last| before.with_identity_key(after.identity_key, last.until_version));
+    let as_told = replaced
+        .is_some_and(|replaced| replaced.former_identity_keys == after.former_identity_keys);
     // What has no words of its own yet is told as it stands in the document.
     let rest = |member: &Member| {
         let mut bare = member.clone();

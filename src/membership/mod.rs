@@ -103,8 +103,8 @@ pub use registrar_tls::{
     RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
 };
 pub use request::{
-    ChangeRequest, DeskRequest, NewIdentity, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
-    check_desk, check_renewal, request_change, request_desk, request_renewal,
+    ChangeRequest, DeskRequest, NewIdentity, OwnChange, Renewal, RenewalRequest, RequestError,
+    check_change, check_desk, check_renewal, request_change, request_desk, request_renewal,
 };
 pub use revocation::{RevokedCertificate, issued_by_chain};
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};

@@ -19,8 +19,8 @@ use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
     Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList,
-    MemberState, NetworkRoot, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms,
-    check_change, check_request, differences, request_desk,
+    MemberState, NetworkRoot, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey,
+    Terms, check_change, check_request, differences, request_desk,
 };
 use crate::net::RegistrarClient;
 use crate::wire::{DeskView, InvitationKey, Standing, Tally};

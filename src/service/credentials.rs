@@ -119,11 +119,7 @@ impl Credentials for CredentialService {
         request: Request<pb::RequestChangeRequest>,
     ) -> Result<Response<pb::RequestChangeResponse>, Status> {
         let wish = wish_of(request.into_inner()).map_err(|error| status_of(&error.into()))?;
-        let (member, wished) = self
-            .0
-            .wish(wish)
-            .await
-            .map_err(|error| status_of(&error))?;
+        let (member, wished) = self.0.wish(wish).await.map_err(|error| status_of(&error))?;
         let key = match &wished {
             Wished::NextKey(key) => key.to_vec(),
             Wished::Asked | Wished::Left => Vec::new(),

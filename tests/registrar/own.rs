@@ -1,8 +1,14 @@
-//! What members ask for themselves: to leave at once.
+//! What members ask for themselves: to leave at once, and another identity key.
 
 use std::process::Command;
 
-use creditmesh::membership::Refusal;
+use creditmesh::crypto::IdentityKey;
+use creditmesh::domain::Epoch;
+use creditmesh::flows::Mirror;
+use creditmesh::membership::{
+    CertificateKey, Departures, OwnChange, Refusal, check_change, check_renewal, depart,
+    request_change, request_renewal,
+};
 
 use super::*;
 
@@ -185,4 +191,170 @@ async fn a_departure_reaches_nodes_without_a_registrar_through_their_peers() {
     let proposal = administration.propose(&wish).await.unwrap();
     let told = proposal.differences.join("\n");
     assert!(told.contains("eve is removed for good"), "{told}");
+}
+
+async fn identity_of(town: &Town, member: &str) -> IdentityKey {
+    let opened = town.folder(member).open().await.unwrap();
+    let identity = opened.identity().await.unwrap();
+    opened.close().await.unwrap();
+    identity
+}
+
+fn mirror(node: &RunningNode, peer: &str) -> Arc<Mirror> {
+    let now = node.core().home.clock.now();
+    let epoch: Epoch = node.core().home.calendar.current(now);
+    let mirrors = &node.core().mirrors;
+    mirrors.of(&id(peer), Level::Full, epoch).unwrap()
+}
+
+async fn answered(folder: &str, key: &str) -> u64 {
+    let arguments = [
+        "assess",
+        "--dir",
+        folder,
+        "--consent",
+        "C-1",
+        "--amount",
+        "1200.00 USD",
+        "--term-days",
+        "90",
+        "--idempotency-key",
+        key,
+        "--id",
+        "us-ssn:536-90-4399",
+        "--json",
+    ]
+    .map(str::to_owned);
+    let run = tokio::task::spawn_blocking(move || creditmesh(&arguments.each_ref().map(|a| &**a)));
+    let (code, stdout, stderr) = run.await.unwrap();
+    let answer: serde_json::Value =
+        serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{code}: {stdout} {stderr}"));
+    answer["coverage"]["answered"].as_u64().unwrap()
+}
+
+/// For how long calls of `node` to `peer` fail from now on, once they do: from the last answer to
+/// the first one after it.
+fn silence(node: &Arc<RunningNode>, peer: &'static str) -> tokio::task::JoinHandle<Duration> {
+    let node = Arc::clone(node);
+    tokio::spawn(async move {
+        let begun = Instant::now();
+        let mut last = begun;
+        while begun.elapsed() < Duration::from_secs(20) {
+            if describe(&node, peer).await.is_ok() {
+                last = Instant::now();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                continue;
+            }
+            while describe(&node, peer).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            return last.elapsed();
+        }
+        Duration::ZERO
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_identity_key_is_in_use_within_seconds_and_mirrors_go_on() {
+    let town = Town::found().await;
+    town.join("alpha").await;
+    town.join("beta").await;
+    let old = identity_of(&town, "alpha").await;
+    let (alpha, beta) = (town.start("alpha").await, town.start("beta").await);
+    let mirrored = mirror(&beta, "alpha");
+    until("mirrored", async || {
+        let reach = mirrored.reach().await.unwrap();
+        reach.size > 0 && reach.size == reach.checkpoint_size
+    })
+    .await;
+    until("mirrored", async || {
+        mirror(&alpha, "beta").reach().await.unwrap().size > 0
+    })
+    .await;
+    let folder = |member: &str| town.folder(member).path().display().to_string();
+    assert_eq!(answered(&folder("alpha"), "a-1").await, 1);
+    assert_eq!(answered(&folder("beta"), "b-1").await, 1);
+    let before = mirrored.reach().await.unwrap();
+
+    let dir = folder("alpha");
+    let run = tokio::task::spawn_blocking(move || {
+        creditmesh(&["node", "change", "--dir", &dir, "--identity-key", "--json"])
+    });
+    let (code, stdout, stderr) = run.await.unwrap();
+    assert_eq!(code, 0, "{stderr}");
+    let asked: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let next = asked["identity_key"].as_str().unwrap().to_owned();
+    // It waits: the old key is in use, and every call goes on.
+    assert_eq!(answered(&folder("beta"), "b-2").await, 1);
+
+    let mut administration = town.administration().await;
+    let wish = MemberWish::Approve(id("alpha"));
+    let proposal = administration.propose(&wish).await.unwrap();
+    let told = proposal.differences.join("\n");
+    assert!(told.starts_with("alpha: identity key"), "{told}");
+    assert_eq!(proposal.differences.len(), 1, "{told}");
+    let gaps = [silence(&beta, "alpha"), silence(&alpha, "beta")];
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    assert!(administration.put(proposal).await.unwrap().published);
+    for (who, gap) in ["beta asks alpha", "alpha asks beta"].iter().zip(gaps) {
+        let gap = gap.await.unwrap();
+        println!("{who}: {gap:?} without an answer");
+        assert!(gap < Duration::from_secs(10), "{who}: {gap:?}");
+    }
+    let signer = || data_encoding::HEXLOWER.encode(&alpha.core().home.identity().public());
+    until("signing with the new key", async || signer() == next).await;
+    // The mirror goes on: the same leaves, under a checkpoint that the new key signed.
+    until("mirrored under the new key", async || {
+        let trouble = beta.core().follower.troubles();
+        let reach = mirrored.reach().await.unwrap();
+        assert!(reach.size >= before.size, "nothing is loaded anew");
+        trouble.get(&id("alpha")).is_none() && reach.checkpoint_at > before.checkpoint_at
+    })
+    .await;
+    println!(
+        "mirrored under the new key {:?} after the list",
+        begun.elapsed()
+    );
+    assert_eq!(answered(&folder("beta"), "b-3").await, 1);
+    assert_eq!(answered(&folder("alpha"), "a-3").await, 1);
+    println!("both assess {:?} after the list", begun.elapsed());
+    the_old_key_counts_no_more(&town, &beta, &old);
+
+    // Once the certificate by it is here, the new key is the only one.
+    until("settled", async || {
+        alpha.core().home.identities.next().is_none()
+    })
+    .await;
+    stop(alpha).await;
+    let kept = identity_of(&town, "alpha").await.public();
+    assert_eq!(data_encoding::HEXLOWER.encode(&kept), next);
+    let alpha = town.start("alpha").await;
+    until("back", async || describe(&alpha, "beta").await.is_ok()).await;
+    assert_eq!(answered(&folder("alpha"), "a-4").await, 1);
+}
+
+fn the_old_key_counts_no_more(town: &Town, beta: &RunningNode, old: &IdentityKey) {
+    let trust = &beta.core().home.trust;
+    let (roster, now) = (trust.roster(), town.clock.now());
+    let (network, alpha) = (roster.network(), id("alpha"));
+    let entry = roster.member(&alpha).unwrap();
+    let former: Vec<_> = entry
+        .former_identity_keys
+        .iter()
+        .map(|one| one.key)
+        .collect();
+    assert_eq!(former, [old.public()]);
+    let key = CertificateKey::generate().unwrap();
+    let renewal = request_renewal(old, network, &alpha, &key, now).unwrap();
+    assert!(check_renewal(&roster, &renewal, now).is_err());
+    let departure = depart(old, &roster, &alpha, now).unwrap();
+    assert!(
+        Departures::default()
+            .with(&roster, &departure, now)
+            .is_err()
+    );
+    let endpoints = OwnChange::Endpoints(vec!["127.0.0.1:1".to_owned()]);
+    let change = request_change(&[old], network, &alpha, endpoints, now).unwrap();
+    assert!(check_change(&roster, &change).is_err());
 }
