@@ -386,6 +386,9 @@ const _: () = assert!(PEER_DEADLINE_MS_MAX < OPERATOR_CALL_DEADLINE.as_secs() * 
 const _: () = assert!(STREAM_AGE_MAX.as_secs() < CONNECTION_AGE_MAX.as_secs());
 const _: () = assert!(STREAM_CHUNK_LEAVES <= TAIL_LEAVES_MAX);
 const _: () = assert!(TAIL_LEAVES_MAX * LEAF_BYTES < MESSAGE_BYTES_MAX);
-const _: () = assert!(RELAYED_LIST_BYTES_MAX + FRESHNESS_BYTES_MAX < MESSAGE_BYTES_MAX);
+const _: () = assert!(
+    RELAYED_LIST_BYTES_MAX + FRESHNESS_BYTES_MAX + DEPARTURES_RELAYED_MAX * DEPARTURE_BYTES_MAX
+        < MESSAGE_BYTES_MAX
+);
 const _: () = assert!(2 * FRESHNESS_INTERVAL.as_secs() < FRESHNESS_LIFE_MAX.as_secs());
 const _: () = assert!(BREAKER_PAUSE_MIN.as_secs() < BREAKER_PAUSE_MAX.as_secs());

@@ -18,6 +18,8 @@ mod faults;
 mod lending;
 #[path = "cli/operator.rs"]
 mod operator;
+#[path = "cli/own.rs"]
+mod own;
 #[path = "cli/records.rs"]
 mod records;
 #[path = "cli/registrar.rs"]

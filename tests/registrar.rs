@@ -2,6 +2,9 @@
 //! under load, renewal without a failed call, a node that slept, and the loss of the registrar.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
+#[path = "registrar/own.rs"]
+mod own;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +17,8 @@ use creditmesh::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::membership::{InvitationToken, MemberState, Terms};
 use creditmesh::node::{
-    AdminFolder, Administration, Enrolling, Folder, Found, MemberWish, NodeParts, RunningNode,
-    RunningRegistrar,
+    AdminFolder, Administration, Enrolling, Folder, Found, MemberWish, NodeParts, OwnWish,
+    RunningNode, RunningRegistrar, Wished,
 };
 use tempfile::TempDir;
 
@@ -137,6 +140,21 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         assert_eq!(joining.await.unwrap().unwrap(), id(member));
+    }
+
+    /// Lets a member's node know a registrar that is gone.
+    fn strand(&self, member: &str) {
+        let config = self.folder(member).path().join("node.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let lines = text.lines().map(|line| {
+            if line.starts_with("registrar = ") {
+                format!("registrar = [\"{}\"]", free_address())
+            } else {
+                line.to_owned()
+            }
+        });
+        let text: Vec<String> = lines.collect();
+        std::fs::write(&config, text.join("\n") + "\n").unwrap();
     }
 
     async fn start(&self, member: &str) -> Arc<RunningNode> {
@@ -358,17 +376,7 @@ async fn freshness_comes_from_peers_too_and_a_node_cut_off_from_all_stops() {
     town.join("alpha").await;
     town.join("beta").await;
     // Beta knows a registrar that is gone.
-    let config = town.folder("beta").path().join("node.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let lines = text.lines().map(|line| {
-        if line.starts_with("registrar = ") {
-            format!("registrar = [\"{}\"]", free_address())
-        } else {
-            line.to_owned()
-        }
-    });
-    let text: Vec<String> = lines.collect();
-    std::fs::write(&config, text.join("\n") + "\n").unwrap();
+    town.strand("beta");
     let (alpha, beta) = (town.start("alpha").await, town.start("beta").await);
     let both =
         async || describe(&alpha, "beta").await.is_ok() && describe(&beta, "alpha").await.is_ok();

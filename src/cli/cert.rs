@@ -138,7 +138,8 @@ async fn renew(node: &NodeDir, output: &Output) -> Result<(), CliError> {
         Some(mut running) => {
             let renewed = running
                 .renew_certificate(pb::RenewCertificateRequest {})
-                .await?
+                .await
+                .map_err(super::change::of_registrar)?
                 .into_inner();
             let not_after = Timestamp::from_unix_ms(renewed.not_after_unix_ms);
             (renewed.serial, not_after)

@@ -1,7 +1,6 @@
 //! Joining a network and running this member's node.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -13,7 +12,6 @@ use super::output::Output;
 use crate::config::UnlockSource;
 use crate::domain::Timestamp;
 use crate::env::{Clock, SystemClock};
-use crate::membership::OwnChange;
 use crate::net::RegistrarError;
 use crate::node::{self, Folder, NodeError, NodeParts, RunningNode};
 use crate::wire::pb;
@@ -23,20 +21,8 @@ use crate::wire::pb;
 pub(super) enum NodeCommand {
     /// Join a network: by token, or by file (first the invitation, then the welcome).
     Join(JoinArgs),
-    /// Ask the administrators, by the stopped node's own key, for a change of this member's entry.
-    #[command(after_help = "Examples:\n  \
-        creditmesh node change --dir alpha --endpoint alpha.example.com:7401\n  \
-        creditmesh node change --dir alpha --leave")]
-    Change {
-        #[command(flatten)]
-        node: NodeDir,
-        /// host:port by which peers shall reach this node; up to eight times.
-        #[arg(long, value_name = "HOST:PORT", required_unless_present = "leave")]
-        endpoint: Vec<String>,
-        /// Leave the network for good.
-        #[arg(long, conflicts_with = "endpoint")]
-        leave: bool,
-    },
+    /// Change this member's own entry by its own key, or leave the network.
+    Change(super::change::ChangeArgs),
     /// Run the node until it is told to stop.
     #[command(after_help = "Example:\n  creditmesh node serve --dir alpha")]
     Serve {
@@ -92,8 +78,12 @@ impl From<NodeError> for CliError {
             | NodeError::Seen(_)
             | NodeError::Trust(_)
             | NodeError::Operator(_)
+            | NodeError::NotLeft(RegistrarError::Refused { .. })
             | NodeError::Registrar(RegistrarError::Refused { .. }) => Self::refused(message),
             NodeError::Registrar(
+                RegistrarError::Unreachable { .. } | RegistrarError::Malformed(_),
+            )
+            | NodeError::NotLeft(
                 RegistrarError::Unreachable { .. } | RegistrarError::Malformed(_),
             ) => Self {
                 exit: Exit::Peers,
@@ -120,26 +110,7 @@ fn now() -> Timestamp {
 pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         NodeCommand::Join(args) => join(&args, output).await,
-        NodeCommand::Change {
-            node,
-            endpoint,
-            leave,
-        } => {
-            let change = if leave {
-                OwnChange::Leave {}
-            } else {
-                OwnChange::Endpoints(endpoint)
-            };
-            let folder = refuse_running(&node, "ask").await?;
-            let member = folder.request_change(change, Arc::new(SystemClock)).await?;
-            output.show(&json!({ "member": member.as_str(), "asked": true }), || {
-                format!(
-                    "the administrators have the request of {member}; they approve it with\n\
-                     creditmesh network approve DIR {member}"
-                )
-            });
-            Ok(Exit::Done)
-        }
+        NodeCommand::Change(args) => super::change::change(args, output).await,
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,

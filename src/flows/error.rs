@@ -131,6 +131,9 @@ pub enum FlowError {
         /// When it goes on.
         until: Timestamp,
     },
+    /// No registrar was reached.
+    #[error("{0}")]
+    NotReached(String),
     /// Others changed the same records again and again meanwhile.
     #[error("others change the same records at this moment: try again in a second")]
     Busy,
@@ -184,6 +187,7 @@ impl FlowError {
             | Self::IdempotencyKeyReused
             | Self::NotPossible(_)
             | Self::NotPublished(_)
+            | Self::NotReached(_)
             | Self::Busy
             | Self::Restored { .. }
             | Self::ShuttingDown

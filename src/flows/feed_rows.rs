@@ -10,6 +10,7 @@ use super::FlowError;
 use super::draft::Draft;
 use super::home::Home;
 use crate::limits::{CHECKPOINT_BYTES_MAX, FEED_GROUP_LEAVES, LEAF_BYTES, STORE_BATCH_ROWS_MAX};
+use crate::merkle::SignedNote;
 use crate::protocol::feed::{FeedHead, FeedId};
 use crate::store::{Scan, Table, Vault};
 
@@ -27,6 +28,17 @@ pub(super) struct FeedRow {
 pub(super) struct OpenFeed {
     pub(super) head: FeedHead,
     pub(super) note: String,
+}
+
+impl OpenFeed {
+    /// Whether a checkpoint must be signed now: see [`FeedHead::checkpoint_due`]; also where the
+    /// newest one is signed by another key than the one in use.
+    pub(super) fn checkpoint_due(&self, home: &Home) -> bool {
+        let (origin, signer) = (self.head.feed().origin(), home.identity().public());
+        let note = SignedNote::parse(&self.note);
+        self.head.checkpoint_due(home.clock.now())
+            || !note.is_ok_and(|note| note.names(&origin, &signer))
+    }
 }
 
 impl FeedRow {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::FlowError;
+use super::{FlowError, Identities};
 use crate::crypto::IdentityKey;
 use crate::domain::{
     Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, Summarized, SummaryTerms,
@@ -68,8 +68,8 @@ pub struct Home {
     pub vault: Vault,
     /// The member list in force.
     pub trust: TrustHandle,
-    /// The key that signs what this member says.
-    pub identity: IdentityKey,
+    /// The keys of which one signs what this member says.
+    pub identities: Arc<Identities>,
     /// The way to peers, one line each.
     pub peers: AskedPeers,
     /// Key epochs of the network.
@@ -106,6 +106,14 @@ impl Home {
     pub fn own_entry(&self) -> Option<Arc<Member>> {
         let roster = self.trust.roster();
         roster.member(&self.member).cloned().map(Arc::new)
+    }
+
+    /// The key that signs what this member says: the one that the list in force pins.
+    #[must_use]
+    pub fn identity(&self) -> Arc<IdentityKey> {
+        let roster = self.trust.roster();
+        let own = roster.member(&self.member);
+        self.identities.pinned(own.map(|own| &own.identity_key))
     }
 
     /// The level under which this member is evaluated.
@@ -191,7 +199,7 @@ impl Home {
     pub fn sign_checkpoint(&self, origin: &str, log: &Frontier) -> Result<String, FlowError> {
         let now = self.clock.now();
         let checkpoint = Checkpoint::new(origin, log.size(), log.root(), now)?;
-        Ok(checkpoint.sign(&self.identity)?.to_string())
+        Ok(checkpoint.sign(&self.identity())?.to_string())
     }
 
     /// A random nonce.

@@ -16,6 +16,7 @@ mod feed_rows;
 mod fence;
 mod follow;
 mod home;
+mod identities;
 mod ledger;
 mod mirrors;
 mod open_feed;
@@ -38,6 +39,7 @@ pub use follow::{Follower, Troubles};
 #[doc(hidden)]
 pub use home::Order;
 pub use home::{Home, Timing};
+pub use identities::Identities;
 pub use ledger::{AuditEvent, Ledger};
 pub use mirrors::{Mirror, Mirrors};
 pub use own_feeds::OwnFeeds;

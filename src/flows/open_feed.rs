@@ -55,7 +55,7 @@ pub(super) async fn ensure_open(
         draft.commit(&home.vault).await?;
     }
     let (checkpoint, head) = opening.head.checkpoint(now)?;
-    let note = checkpoint.sign(&home.identity)?.to_string();
+    let note = checkpoint.sign(&home.identity())?.to_string();
     let mut draft = Draft::default();
     let open = Some(OpenFeed { head, note });
     rows.stage_head(&mut draft, revision + 1, &FeedRow { attempt, open });
@@ -77,12 +77,8 @@ async fn previous_checkpoint(home: &Home, feed: &FeedId) -> Result<Option<Checkp
     let Some(open) = row.and_then(|(_, row)| row.open) else {
         return Ok(None);
     };
-    let public = home.identity.public();
-    Ok(Some(Checkpoint::open(
-        &SignedNote::parse(&open.note)?,
-        &before.origin(),
-        &public,
-    )?))
+    // This node signed it itself, perhaps by an identity key that it has replaced since.
+    Ok(Some(Checkpoint::stored(&SignedNote::parse(&open.note)?)?))
 }
 
 /// One leaf per identifier in the book that has something to publish at this level.

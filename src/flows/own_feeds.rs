@@ -77,15 +77,15 @@ impl OwnFeeds {
             .map(|open| open.head.size()))
     }
 
-    /// Whether the feed's newest checkpoint is too old to answer with.
+    /// Whether the feed's newest checkpoint is too old to answer with, or not signed by the key in
+    /// use.
     ///
     /// # Errors
     /// [`FlowError::Store`] where it cannot be read.
     pub(super) async fn checkpoint_due(&self, feed: &FeedId) -> Result<bool, FlowError> {
-        let now = self.home.clock.now();
         let row = FeedRows::new(&self.home, feed).read().await?;
         let open = row.and_then(|(_, row)| row.open);
-        Ok(open.is_some_and(|open| open.head.checkpoint_due(now)))
+        Ok(open.is_some_and(|open| open.checkpoint_due(&self.home)))
     }
 
     /// Leaves from `from` on, at most `most` and not past `until`, under the checkpoint that the

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::draft::Draft;
 use super::home::Home;
 use super::{FlowError, retry_conflicts};
-use crate::crypto::Secret;
 use crate::crypto::oprf::SecretKey;
+use crate::crypto::{IdentityKey, Secret};
 use crate::domain::{Epoch, Level, Timestamp};
 use crate::membership::{KeyStatement, KeyTerms};
 use crate::store::Table;
@@ -22,6 +22,8 @@ pub struct OwnKey {
     pub secret: SecretKey,
     /// Its public part, signed by the identity key.
     pub stated: KeyStatement,
+    /// That identity key.
+    stated_by: [u8; 32],
 }
 
 /// The OPRF keys that this node has made.
@@ -46,11 +48,14 @@ impl OwnKeys {
     /// # Errors
     /// [`FlowError::Store`] where the seed cannot be read or kept.
     pub async fn key(&self, level: Level, epoch: Epoch) -> Result<Arc<OwnKey>, FlowError> {
-        if let Some(key) = self.lock().get(&(level, epoch)) {
-            return Ok(Arc::clone(key));
+        let signer = self.home.identity();
+        let held = self.lock().get(&(level, epoch)).cloned();
+        // After a change of the identity key the same keys are stated anew.
+        if let Some(key) = held.filter(|key| key.stated_by == signer.public()) {
+            return Ok(key);
         }
         let (seed, announced_at) = retry_conflicts(|| self.seed(level, epoch)).await?;
-        let key = Arc::new(self.derive(&seed, level, epoch, announced_at));
+        let key = Arc::new(self.derive(&seed, (level, epoch), announced_at, &signer));
         self.lock().insert((level, epoch), Arc::clone(&key));
         Ok(key)
     }
@@ -86,9 +91,9 @@ impl OwnKeys {
     fn derive(
         &self,
         seed: &Secret<32>,
-        level: Level,
-        epoch: Epoch,
+        (level, epoch): (Level, Epoch),
         announced_at: Timestamp,
+        signer: &IdentityKey,
     ) -> OwnKey {
         let home = &self.home;
         let name = format!(
@@ -104,7 +109,10 @@ impl OwnKeys {
             public_key: secret.public().to_bytes(),
             announced_at,
         };
-        let stated = KeyStatement::make(&home.identity, home.network(), terms);
-        OwnKey { secret, stated }
+        OwnKey {
+            secret,
+            stated: KeyStatement::make(signer, home.network(), terms),
+            stated_by: signer.public(),
+        }
     }
 }

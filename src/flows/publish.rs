@@ -299,11 +299,11 @@ impl PublisherTask {
                 }
                 plan.head
             }
-            None if open.head.checkpoint_due(now) => open.head,
+            None if open.checkpoint_due(home) => open.head,
             None => return Ok(()),
         };
         let (checkpoint, head) = head.checkpoint(now)?;
-        let note = checkpoint.sign(&home.identity)?.to_string();
+        let note = checkpoint.sign(&home.identity())?.to_string();
         rows.stage_head(
             draft,
             revision,

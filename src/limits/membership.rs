@@ -57,6 +57,18 @@ pub const PROPOSALS_MAX: usize = 16;
 /// Members' own requests for changes that wait at once.
 pub const CHANGES_MAX: usize = 64;
 
+/// Identity keys that a member has replaced.
+pub const FORMER_KEYS_MAX: usize = 32;
+
+/// Bytes of a member's departure with its signature.
+pub const DEPARTURE_BYTES_MAX: usize = 1024;
+
+/// Departures that are kept until a member list says them.
+pub const DEPARTURES_MAX: usize = 512;
+
+/// Departures that a node hands on to a peer at once.
+pub const DEPARTURES_RELAYED_MAX: usize = 64;
+
 /// Requests to join that one look at the desk shows.
 pub const DESK_REQUESTS_MAX: usize = 16;
 

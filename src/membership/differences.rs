@@ -66,6 +66,12 @@ fn changed(before: &Member, after: &Member, words: &mut Vec<String>) {
         before.weight.to_string(),
         after.weight.to_string(),
     );
+    // The key that was replaced is told already, where it is kept as such.
+    let last = after.former_identity_keys.last();
+    let replaced =
+        last.map(|last| before.with_identity_key(after.identity_key, last.until_version));
+    let as_told = replaced
+        .is_some_and(|replaced| replaced.former_identity_keys == after.former_identity_keys);
     // What has no words of its own yet is told as it stands in the document.
     let rest = |member: &Member| {
         let mut bare = member.clone();
@@ -73,6 +79,9 @@ fn changed(before: &Member, after: &Member, words: &mut Vec<String>) {
         bare.role = after.role;
         bare.endpoints.clear();
         bare.identity_key = [0; 32];
+        if as_told {
+            bare.former_identity_keys.clear();
+        }
         bare.level = after.level;
         bare.weight = 0;
         serde_json::to_value(&bare).unwrap_or_default()

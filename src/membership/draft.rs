@@ -80,10 +80,10 @@ impl MemberList {
         }
     }
 
-    /// The list that follows `held`, with the same members.
+    /// The list that follows `held`, with the same members; those that left are removed.
     #[must_use]
     pub fn following(held: &Roster, now: Timestamp, life: Duration) -> Self {
-        Self {
+        let mut next = Self {
             format: Self::FORMAT.to_owned(),
             network: held.network().clone(),
             version: held.version().saturating_add(1),
@@ -92,7 +92,13 @@ impl MemberList {
             expires_at: now.plus(life),
             previous: Some(*held.digest()),
             members: held.list().members.clone(),
+        };
+        for member in &mut next.members {
+            if held.departures().left_at(&member.id).is_some() {
+                member.state = MemberState::Removed;
+            }
         }
+        next
     }
 
     /// Adds a member.

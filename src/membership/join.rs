@@ -289,6 +289,7 @@ pub fn check_request(
         lender_group: terms.lender_group.clone(),
         endpoints: document.endpoints.clone(),
         identity_key: document.identity_key,
+        former_identity_keys: Vec::new(),
         level: terms.level,
         weight: terms.weight,
         quota_elements_per_epoch: terms.quota_elements_per_epoch,

@@ -9,7 +9,7 @@ use super::rights::Grant;
 use super::text::{hex, hex_option, moment, moment_option, name, word, words};
 use crate::domain::{LenderGroup, Level, MemberId, NetworkId, Purpose, Role, Timestamp};
 use crate::limits::{
-    ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, GRANTS_MAX, LIST_BYTES_MAX, LIST_LIFE_MAX,
+    ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, FORMER_KEYS_MAX, GRANTS_MAX, LIST_BYTES_MAX, LIST_LIFE_MAX,
     MEMBER_CONTACT_BYTES_MAX, MEMBER_WEIGHT_MAX, MEMBERS_MAX,
 };
 
@@ -23,6 +23,18 @@ pub enum MemberState {
     Suspended,
     /// It is refused for good; its entry stays, so that its id and key are never given to another.
     Removed,
+}
+
+/// An identity key that a member has replaced. What it signed stays verifiable by it; it signs
+/// nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormerKey {
+    /// The key.
+    #[serde(with = "hex")]
+    pub key: [u8; 32],
+    /// Version of the list with which another key took its place.
+    pub until_version: u32,
 }
 
 /// One member's entry.
@@ -45,6 +57,9 @@ pub struct Member {
     /// Its pinned identity key (Ed25519), unique in the network for ever.
     #[serde(with = "hex")]
     pub identity_key: [u8; 32],
+    /// Identity keys that it had before, the oldest first; at most [`FORMER_KEYS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_identity_keys: Vec<FormerKey>,
     /// What it furnishes, and so what it is evaluated under.
     #[serde(with = "word")]
     pub level: Level,
@@ -276,7 +291,7 @@ impl MemberList {
         for member in &self.members {
             let broken = if !ids.insert(&member.id) {
                 Some("this id stands twice")
-            } else if !keys.insert(member.identity_key) {
+            } else if !member.identity_keys().all(|key| keys.insert(*key)) {
                 Some("another member has the same identity key")
             } else {
                 member.broken_rule()
@@ -293,6 +308,24 @@ impl MemberList {
 }
 
 impl Member {
+    /// Every identity key that it has or had, the present one first.
+    pub fn identity_keys(&self) -> impl Iterator<Item = &[u8; 32]> {
+        let former = self.former_identity_keys.iter().map(|former| &former.key);
+        std::iter::once(&self.identity_key).chain(former)
+    }
+
+    /// The entry with another identity key from list `version` on.
+    #[must_use]
+    pub fn with_identity_key(&self, key: [u8; 32], version: u32) -> Self {
+        let mut entry = self.clone();
+        let before = std::mem::replace(&mut entry.identity_key, key);
+        entry.former_identity_keys.push(FormerKey {
+            key: before,
+            until_version: version,
+        });
+        entry
+    }
+
     /// The first rule of an entry that this one breaks.
     fn broken_rule(&self) -> Option<&'static str> {
         let answers = self.state == MemberState::Active && self.role != Role::Regulator;
@@ -323,6 +356,10 @@ impl Member {
             (
                 weight_fits,
                 "its weight must be a power of two up to 1,048,576, and 0 for a regulator",
+            ),
+            (
+                self.former_identity_keys.len() <= FORMER_KEYS_MAX,
+                "it has replaced its identity key more than 32 times; it joins under a new id",
             ),
             (
                 purposes.len() == self.purposes.len(),

@@ -11,6 +11,8 @@ mod calendar;
 
 mod certificate;
 
+mod departure;
+
 mod differences;
 
 mod chain;
@@ -74,6 +76,7 @@ mod trust;
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
+pub use departure::{Departure, DepartureError, Departures, depart};
 pub use differences::differences;
 
 pub use chain::{ChainPart, chain_parts, check_chain};
@@ -86,7 +89,7 @@ pub use join::{
 };
 pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use life::LifeLeft;
-pub use list::{ListError, Member, MemberList, MemberState, is_endpoint};
+pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{
@@ -100,8 +103,8 @@ pub use registrar_tls::{
     RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
 };
 pub use request::{
-    ChangeRequest, DeskRequest, OwnChange, Renewal, RenewalRequest, RequestError, check_change,
-    check_desk, check_renewal, request_change, request_desk, request_renewal,
+    ChangeRequest, DeskRequest, NewIdentity, OwnChange, Renewal, RenewalRequest, RequestError,
+    check_change, check_desk, check_renewal, request_change, request_desk, request_renewal,
 };
 pub use revocation::{RevokedCertificate, issued_by_chain};
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};

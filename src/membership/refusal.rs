@@ -23,6 +23,14 @@ pub enum Refusal {
         /// Who.
         member: MemberId,
     },
+    /// The member left by its own signed departure.
+    #[error("{member} left the network at {at}")]
+    Left {
+        /// Who.
+        member: MemberId,
+        /// When it said so.
+        at: Timestamp,
+    },
     /// The certificate is past its end.
     #[error("the certificate of {member} expired at {since}")]
     CertificateExpired {
@@ -90,6 +98,7 @@ impl Refusal {
             Self::NotAMember { .. } => "not-a-member",
             Self::Suspended { .. } => "suspended",
             Self::Removed { .. } => "removed",
+            Self::Left { .. } => "left",
             Self::CertificateExpired { .. } => "certificate-expired",
             Self::NotYetValid { .. } => "certificate-not-yet-valid",
             Self::KeyNotStatedByIdentity { .. } => "key-not-stated",
@@ -110,6 +119,9 @@ impl Refusal {
             }
             Self::Suspended { .. } => "ask the administrators why, and when you are restored",
             Self::Removed { .. } => "ask the administrators; a removed member joins under a new id",
+            Self::Left { .. } => {
+                "a departure is final: ask the administrators for an invitation under a new id"
+            }
             Self::CertificateExpired { .. } => "renew the certificate, and check your clock",
             Self::NotYetValid { .. } => "compare both clocks with a time server",
             Self::KeyNotStatedByIdentity { .. } => {

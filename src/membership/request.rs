@@ -160,8 +160,17 @@ pub fn check_renewal(roster: &Roster, text: &str, now: Timestamp) -> Result<Rene
 pub enum OwnChange {
     /// Its replicas listen elsewhere.
     Endpoints(Vec<String>),
-    /// It leaves the network for good.
-    Leave {},
+    /// It signs with another identity key from now on, which signs the request too.
+    IdentityKey(NewIdentity),
+}
+
+/// The identity key that a member wants to have instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewIdentity {
+    /// The key.
+    #[serde(with = "hex")]
+    pub key: [u8; 32],
 }
 
 /// A member's own request for a change of its entry, signed by its identity key.
@@ -192,12 +201,13 @@ impl Document for ChangeRequest {
     }
 }
 
-/// Writes and signs a member's request for a change of its own entry.
+/// Writes and signs a member's request for a change of its own entry. `signers` are its identity
+/// key and, where that is to change, the new one.
 ///
 /// # Errors
 /// [`RequestError::Document`].
 pub fn request_change(
-    identity: &IdentityKey,
+    signers: &[&IdentityKey],
     network: &NetworkId,
     member: &MemberId,
     change: OwnChange,
@@ -210,7 +220,9 @@ pub fn request_change(
         change,
         made_at: now,
     });
-    request.sign(identity)?;
+    for signer in signers {
+        request.sign(signer)?;
+    }
     Ok(request.to_text()?)
 }
 
@@ -227,12 +239,22 @@ pub fn check_change(roster: &Roster, text: &str) -> Result<ChangeRequest, Reques
     }
     let member = roster.listed(&document.member)?;
     signed.require(&[member.identity_key], 1)?;
-    if let OwnChange::Endpoints(endpoints) = &document.change {
-        let sound = (1..=ENDPOINTS_MAX).contains(&endpoints.len())
-            && endpoints.iter().all(|one| is_endpoint(one));
-        if !sound {
-            let rule = "a member needs 1 to 8 endpoints, each host:port";
-            return Err(RequestError::Invalid { rule });
+    match &document.change {
+        OwnChange::Endpoints(endpoints) => {
+            let sound = (1..=ENDPOINTS_MAX).contains(&endpoints.len())
+                && endpoints.iter().all(|one| is_endpoint(one));
+            if !sound {
+                let rule = "a member needs 1 to 8 endpoints, each host:port";
+                return Err(RequestError::Invalid { rule });
+            }
+        }
+        OwnChange::IdentityKey(NewIdentity { key }) => {
+            signed.require(&[member.identity_key, *key], 2)?;
+            let mut members = roster.list().members.iter();
+            if members.any(|one| one.identity_keys().any(|known| known == key)) {
+                let rule = "this identity key is or was a member's: make another one";
+                return Err(RequestError::Invalid { rule });
+            }
         }
     }
     Ok(document.clone())

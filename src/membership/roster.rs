@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::certificate::PeerCertificate;
+use super::departure::Departures;
 use super::document::Signed;
 use super::list::{ListError, Member, MemberList, MemberState};
 use super::network::NetworkRoot;
@@ -18,6 +19,7 @@ pub struct Roster {
     signed: Signed<MemberList>,
     digest: [u8; 32],
     entries: BTreeMap<MemberId, Arc<Member>>,
+    departures: Departures,
 }
 
 /// How an offered list stands to the one in force.
@@ -83,7 +85,21 @@ impl Roster {
             signed,
             digest,
             entries,
+            departures: Departures::default(),
         })
+    }
+
+    /// The same list, where these members have left since: they are refused as if it said so.
+    #[must_use]
+    pub fn with_departures(mut self, departures: &Departures) -> Self {
+        self.departures = departures.beyond(&self);
+        self
+    }
+
+    /// The departures that the list does not say yet.
+    #[must_use]
+    pub const fn departures(&self) -> &Departures {
+        &self.departures
     }
 
     /// Checks that this list may replace `held`.
@@ -206,7 +222,7 @@ impl Roster {
     /// The entry of an active member.
     ///
     /// # Errors
-    /// [`Refusal::NotAMember`], [`Refusal::Suspended`] or [`Refusal::Removed`].
+    /// [`Refusal::NotAMember`], [`Refusal::Suspended`], [`Refusal::Removed`] or [`Refusal::Left`].
     pub fn listed(&self, id: &MemberId) -> Result<&Member, Refusal> {
         self.active(id).map(Arc::as_ref)
     }
@@ -216,6 +232,10 @@ impl Roster {
             .entries
             .get(id)
             .ok_or_else(|| Refusal::NotAMember { member: id.clone() })?;
+        if let Some(at) = self.departures.left_at(id) {
+            let member = id.clone();
+            return Err(Refusal::Left { member, at });
+        }
         match member.state {
             MemberState::Active => Ok(member),
             MemberState::Suspended => Err(Refusal::Suspended { member: id.clone() }),
@@ -247,6 +267,7 @@ impl Roster {
             .map(Arc::as_ref)
             .filter(move |member| {
                 member.state == MemberState::Suspended
+                    && self.departures.left_at(&member.id).is_none()
                     && member.id != *own
                     && member.role != Role::Regulator
             })

@@ -114,6 +114,14 @@ impl SignedNote {
         }
     }
 
+    /// Whether a signature line names this key; the signature is not looked at.
+    #[must_use]
+    pub fn names(&self, name: &str, public: &[u8; 32]) -> bool {
+        let id = key_id(name, public);
+        let mut lines = self.signatures.iter();
+        lines.any(|line| line.name == name && line.key_id == id)
+    }
+
     /// The text as it stands, for notes that were verified before they were stored.
     pub(super) fn stored_text(&self) -> &str {
         &self.text

@@ -79,6 +79,7 @@ impl GateRefusal {
                 Refusal::NotAMember { .. }
                 | Refusal::Suspended { .. }
                 | Refusal::Removed { .. }
+                | Refusal::Left { .. }
                 | Refusal::RoleMismatch { .. } => Code::PermissionDenied,
                 Refusal::ListExpired { .. } | Refusal::NotFresh { .. } => Code::FailedPrecondition,
             },

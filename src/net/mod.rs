@@ -74,7 +74,7 @@ pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
-pub use trust::{Installed, InstalledRoot, Memory, TrustHandle};
+pub use trust::{Departed, Installed, InstalledRoot, Memory, TrustHandle};
 pub use words::IssuedBy;
 
 /// Any error that a service may give.

@@ -213,11 +213,16 @@ pub async fn relayed_trust(tls: &NodeTls, peer: &Member) -> Result<TrustTexts, R
         let mut client = PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         match timeout(CALL_DEADLINE, client.relay_trust(request)).await {
             Ok(Ok(answer)) => {
-                let pb::RelayTrustResponse { list, freshness } = answer.into_inner();
+                let pb::RelayTrustResponse {
+                    list,
+                    freshness,
+                    departures,
+                } = answer.into_inner();
                 let documents = pb::TrustDocuments {
                     roots: Vec::new(),
                     list,
                     freshness,
+                    departures,
                 };
                 return Ok(documents.into());
             }

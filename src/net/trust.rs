@@ -12,10 +12,12 @@ use super::connections::Connections;
 use super::node_tls::Shown;
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::env::Clock;
-use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
+use crate::limits::{
+    CONNECTION_CUT_AGE, DEPARTURES_MAX, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX,
+};
 use crate::membership::{
-    Freshness, FreshnessError, ListError, NetworkRoot, PeerCertificate, Refusal, RootError, Roster,
-    Seen, Supersession, VerifiedPeer, leads_to,
+    DepartureError, Departures, Freshness, FreshnessError, ListError, NetworkRoot, PeerCertificate,
+    Refusal, RootError, Roster, Seen, Supersession, VerifiedPeer, leads_to,
 };
 
 /// The member list in force, and the connections that it admits. Clones share both.
@@ -29,6 +31,8 @@ struct Trust {
     clock: Arc<dyn Clock>,
     roster: ArcSwap<Roster>,
     freshness: ArcSwapOption<Freshness>,
+    /// Members that left and of whom no list says so yet; the roster in force has them too.
+    departures: ArcSwap<Departures>,
     /// From when this node waits for its first freshness statement.
     began_at: Timestamp,
     /// What was seen; held while a document is compared with the one in force and put in its place.
@@ -48,6 +52,23 @@ pub trait Memory: fmt::Debug + Send + Sync {
     /// # Errors
     /// In words, why it cannot be noted.
     fn note(&self, seen: &Seen) -> Result<(), String>;
+
+    /// Keeps the departures that no list says yet, through to the disk.
+    ///
+    /// # Errors
+    /// In words, why they cannot be kept.
+    fn note_departures(&self, departures: &Departures) -> Result<(), String>;
+}
+
+/// What taking departures did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Departed {
+    /// Who left, of those of whom that was not known.
+    pub members: Vec<MemberId>,
+    /// Connections that were cut.
+    pub cut: usize,
+    /// Why others were refused, one sentence each.
+    pub refused: Vec<DepartureError>,
 }
 
 /// What installing roots did.
@@ -106,6 +127,7 @@ impl TrustHandle {
             clock,
             roster: ArcSwap::from_pointee(roster),
             freshness: ArcSwapOption::empty(),
+            departures: ArcSwap::default(),
             installing: Mutex::new(seen),
             memory,
             followers: Mutex::default(),
@@ -296,6 +318,66 @@ impl TrustHandle {
         Ok(InstalledRoot { version, cut })
     }
 
+    /// Begins with the departures that this machine kept.
+    pub fn recall_departures(&self, kept: &Departures) {
+        let _guard = self.installing();
+        let roster = Roster::clone(&self.roster()).with_departures(kept);
+        self.depart(roster);
+    }
+
+    fn depart(&self, roster: Roster) {
+        self.0
+            .departures
+            .store(Arc::new(roster.departures().clone()));
+        self.0.roster.store(Arc::new(roster));
+    }
+
+    /// The departures that no list says yet.
+    #[must_use]
+    pub fn departures(&self) -> Arc<Departures> {
+        self.0.departures.load_full()
+    }
+
+    /// Takes members' departures: from then on they are refused, and their connections are cut.
+    /// Those that are known already change nothing.
+    #[must_use]
+    pub fn install_departures(&self, texts: &[String]) -> Departed {
+        let mut departed = Departed::default();
+        let seen = self.installing();
+        let roster = self.roster();
+        let now = self.0.clock.now();
+        let mut next = roster.departures().clone();
+        for text in texts.iter().take(DEPARTURES_MAX) {
+            match next.with(&roster, text, now) {
+                Ok(Some((more, member))) => {
+                    next = more;
+                    departed.members.push(member);
+                }
+                Ok(None) => {}
+                Err(error) => departed.refused.push(error),
+            }
+        }
+        if departed.members.is_empty() {
+            return departed;
+        }
+        let memory = self.0.memory.as_ref();
+        if let Some(Err(reason)) = memory.map(|memory| memory.note_departures(&next)) {
+            departed.members.clear();
+            departed.refused.push(DepartureError::NotNoted { reason });
+            return departed;
+        }
+        self.depart(Roster::clone(&roster).with_departures(&next));
+        drop(seen);
+        self.0.versions.send_replace(roster.version());
+        departed.cut = self.cut_refused();
+        departed
+    }
+
+    fn cut_refused(&self) -> usize {
+        let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
+        self.0.connections.cut_refused(admits)
+    }
+
     /// Whether a chain that a peer showed leads to a root certificate of the root in force.
     pub(super) fn leads(&self, chain: &[CertificateDer<'static>]) -> bool {
         leads_to(&self.root(), chain, self.0.clock.now())
@@ -344,18 +426,29 @@ impl TrustHandle {
             let next = seen.with_list(&offered);
             self.note(&mut seen, next)
                 .map_err(|reason| ListError::NotNoted { reason })?;
-            self.0.roster.store(Arc::new(offered));
+            let held = self.departures();
+            self.depart(offered.with_departures(&held));
+            self.forget_departures(&held);
         }
         drop(seen);
         self.0.heard.fetch_max(version, Ordering::Relaxed);
         self.0.versions.send_replace(version);
-        let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
-        let cut = self.0.connections.cut_refused(admits);
+        let cut = self.cut_refused();
         Ok(Installed {
             version,
             supersession,
             cut,
         })
+    }
+
+    /// What the list says now need not be kept besides; where the disk refuses, it stays there.
+    fn forget_departures(&self, held: &Departures) {
+        let left = self.departures();
+        if let Some(memory) = self.0.memory.as_ref().filter(|_| *left != *held)
+            && let Err(reason) = memory.note_departures(&left)
+        {
+            tracing::warn!(reason, "departures that the list says now stay on disk");
+        }
     }
 
     /// Cuts connections whose peers are no longer admitted (because a certificate or the list

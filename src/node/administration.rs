@@ -18,9 +18,9 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
-    Document, Invitation, InvitationToken, JoinRequest, Member, MemberList, MemberState,
-    NetworkRoot, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms, check_change,
-    check_request, differences, request_desk,
+    Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList,
+    MemberState, NetworkRoot, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey,
+    Terms, check_change, check_request, differences, request_desk,
 };
 use crate::net::RegistrarClient;
 use crate::wire::{DeskView, InvitationKey, Standing, Tally};
@@ -67,6 +67,28 @@ pub struct Administration {
     root: NetworkRoot,
     keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
+}
+
+/// Whether a member keeps its identity keys, or has exactly what its own request, signed by the old
+/// key and by the new one, says.
+fn has_asked_keys(
+    before: &Member,
+    after: &Member,
+    version: u32,
+    (roster, view): (&Roster, &DeskView),
+) -> bool {
+    let keys = |member: &Member| (member.identity_key, member.former_identity_keys.clone());
+    if keys(before) == keys(after) {
+        return true;
+    }
+    let asked = view.changes.iter();
+    let mut asked = asked.filter_map(|text| check_change(roster, text).ok());
+    let granted = before.with_identity_key(after.identity_key, version);
+    let wanted = OwnChange::IdentityKey(NewIdentity {
+        key: after.identity_key,
+    });
+    keys(&granted) == keys(after)
+        && asked.any(|change| change.member == after.id && change.change == wanted)
 }
 
 /// What lies on the desk, checked: the list in force is the administrators' own.
@@ -125,6 +147,14 @@ impl Administration {
         let request = request_desk(key.key(), self.root.network(), self.now())?;
         let view = self.client.desk(&request).await?;
         let roster = Roster::verify_kept(&self.root, &view.list, self.now())?;
+        // Each proves itself here: what the registrar made up removes nobody.
+        let mut departures = Departures::default();
+        for text in &view.departures {
+            if let Ok(Some((next, _))) = departures.with(&roster, text, self.now()) {
+                departures = next;
+            }
+        }
+        let roster = roster.with_departures(&departures);
         Ok(Look { roster, view })
     }
 
@@ -220,6 +250,10 @@ impl Administration {
         view: &DeskView,
         member: &MemberId,
     ) -> Result<(), AdminError> {
+        if roster.departures().left_at(member).is_some() {
+            // The list that follows has it removed.
+            return Ok(());
+        }
         if let Some(applicant) = self.applicant(view, member)? {
             return Ok(list.enter(applicant)?);
         }
@@ -230,12 +264,12 @@ impl Administration {
             if change.member != *member {
                 continue;
             }
-            match change.change {
-                OwnChange::Leave {} => list.set_state(member, MemberState::Removed)?,
-                OwnChange::Endpoints(endpoints) => {
-                    let entry = list.members.iter_mut().find(|one| one.id == *member);
-                    if let Some(entry) = entry {
-                        entry.endpoints = endpoints;
+            let version = list.version;
+            if let Some(entry) = list.members.iter_mut().find(|one| one.id == *member) {
+                match change.change {
+                    OwnChange::Endpoints(endpoints) => entry.endpoints = endpoints,
+                    OwnChange::IdentityKey(NewIdentity { key }) => {
+                        *entry = entry.with_identity_key(key, version);
                     }
                 }
             }
@@ -279,17 +313,33 @@ impl Administration {
                 "a proposal does not follow the list in force: do not sign it".to_owned(),
             ));
         }
-        for member in &next.members {
-            let is_new = roster.member(&member.id).is_none();
-            if is_new && self.applicant(view, &member.id)?.as_ref() != Some(member) {
+        let mut differences = differences(roster.list(), next);
+        for member in roster.departures().members() {
+            let said = next.member(member).map(|entry| entry.state);
+            if said != Some(MemberState::Removed) {
                 return Err(AdminError::Nothing(format!(
-                    "the proposal enters {} otherwise than its own request says: do not sign it",
+                    "the proposal keeps {member}, which has left: do not sign it"
+                )));
+            }
+            let at = roster.departures().left_at(member);
+            let at = at.map_or(String::new(), |at| at.to_string());
+            differences.push(format!("{member} left by its own signature at {at}"));
+        }
+        for member in &next.members {
+            let as_asked = match roster.member(&member.id) {
+                None => self.applicant(view, &member.id)?.as_ref() == Some(member),
+                Some(before) => has_asked_keys(before, member, next.version, (roster, view)),
+            };
+            if !as_asked {
+                return Err(AdminError::Nothing(format!(
+                    "the proposal enters {} or its identity key otherwise than its own request \
+                     says: do not sign it",
                     member.id
                 )));
             }
         }
         Ok(Proposal {
-            differences: differences(roster.list(), next),
+            differences,
             signed: list.valid_signatures(&self.root.administrator_keys())?,
             needed: self.root.threshold(),
             list,
@@ -328,6 +378,7 @@ impl Administration {
                     .clone(),
             );
         }
+        waiting.extend(roster.departures().members().cloned());
         let changes = view.changes.iter();
         let changes = changes.filter_map(|text| check_change(&roster, text).ok());
         waiting.extend(changes.map(|change| change.member));

@@ -33,6 +33,9 @@ struct Papers {
     /// What the node had seen when it was backed up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seen: Option<Seen>,
+    /// Members that had left, and of whom no list said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    departures: Vec<String>,
 }
 
 const FORMAT: &str = "creditmesh/node-papers/1";
@@ -52,6 +55,7 @@ impl Folder {
             certificate: self.text(&self.certificate()).ok(),
             members: self.text(&self.members()).ok(),
             seen: self.seen()?,
+            departures: self.departures_text()?,
         };
         let packed = serde_json::to_vec(&papers)
             .map_err(|error| NodeError::Folder(format!("backup: {error}")))?;
@@ -114,6 +118,7 @@ impl Folder {
             let noted = self.memory().note(&seen);
             noted.map_err(|reason| NodeError::Folder(format!("seen.json: {reason}")))?;
         }
+        self.keep_departures_too(&papers.departures)?;
         let list = papers.members.as_ref().filter(|_| restored_at.is_none());
         let public = [
             (self.keyring(), Some(&papers.keyring)),

@@ -7,6 +7,7 @@
 //! roots/         root documents by version; new ones are put here
 //! members.json   the newest member list
 //! seen.json      the newest root, list and freshness that were ever in force here
+//! departures.json members that left, as long as no list says so
 //! node.crt       the certificate chain
 //! freshness.json the newest freshness statement, in networks with a registrar
 //! store/         the sealed store, with the node's own keys in it
@@ -23,7 +24,7 @@ use crate::config::{ConfigError, NodeConfig, UnlockSource};
 use crate::crypto::{IdentityKey, KdfCost, Keyring, KeyringError, Secret};
 use crate::domain::Timestamp;
 use crate::env::{Entropy, EntropyUnavailable, OsEntropy};
-use crate::flows::FlowError;
+use crate::flows::{FlowError, Identities};
 use crate::membership::{
     CertificateKey, ChainPart, JoinError, KeyError, ListError, OperatorError, OwnCertificate,
     PeerCertificate, RootError, Roster, SeenError, TrustError, chain_parts, check_chain,
@@ -92,6 +93,12 @@ pub enum NodeError {
     /// A registrar did not do what was asked.
     #[error(transparent)]
     Registrar(#[from] RegistrarError),
+    /// No registrar has this member's departure.
+    #[error(
+        "{0}\nthis member has not left: try again, or ask the administrators to remove it with \
+         `creditmesh network remove`"
+    )]
+    NotLeft(RegistrarError),
     /// A flow failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -324,13 +331,13 @@ impl Folder {
         let tls = CertificateKey::generate()?;
         batch.put(
             Table::Key,
-            &vault.row_key(Table::Key, b"identity"),
+            &vault.row_key(Table::Key, IDENTITY),
             0,
             seed.expose(),
         );
         batch.put(
             Table::Key,
-            &vault.row_key(Table::Key, b"tls"),
+            &vault.row_key(Table::Key, TLS_KEY),
             0,
             tls.pkcs8().expose(),
         );
@@ -408,9 +415,18 @@ impl Opened {
     /// # Errors
     /// [`NodeError`] where the store has no such key.
     pub async fn identity(&self) -> Result<IdentityKey, NodeError> {
-        let row = self.own_key(b"identity").await?;
-        let seed: [u8; 32] = row.as_slice().try_into().map_err(|_| damaged("identity"))?;
-        Ok(IdentityKey::from_seed(&Secret::from_bytes(seed)))
+        identity_of(&self.own_key(IDENTITY).await?)
+    }
+
+    /// That key and, where a change of it waits, the next one.
+    ///
+    /// # Errors
+    /// [`NodeError`] where the store has no such key.
+    pub async fn identities(&self) -> Result<Identities, NodeError> {
+        let at_next = self.vault.row_key(Table::Key, NEXT_IDENTITY);
+        let next = self.vault.read(Table::Key, &at_next).await?;
+        let next = next.map(|row| identity_of(&row.bytes)).transpose()?;
+        Ok(Identities::new(self.identity().await?, next))
     }
 
     /// The key of the node's certificate.
@@ -443,6 +459,19 @@ impl Opened {
         let row = self.vault.read(Table::Key, &key).await?;
         Ok(row.ok_or_else(|| damaged("own"))?.bytes)
     }
+}
+
+/// Name of the row with the identity key's seed.
+pub(super) const IDENTITY: &[u8] = b"identity";
+
+/// Name of the row with the next identity key's seed, from the request until the certificate by it
+/// is there.
+pub(super) const NEXT_IDENTITY: &[u8] = b"identity-next";
+
+/// The key pair of a kept seed.
+pub(super) fn identity_of(seed: &[u8]) -> Result<IdentityKey, NodeError> {
+    let seed: [u8; 32] = seed.try_into().map_err(|_| damaged("identity"))?;
+    Ok(IdentityKey::from_seed(&Secret::from_bytes(seed)))
 }
 
 /// Name of the row with the TLS key that a renewal made, until its certificate is there.

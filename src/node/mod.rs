@@ -14,6 +14,7 @@ mod issued;
 mod join;
 mod operator_authority;
 mod operator_side;
+mod own_change;
 mod parts;
 mod registrar;
 mod renew;
@@ -42,3 +43,5 @@ pub use rollover::Stage;
 pub use running::RunningNode;
 pub use unlock::read_unlock;
 pub use verify::verify;
+
+pub use crate::service::{OwnWish, Wished};

@@ -11,7 +11,8 @@ use crate::membership::{
     CertificateKey, IssuedOperator, KeyError, OperatorAuthority, OperatorError, PeerCertificate,
     RequestedKey, WantedOperator,
 };
-use crate::service::CredentialIssuer;
+use crate::net::RegistrarError;
+use crate::service::{CredentialIssuer, OwnWish, Wished};
 use crate::store::{Table, Vault};
 use crate::wire::Malformed;
 
@@ -126,6 +127,11 @@ impl CredentialIssuer for RunningIssuer {
     async fn renew_certificate(&self) -> Result<Arc<PeerCertificate>, FlowError> {
         self.renewing.renew_now().await.map_err(flow_error)
     }
+
+    async fn wish(&self, wish: OwnWish) -> Result<(MemberId, Wished), FlowError> {
+        let wished = self.renewing.wish(wish).await;
+        wished.map_err(flow_error)
+    }
 }
 
 #[expect(
@@ -140,6 +146,10 @@ fn flow_error(error: NodeError) -> FlowError {
         }
         NodeError::Operator(error @ OperatorError::Life) => {
             Malformed::new("life_days", error.to_string()).into()
+        }
+        NodeError::Registrar(RegistrarError::Unreachable { .. })
+        | NodeError::NotLeft(RegistrarError::Unreachable { .. }) => {
+            FlowError::NotReached(error.to_string())
         }
         other => FlowError::NotPossible(other.to_string()),
     }

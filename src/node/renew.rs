@@ -8,18 +8,18 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::folder::{NEXT_TLS_KEY, TLS_KEY};
+use super::folder::{IDENTITY, NEXT_IDENTITY, NEXT_TLS_KEY, TLS_KEY};
 use super::join::replace;
 use super::{Folder, NodeError};
 use crate::crypto::IdentityKey;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
+use crate::flows::Identities;
 use crate::limits::{REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN};
 use crate::membership::{
-    CertificateKey, NetworkRoot, OwnCertificate, OwnChange, PeerCertificate, request_change,
-    request_renewal,
+    CertificateKey, NetworkRoot, OwnCertificate, PeerCertificate, request_renewal,
 };
-use crate::net::{NodeTls, RegistrarClient};
+use crate::net::{NodeTls, RegistrarClient, RegistrarError};
 use crate::store::{Table, Vault};
 
 /// How often a node looks whether its certificate is due.
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Renewer {
     pub(super) vault: Vault,
-    pub(super) identity: IdentityKey,
+    pub(super) identities: Arc<Identities>,
     pub(super) member: MemberId,
     pub(super) certificate_path: PathBuf,
     pub(super) registrars: Vec<String>,
@@ -42,7 +42,14 @@ impl Renewer {
     ///
     /// # Errors
     /// [`NodeError`]; key and certificate in use then stay.
-    pub(super) async fn renew(&self, root: &NetworkRoot) -> Result<OwnCertificate, NodeError> {
+    ///
+    /// The key that the list held here pins signs; where the registrar refuses that and a change of
+    /// the identity key waits, the next one: the registrar may know a newer list.
+    pub(super) async fn renew(
+        &self,
+        root: &NetworkRoot,
+        pinned: Option<&[u8; 32]>,
+    ) -> Result<OwnCertificate, NodeError> {
         if self.registrars.is_empty() {
             return Err(NodeError::Folder(
                 "node.toml names no registrar: certificates come from the administrators by file"
@@ -51,9 +58,18 @@ impl Renewer {
         }
         let mut last = None;
         for endpoint in &self.registrars {
-            match self.renew_at(endpoint, root).await {
-                Ok(own) => return Ok(own),
-                Err(error) => last = Some(error),
+            for signer in self.identities.in_order(pinned) {
+                match self.renew_at(endpoint, root, &signer).await {
+                    Ok(own) => return Ok(own),
+                    Err(error @ NodeError::Registrar(RegistrarError::Refused { .. })) => {
+                        // What the key that counts here was told is told.
+                        last.get_or_insert(error);
+                    }
+                    Err(error) => {
+                        last = Some(error);
+                        break;
+                    }
+                }
             }
         }
         Err(last.unwrap_or_else(|| NodeError::Folder("no registrar".to_owned())))
@@ -63,11 +79,12 @@ impl Renewer {
         &self,
         endpoint: &str,
         root: &NetworkRoot,
+        signer: &IdentityKey,
     ) -> Result<OwnCertificate, NodeError> {
         let key = CertificateKey::generate()?;
         let der = key.pkcs8();
         let now = self.clock.now();
-        let request = request_renewal(&self.identity, root.network(), &self.member, &key, now);
+        let request = request_renewal(signer, root.network(), &self.member, &key, now);
         let request = request.map_err(|error| NodeError::Folder(error.to_string()))?;
         let mut client = RegistrarClient::connect(endpoint, root, &self.clock).await?;
         let chain = client.renew(&request).await?;
@@ -79,6 +96,23 @@ impl Renewer {
         replace(&self.certificate_path, chain.as_bytes())?;
         self.put(TLS_KEY, der.expose()).await?;
         Ok(own)
+    }
+
+    /// The next identity key takes the place of the one in use, whose row is overwritten.
+    async fn settle_identity(&self) -> Result<(), NodeError> {
+        let row = |name| self.vault.row_key(Table::Key, name);
+        let (at_own, at_next) = (row(IDENTITY), row(NEXT_IDENTITY));
+        let next = self.vault.read(Table::Key, &at_next).await?;
+        if let Some(next) = next {
+            let own = self.vault.read(Table::Key, &at_own).await?;
+            let revision = own.map_or(0, |row| row.revision);
+            let mut batch = self.vault.batch();
+            batch.put(Table::Key, &at_own, revision, &next.bytes);
+            batch.delete(Table::Key, &at_next, next.revision);
+            self.vault.commit(batch).await?;
+        }
+        self.identities.settle();
+        Ok(())
     }
 
     async fn put(&self, name: &[u8], bytes: &[u8]) -> Result<(), NodeError> {
@@ -104,22 +138,72 @@ impl Renewing {
     /// Renews now. Open connections go on; calls from now on show the new certificate.
     pub(super) async fn renew_now(&self) -> Result<Arc<PeerCertificate>, NodeError> {
         let renewer = self.renewer.lock().await;
-        let own = renewer.renew(&self.tls.trust().root()).await?;
+        let pinned = self.pinned(&renewer);
+        let own = renewer
+            .renew(&self.tls.trust().root(), pinned.as_ref())
+            .await?;
         self.tls.install(&own)?;
         tracing::info!(until = %own.leaf().not_after(), "certificate renewed");
         Ok(Arc::clone(own.leaf()))
     }
 
-    /// Renews whenever that is due, until `stop`.
+    /// The identity key that the list in force pins for this member.
+    pub(super) fn pinned(&self, renewer: &Renewer) -> Option<[u8; 32]> {
+        let roster = self.tls.trust().roster();
+        let own = roster.member(&renewer.member);
+        own.map(|own| own.identity_key)
+    }
+
+    /// Whether peers accept the certificate's key as this member's, or will once they have the list
+    /// that this node does not have yet. A change of the identity key that is in force, and whose
+    /// certificate is here, comes to its end.
+    async fn is_stated(&self) -> bool {
+        let renewer = self.renewer.lock().await;
+        let Some(pinned) = self.pinned(&renewer) else {
+            return true;
+        };
+        let (leaf, identities) = (self.tls.certificate(), &renewer.identities);
+        let next = identities.next().map(|next| next.public());
+        if next == Some(pinned) && leaf.is_stated_by(&pinned) {
+            match renewer.settle_identity().await {
+                Ok(()) => tracing::info!("the new identity key has taken the old one's place"),
+                Err(error) => tracing::error!(%error, "the old identity key is still kept"),
+            }
+        }
+        // Where the list pins a key that is not here, no certificate would help.
+        let pins_another = identities.pinned(Some(&pinned)).public() != pinned;
+        pins_another
+            || leaf.is_stated_by(&pinned)
+            || next.is_some_and(|next| leaf.is_stated_by(&next))
+    }
+
+    /// A registrar refuses this node's certificate: where a change of the identity key waits, it may
+    /// be in force already, and only a certificate by the new key leads to the list that says so.
+    pub(super) async fn after_refusal(&self) {
+        let next = self.renewer.lock().await.identities.next();
+        if next.is_some_and(|next| !self.tls.certificate().is_stated_by(&next.public())) {
+            let renewed = self.renew_now().await;
+            tracing::info!(done = renewed.is_ok(), "tried the next identity key");
+        }
+    }
+
+    /// Renews whenever that is due, and at once where the list pins another identity key than the
+    /// one that states the certificate's key, until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut pause = REGISTRAR_BACKOFF_MIN;
         let mut due = self.due(&self.tls.certificate());
+        let mut lists = self.tls.trust().versions();
+        let mut failed = false;
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(LOOK.max(pause)) => {}
+            if failed || self.is_stated().await {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep(LOOK.max(pause)) => {}
+                    Ok(()) = lists.changed() => {}
+                }
             }
-            if self.tls.trust().clock().now() < due {
+            failed = false;
+            if self.is_stated().await && self.tls.trust().clock().now() < due {
                 // Somebody else may have renewed.
                 due = due.max(self.earliest(&self.tls.certificate()));
                 continue;
@@ -131,6 +215,7 @@ impl Renewing {
                 }
                 Err(error) => {
                     tracing::error!(%error, "cannot renew the certificate; tried again");
+                    failed = true;
                     pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
                 }
             }
@@ -158,39 +243,6 @@ impl Renewing {
 }
 
 impl Folder {
-    /// Asks, on the folder of a stopped node, for a change of this member's own entry. Changed
-    /// endpoints count once the administrators have signed; a member that leaves gets no new
-    /// certificate from now on.
-    ///
-    /// # Errors
-    /// [`NodeError`]; a running node holds the lock of its store.
-    pub async fn request_change(
-        &self,
-        change: OwnChange,
-        clock: Arc<dyn Clock>,
-    ) -> Result<MemberId, NodeError> {
-        let root = self.root(clock.now())?;
-        let opened = self.open().await?;
-        let identity = opened.identity().await;
-        let config = opened.config.clone();
-        opened.close().await?;
-        let (network, member) = (root.network(), &config.member);
-        let request = request_change(&identity?, network, member, change, clock.now());
-        let request = request.map_err(|error| NodeError::Folder(error.to_string()))?;
-        let mut last = NodeError::Folder("node.toml names no registrar".to_owned());
-        for endpoint in &config.registrar {
-            let asked = match RegistrarClient::connect(endpoint, &root, &clock).await {
-                Ok(mut client) => client.change_entry(&request).await,
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(()) => return Ok(config.member),
-                Err(error) => last = error.into(),
-            }
-        }
-        Err(last)
-    }
-
     /// Renews the certificate of a stopped node.
     ///
     /// # Errors
@@ -202,14 +254,15 @@ impl Folder {
         let root = self.root(clock.now())?;
         let opened = self.open().await?;
         let renewer = Renewer {
-            identity: opened.identity().await?,
+            identities: Arc::new(opened.identities().await?),
             member: opened.config.member.clone(),
             certificate_path: self.certificate(),
             registrars: opened.config.registrar.clone(),
             vault: opened.vault.clone(),
             clock,
         };
-        let renewed = renewer.renew(&root).await;
+        let pinned = self.pinned_identity(renewer.clock.now()).ok().flatten();
+        let renewed = renewer.renew(&root, pinned.as_ref()).await;
         opened.close().await?;
         Ok(Arc::clone(renewed?.leaf()))
     }

@@ -65,7 +65,12 @@ impl RunningNode {
         let now = parts.clock.now();
         let opened = folder.open().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
-        let Trusted { root, roster, seen } = folder.trusted(now)?;
+        let Trusted {
+            root,
+            roster,
+            seen,
+            departures,
+        } = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -84,6 +89,7 @@ impl RunningNode {
         }
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
+        trust.recall_departures(&departures);
         let tls = NodeTls::new(&trust, &certificate)?;
         take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
@@ -98,8 +104,8 @@ impl RunningNode {
             Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
             None => transport,
         };
-        let renewing = renewing(folder, &opened, &tls, &parts).await?;
         let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
+        let renewing = renewing(folder, &opened, &tls, &home);
         let mut core = Core::start(Arc::new(home));
         core.follow_peers();
         let mut node = Self {
@@ -242,6 +248,7 @@ impl RunningNode {
             tls: renewing.tls.clone(),
             registrars: config.registrar.clone(),
             asked: Arc::default(),
+            renewing: renewing.clone(),
         };
         self.tasks.spawn(follower.run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));
@@ -356,7 +363,7 @@ async fn home(
         vault: opened.vault.clone(),
         calendar: root.calendar(),
         trust,
-        identity: opened.identity().await?,
+        identities: Arc::new(opened.identities().await?),
         peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),
         policy,
         bands,
@@ -366,25 +373,20 @@ async fn home(
 }
 
 /// What renews the node's certificate.
-async fn renewing(
-    folder: &Folder,
-    opened: &Opened,
-    tls: &NodeTls,
-    parts: &NodeParts,
-) -> Result<Renewing, NodeError> {
+fn renewing(folder: &Folder, opened: &Opened, tls: &NodeTls, home: &Home) -> Renewing {
     let renewer = Renewer {
         vault: opened.vault.clone(),
-        identity: opened.identity().await?,
+        identities: Arc::clone(&home.identities),
         member: opened.config.member.clone(),
         certificate_path: folder.certificate(),
         registrars: opened.config.registrar.clone(),
-        clock: Arc::clone(&parts.clock),
+        clock: Arc::clone(&home.clock),
     };
-    Ok(Renewing {
+    Renewing {
         renewer: Arc::new(tokio::sync::Mutex::new(renewer)),
         tls: tls.clone(),
-        entropy: Arc::clone(&parts.entropy),
-    })
+        entropy: Arc::clone(&home.entropy),
+    }
 }
 
 /// Takes the freshness statement that the node had when it stopped, if it still says something.

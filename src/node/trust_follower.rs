@@ -8,12 +8,13 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Folder;
+use super::renew::Renewing;
 use crate::limits::{
     FRESHNESS_INTERVAL, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN,
     RELAYS_ASKED_MAX,
 };
 use crate::membership::{Freshness, Supersession};
-use crate::net::{NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
+use crate::net::{Departed, NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
 use crate::wire::TrustTexts;
 
 /// What follows the registrars of one node.
@@ -25,6 +26,7 @@ pub(super) struct TrustFollower {
     pub(super) registrars: Vec<String>,
     /// How many peers were asked so far: others are asked the next time.
     pub(super) asked: Arc<AtomicUsize>,
+    pub(super) renewing: Renewing,
 }
 
 impl TrustFollower {
@@ -43,6 +45,9 @@ impl TrustFollower {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot follow the registrar; tried again");
+                    if matches!(error, RegistrarError::Refused { .. }) {
+                        self.renewing.after_refusal().await;
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = self.ask_peers() => {}
@@ -97,6 +102,7 @@ impl TrustFollower {
                 Err(error) => tracing::error!(%error, "a member list is refused"),
             }
         }
+        self.take_departures(&texts.departures);
         if let Some(freshness) = &texts.freshness {
             self.take_freshness(freshness);
         }
@@ -128,6 +134,21 @@ impl TrustFollower {
                 }
                 Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
             }
+        }
+    }
+
+    /// After the list: a departure may be of a member that only the newest list names.
+    fn take_departures(&self, texts: &[String]) {
+        let Departed {
+            members,
+            cut,
+            refused,
+        } = self.trust.install_departures(texts);
+        for member in members {
+            tracing::info!(%member, cut, "a member left");
+        }
+        for error in refused {
+            tracing::warn!(%error, "a departure is refused");
         }
     }
 

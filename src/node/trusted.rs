@@ -6,12 +6,15 @@
 //! has noted.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::join::replace;
 use super::{Folder, NodeError};
-use crate::domain::Timestamp;
-use crate::membership::{ListError, MemberList, NetworkRoot, RootError, Roster, Seen, Signed};
+use crate::domain::{NetworkId, Timestamp};
+use crate::limits::DEPARTURES_MAX;
+use crate::membership::{
+    Departures, ListError, MemberList, NetworkRoot, RootError, Roster, Seen, Signed,
+};
 use crate::net::{Memory, TrustHandle};
 
 /// Most root versions that are walked at once.
@@ -23,23 +26,38 @@ pub(super) struct Trusted {
     pub(super) root: NetworkRoot,
     pub(super) roster: Roster,
     pub(super) seen: Seen,
+    pub(super) departures: Departures,
 }
 
 /// The file in which a node notes what it has seen.
 #[derive(Debug)]
-pub(super) struct SeenFile(PathBuf);
+pub(super) struct SeenFile {
+    seen: PathBuf,
+    departures: PathBuf,
+}
 
 impl Memory for SeenFile {
     fn note(&self, seen: &Seen) -> Result<(), String> {
         let text = seen.to_text().map_err(|error| error.to_string())?;
-        replace(&self.0, text.as_bytes())
-            .and_then(|()| through_to_disk(&self.0))
+        replace(&self.seen, text.as_bytes())
+            .and_then(|()| through_to_disk(&self.seen))
             .map_err(|error| error.to_string())
+    }
+
+    fn note_departures(&self, departures: &Departures) -> Result<(), String> {
+        write_departures(&self.departures, &departures.texts()).map_err(|error| error.to_string())
     }
 }
 
+fn write_departures(path: &Path, texts: &[String]) -> Result<(), NodeError> {
+    let text = serde_json::to_string_pretty(texts);
+    let text = text.map_err(|error| NodeError::Folder(error.to_string()))?;
+    replace(path, text.as_bytes())?;
+    through_to_disk(path)
+}
+
 /// A replaced file is found again after a power cut only once its folder is on the disk.
-fn through_to_disk(path: &std::path::Path) -> Result<(), NodeError> {
+fn through_to_disk(path: &Path) -> Result<(), NodeError> {
     let folder = path.parent().unwrap_or(path);
     std::fs::File::open(folder)
         .and_then(|folder| folder.sync_all())
@@ -64,7 +82,57 @@ impl Folder {
     }
 
     pub(super) fn memory(&self) -> SeenFile {
-        SeenFile(self.seen_file())
+        SeenFile {
+            seen: self.seen_file(),
+            departures: self.departures_file(),
+        }
+    }
+
+    /// The departures that this node knows and that no list says yet.
+    pub(super) fn departures_file(&self) -> PathBuf {
+        self.path().join("departures.json")
+    }
+
+    /// The departures that this node has kept: what is damaged stops it, because without them it
+    /// would admit who left.
+    pub(super) fn departures(&self, network: &NetworkId) -> Result<Departures, NodeError> {
+        let texts = self.departures_text()?;
+        let kept = Departures::kept(network, &texts);
+        if kept.texts().len() == texts.len() {
+            Ok(kept)
+        } else {
+            Err(self.damaged_departures())
+        }
+    }
+
+    fn damaged_departures(&self) -> NodeError {
+        NodeError::Folder(format!(
+            "{} is damaged: remove it; the node hears again who left from a registrar or a peer",
+            self.departures_file().display()
+        ))
+    }
+
+    /// The departures that this node has kept, unread.
+    pub(super) fn departures_text(&self) -> Result<Vec<String>, NodeError> {
+        let path = self.departures_file();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|_| self.damaged_departures()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(NodeError::file(&path, &error)),
+        }
+    }
+
+    /// Keeps departures besides those that are kept: a restore forgets none.
+    pub(super) fn keep_departures_too(&self, texts: &[String]) -> Result<(), NodeError> {
+        let mut all = self.departures_text()?;
+        let new = texts.iter().filter(|text| !all.contains(text));
+        let new: Vec<String> = new.cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        all.extend(new);
+        all.truncate(DEPARTURES_MAX);
+        write_departures(&self.departures_file(), &all)
     }
 
     /// What this node has noted as seen; `None` before it began for the first time.
@@ -149,10 +217,12 @@ impl Folder {
             noted.map_err(|reason| NodeError::Folder(format!("seen.json: {reason}")))?;
         }
         self.keep_root(&root)?;
+        let departures = self.departures(root.network())?;
         Ok(Trusted {
             root,
             roster,
             seen: next,
+            departures,
         })
     }
 

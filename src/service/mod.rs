@@ -11,7 +11,7 @@ mod registrar;
 mod standard;
 mod status;
 
-pub use credentials::{CredentialIssuer, CredentialService};
+pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
 pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};

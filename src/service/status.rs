@@ -29,6 +29,7 @@ pub fn status_of(error: &FlowError) -> Status {
         FlowError::Entropy(_)
         | FlowError::FeedNotOpen { .. }
         | FlowError::NotPublished(_)
+        | FlowError::NotReached(_)
         | FlowError::Busy
         | FlowError::ShuttingDown => Code::Unavailable,
         FlowError::Call(_) | FlowError::NoMirror { .. } | FlowError::Late { .. } => {

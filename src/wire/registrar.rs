@@ -103,6 +103,8 @@ pub struct TrustTexts {
     pub list: Option<String>,
     /// The newest freshness statement, where the network has one.
     pub freshness: Option<String>,
+    /// Departures that the list does not say yet.
+    pub departures: Vec<String>,
 }
 
 impl From<TrustTexts> for pb::TrustDocuments {
@@ -111,6 +113,7 @@ impl From<TrustTexts> for pb::TrustDocuments {
             roots: texts.roots,
             list: texts.list.unwrap_or_default(),
             freshness: texts.freshness.unwrap_or_default(),
+            departures: texts.departures,
         }
     }
 }
@@ -121,6 +124,7 @@ impl From<pb::TrustDocuments> for TrustTexts {
             roots: message.roots,
             list: some(message.list),
             freshness: some(message.freshness),
+            departures: message.departures,
         }
     }
 }
@@ -164,6 +168,8 @@ pub struct DeskView {
     pub changes: Vec<String>,
     /// Every active member's node.
     pub nodes: Vec<Standing>,
+    /// Departures that the list does not say yet.
+    pub departures: Vec<String>,
 }
 
 impl From<DeskView> for pb::DeskResponse {
@@ -181,6 +187,7 @@ impl From<DeskView> for pb::DeskResponse {
             requests: view.requests,
             changes: view.changes,
             nodes: nodes.collect(),
+            departures: view.departures,
         }
     }
 }
@@ -208,6 +215,7 @@ impl TryFrom<pb::DeskResponse> for DeskView {
             requests: message.requests,
             changes: message.changes,
             nodes: nodes.collect::<Result<_, Malformed>>()?,
+            departures: message.departures,
         })
     }
 }

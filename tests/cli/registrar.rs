@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use super::shell::{Served, begin, creditmesh, creditmesh_reading, free_address};
 
 /// A network with a registrar that runs.
-struct City {
+pub(super) struct City {
     dir: TempDir,
     registrar: Option<Served>,
 }
 
 impl City {
-    fn found(administrators: &str, threshold: &str) -> Self {
+    pub(super) fn found(administrators: &str, threshold: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let admin = dir.path().join("admin").display().to_string();
         let address = free_address();
@@ -51,11 +51,11 @@ impl City {
         self.registrar = Some(Served::registrar(&self.path("admin")));
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 
-    fn network(&self, arguments: &[&str]) -> super::shell::Run {
+    pub(super) fn network(&self, arguments: &[&str]) -> super::shell::Run {
         let admin = self.path("admin");
         let (verb, rest) = arguments.split_first().unwrap();
         creditmesh(&[&["network", verb, &admin], rest].concat())
@@ -73,7 +73,7 @@ impl City {
     }
 
     /// Approves as soon as the request has arrived.
-    fn approve(&self, member: &str) -> Value {
+    pub(super) fn approve(&self, member: &str) -> Value {
         for _ in 0..200 {
             let run = self.network(&["approve", member, "--json"]);
             if run.code == 0 {
@@ -85,19 +85,19 @@ impl City {
         panic!("no request of {member} within 20 s");
     }
 
-    fn join(&self, member: &str, role: &str) {
+    pub(super) fn join(&self, member: &str, role: &str) {
         let token = self.invite(member, role);
         let mut joining = self.begin_join(&token, member);
         self.approve(member);
         assert!(joining.wait().unwrap().success());
     }
 
-    fn status(&self, member: &str) -> Value {
+    pub(super) fn status(&self, member: &str) -> Value {
         let run = creditmesh(&["node", "status", "--dir", &self.path(member), "--json"]);
         serde_json::from_str(&run.stdout).unwrap_or_default()
     }
 
-    fn wait_for(&self, member: &str, what: &str, mut holds: impl FnMut(&Value) -> bool) {
+    pub(super) fn wait_for(&self, member: &str, what: &str, mut holds: impl FnMut(&Value) -> bool) {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
             if holds(&self.status(member)) {
@@ -109,7 +109,7 @@ impl City {
     }
 }
 
-fn mirrors(status: &Value) -> usize {
+pub(super) fn mirrors(status: &Value) -> usize {
     let peers = status["peers"].as_array();
     peers.map_or(0, |peers| {
         let whole = |peer: &&Value| peer["trouble"] == "" && peer["mirror_size"].as_u64() > Some(0);

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use creditmesh::domain::Timestamp;
-use creditmesh::membership::{Freshness, NetworkRoot, Roster};
+use creditmesh::membership::{Departures, Freshness, NetworkRoot, Roster};
 
 /// What a file is offered as.
 #[derive(Debug, Clone, Copy)]
@@ -35,9 +35,11 @@ enum Offered {
     Freshness,
     /// The same, at a node that has root 2.
     FreshnessUnder2,
+    /// A member's departure, at a node that has list 2.
+    Departure,
 }
 
-use Offered::{Freshness as Fresh, FreshnessUnder2, List, ListUnder2, Root, RootAfter2};
+use Offered::{Departure, Freshness as Fresh, FreshnessUnder2, List, ListUnder2, Root, RootAfter2};
 
 /// File, what it is offered as, and how the error that refuses it begins.
 const REFUSED: &[(&str, Offered, &str)] = &[
@@ -227,6 +229,32 @@ const REFUSED: &[(&str, Offered, &str)] = &[
     ("freshness-of-an-older-list", Fresh, "OlderList"),
     ("freshness-of-another-list", Fresh, "OtherList"),
     ("freshness-rolled-back", Fresh, "RolledBack"),
+    (
+        "departure-with-a-forged-signature",
+        Departure,
+        "Document(ForgedSignature",
+    ),
+    (
+        "departure-altered-after-signing",
+        Departure,
+        "Document(ForgedSignature",
+    ),
+    ("departure-not-signed", Departure, "Document(UnderSigned"),
+    (
+        "departure-signed-by-administrators",
+        Departure,
+        "Document(UnderSigned",
+    ),
+    ("departure-of-another-network", Departure, "OtherNetwork"),
+    ("departure-of-another-member", Departure, "OtherKey"),
+    ("departure-under-a-replaced-key", Departure, "OtherKey"),
+    ("departure-of-a-stranger", Departure, "NotAMember"),
+    ("departure-made-in-the-future", Departure, "MadeInFuture"),
+    (
+        "departure-of-another-format",
+        Departure,
+        "Document(WrongFormat",
+    ),
 ];
 
 /// Files that are sound: what the node holds, and what may follow.
@@ -238,6 +266,7 @@ const SOUND: &[&str] = &[
     "sound-list-3",
     "sound-freshness-held",
     "sound-freshness-next",
+    "sound-departure",
 ];
 
 fn folder() -> PathBuf {
@@ -306,6 +335,10 @@ impl Node {
             ListUnder2 => list(&self.root_2, &self.list_under_2),
             Fresh => freshness(&self.root),
             FreshnessUnder2 => freshness(&self.root_2),
+            Departure => Departures::default()
+                .with(&self.list, text, now())
+                .map(|taken| assert!(taken.is_some()))
+                .map_err(|error| in_words(&error)),
         }
     }
 }
@@ -330,6 +363,7 @@ fn the_documents_without_a_defect_are_taken() {
     assert_eq!(node.takes(Root, &text("sound-root-2")), Ok(()));
     assert_eq!(node.takes(List, &text("sound-list-3")), Ok(()));
     assert_eq!(node.takes(Fresh, &text("sound-freshness-next")), Ok(()));
+    assert_eq!(node.takes(Departure, &text("sound-departure")), Ok(()));
     // A whole chain of roots is walked; the one in between may have expired by then.
     let (one, two) = (text("sound-root-2"), text("root-skips-a-version"));
     let walked = NetworkRoot::walk(&node.root, &[one.clone(), two.clone()], now()).unwrap();

@@ -7,7 +7,7 @@ use creditmesh::crypto::{IdentityKey, Secret};
 use creditmesh::domain::{Currency, NetworkId, Role, Timestamp};
 use creditmesh::env::SeededEntropy;
 use creditmesh::membership::{
-    Document, Founding, FreshnessStatement, Issuance, Member, MemberList, MintedNetwork,
+    Departure, Document, Founding, FreshnessStatement, Issuance, Member, MemberList, MintedNetwork,
     NetworkRoot, Profiles, RootAuthority, RootDocument, Roster, Seat, Signed, state_freshness,
 };
 use serde_json::{Value, json};
@@ -288,13 +288,16 @@ fn hex(key: &IdentityKey) -> String {
 
 /// Members as a network really admitted them.
 fn members() -> Vec<Member> {
+    minted().roster.list().members.clone()
+}
+
+fn minted() -> MintedNetwork {
     let seat = |id: &str| Seat::of(&id.parse().unwrap(), Role::Lender, "127.0.0.1:7420").unwrap();
     let seats = [seat("bank-a"), seat("bank-b")];
     let usd = Currency::from_code("USD").unwrap();
     let entropy = SeededEntropy::from_seed(7);
     let network = "credit-net".parse().unwrap();
-    let minted = MintedNetwork::mint(&network, usd, &seats, now(), &entropy).unwrap();
-    minted.roster.list().members.clone()
+    MintedNetwork::mint(&network, usd, &seats, now(), &entropy).unwrap()
 }
 
 fn roster(root: &NetworkRoot, list: MemberList) -> Roster {
@@ -420,4 +423,44 @@ fn freshness(root: &NetworkRoot, held: &Roster) {
     );
     let older = [("/issued_at", seconds(-120)), ("/expires_at", seconds(480))];
     mint.with("freshness-rolled-back", &older);
+}
+
+#[test]
+#[ignore = "it writes the files anew"]
+fn mint_departures() {
+    let minted = minted();
+    let own = |id: &str| &minted.members[&id.parse().unwrap()].identity_seed;
+    let identity = |id: &str| IdentityKey::from_seed(&Secret::from_bytes(*own(id).expose()));
+    let (alpha, beta) = (identity("bank-a"), identity("bank-b"));
+    let departure = Departure {
+        format: Departure::FORMAT.to_owned(),
+        network: "credit-net".parse().unwrap(),
+        member: "bank-a".parse().unwrap(),
+        identity_key: alpha.public(),
+        list_version: 2,
+        made_at: now(),
+    };
+    let mint = Mint::of(&departure, vec![alpha]);
+    mint.with("sound-departure", &[]);
+    mint.spoilt("departure-with-a-forged-signature", |whole| {
+        set(whole, "/signatures/0/signature", json!("cd".repeat(64)));
+    });
+    mint.spoilt("departure-altered-after-signing", |whole| {
+        set(whole, "/document/list_version", json!(1));
+    });
+    mint.signed_by("departure-not-signed", &[], &[]);
+    mint.signed_by("departure-signed-by-administrators", &[], &administrators());
+    let other = [("/network", json!("other-net"))];
+    mint.with("departure-of-another-network", &other);
+    let theirs = [("/identity_key", json!(hex(&beta)))];
+    mint.signed_by("departure-of-another-member", &theirs, &[beta]);
+    let replaced = [("/identity_key", json!(hex(&key(9))))];
+    mint.signed_by("departure-under-a-replaced-key", &replaced, &[key(9)]);
+    mint.with("departure-of-a-stranger", &[("/member", json!("bank-c"))]);
+    mint.with(
+        "departure-made-in-the-future",
+        &[("/made_at", seconds(301))],
+    );
+    let format = [("/format", json!("creditmesh/departure/2"))];
+    mint.with("departure-of-another-format", &format);
 }

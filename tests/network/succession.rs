@@ -7,9 +7,9 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, Secret};
 use creditmesh::env::Clock;
 use creditmesh::membership::{
-    Authority, CertificateKey, Freshness, FreshnessError, Issuance, ListError, NetworkRoot,
-    Profiles, Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster, Seen, Signed,
-    state_freshness,
+    Authority, CertificateKey, Departures, Freshness, FreshnessError, Issuance, ListError,
+    NetworkRoot, Profiles, Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster,
+    Seen, Signed, state_freshness,
 };
 use creditmesh::net::{Memory, TrustHandle};
 
@@ -216,6 +216,10 @@ impl Memory for Notebook {
             return Err("the disk is full".to_owned());
         }
         self.0.lock().unwrap().push(seen.clone());
+        Ok(())
+    }
+
+    fn note_departures(&self, _: &Departures) -> Result<(), String> {
         Ok(())
     }
 }

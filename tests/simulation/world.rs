@@ -9,7 +9,7 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, KdfCost, Keyring, Secret, Unlock};
 use creditmesh::domain::{Bands, Currency, MemberId, Role, Timestamp};
 use creditmesh::env::{Clock, SeededEntropy};
-use creditmesh::flows::{Book, Desk, Home, Order, Timing};
+use creditmesh::flows::{Book, Desk, Home, Identities, Order, Timing};
 use creditmesh::membership::{MintedNetwork, PeerCertificate, Seat};
 use creditmesh::net::{AskedPeers, Gate, TrustHandle};
 use creditmesh::node::Core;
@@ -274,7 +274,7 @@ impl World {
         let id = member(MEMBERS[side]);
         let seed = &minted.network.members[&id].identity_seed;
         Home {
-            identity: IdentityKey::from_seed(seed),
+            identities: Arc::new(Identities::new(IdentityKey::from_seed(seed), None)),
             member: id,
             peers: AskedPeers::new(Arc::new(transport), Arc::clone(&clock)),
             clock,

@@ -22,6 +22,7 @@ fn member(change: impl FnOnce(&mut Member)) -> Member {
         lender_group: "bank-a".parse().unwrap(),
         endpoints: vec!["127.0.0.1:7420".to_owned()],
         identity_key: [7; 32],
+        former_identity_keys: Vec::new(),
         level: Level::Full,
         weight: 4,
         quota_elements_per_epoch: 1_000,

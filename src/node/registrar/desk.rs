@@ -13,8 +13,8 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Authority, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
-    MemberState, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
+    Applicant, Authority, Departure, Document, Invitation, Issuance, JoinRequest, Member,
+    MemberList, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
     Subject, Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
     state_freshness,
 };
@@ -59,7 +59,7 @@ pub(super) struct NodeState {
 
 pub(super) type Outcome<T> = Result<T, RegistrarRefusal>;
 
-fn document(error: impl std::fmt::Display) -> RegistrarRefusal {
+pub(super) fn document(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Document(error.to_string())
 }
 
@@ -80,7 +80,7 @@ impl Inner {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -110,7 +110,7 @@ impl Inner {
         }
     }
 
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         self.news.send_modify(|generation| *generation += 1);
     }
 
@@ -187,7 +187,7 @@ impl Inner {
                 member.id
             )));
         }
-        if member.state != MemberState::Active {
+        if self.trust.roster().listed(&member.id).is_err() {
             return Err(RegistrarRefusal::NotNow(format!(
                 "{} is not active on the member list: ask the administrators",
                 member.id
@@ -267,24 +267,13 @@ impl Inner {
     pub(super) fn renew(&self, text: &str) -> Outcome<String> {
         let roster = self.trust.roster();
         let renewal = check_renewal(&roster, text, self.now()).map_err(document)?;
-        if self.leaves(&roster, &renewal.member.id) {
-            return Err(RegistrarRefusal::NotNow(format!(
-                "{} has asked to leave: its certificate is not renewed",
-                renewal.member.id
-            )));
-        }
         self.issue(&renewal.member, &renewal.key, &renewal.statement)
     }
 
-    /// Whether a member has asked to leave; the list says so only once the administrators signed.
-    fn leaves(&self, roster: &Roster, member: &MemberId) -> bool {
-        let files = self.files();
-        let change = files.changes.get(member);
-        let change = change.and_then(|text| check_change(roster, text).ok());
-        change.is_some_and(|change| change.change == OwnChange::Leave {})
-    }
-
     pub(super) fn change_entry(&self, text: String) -> Outcome<()> {
+        if Departure::is_meant(&text) {
+            return self.take_departure(&text);
+        }
         let change = check_change(&self.trust.roster(), &text).map_err(document)?;
         change.check_fresh(self.now()).map_err(document)?;
         self.files().ask(change.member, text)
@@ -339,13 +328,14 @@ impl Inner {
                 .collect::<Outcome<_>>()?,
             changes: files.changes.values().cloned().collect(),
             nodes: self.standings(&roster),
+            departures: roster.departures().texts(),
         })
     }
 
     fn standings(&self, roster: &Roster) -> Vec<Standing> {
         let nodes = self.nodes();
         let active = roster.list().members.iter();
-        let active = active.filter(|member| member.state == MemberState::Active);
+        let active = active.filter(|member| roster.listed(&member.id).is_ok());
         active
             .map(|member| {
                 let state = nodes.standings.get(&member.id);
@@ -389,6 +379,7 @@ impl Inner {
                 roster.version()
             )));
         }
+        self.says_departures(list)?;
         let now = self.now();
         if list.issued_at > now.plus(CLOCK_SKEW_MAX) || list.expires_at <= now {
             return Err(document("the list is not of this time: compare the clocks"));
@@ -419,6 +410,7 @@ impl Inner {
         self.trust.install(&text).map_err(local)?;
         self.nodes().published = Some((roster.version(), self.clock.uptime()));
         files.overtake(|change| !still_wanted(&roster, change));
+        self.prune_departures(files);
         self.state_freshness(true);
         self.tell();
         tracing::info!(version = roster.version(), "member list published");
@@ -432,6 +424,7 @@ fn still_wanted(roster: &Roster, text: &str) -> bool {
         OwnChange::Endpoints(wanted) => roster
             .member(&change.member)
             .is_some_and(|member| member.endpoints != wanted),
-        OwnChange::Leave {} => true,
+        // Signed by the key that the list pins: so it is not granted.
+        OwnChange::IdentityKey(_) => true,
     })
 }

@@ -5,6 +5,7 @@
 //!                                       request that answers it, the certificate, whether spent
 //! registrar/proposals/<digest>.json     a next member list with too few signatures
 //! registrar/changes/<member>.json       a member's own request for a change
+//! registrar/departures.json             members that left, as long as no list says so
 //! ```
 //!
 //! Each file is replaced in one step and is on disk before anybody hears of it, so a registrar that
@@ -21,7 +22,7 @@ use subtle::ConstantTimeEq;
 use crate::crypto::sha256;
 use crate::domain::{MemberId, Timestamp};
 use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX};
-use crate::membership::{Invitation, JoinRequest, MemberList, Signed};
+use crate::membership::{Departures, Invitation, JoinRequest, MemberList, Signed};
 use crate::node::NodeError;
 use crate::node::join::replace;
 use crate::service::RegistrarRefusal;
@@ -114,6 +115,50 @@ impl Files {
             files.changes.insert(member, text);
         }
         Ok(files)
+    }
+
+    fn departures_path(&self) -> PathBuf {
+        self.folder.join("departures.json")
+    }
+
+    /// The departures that were kept.
+    pub(super) fn departures(&self) -> Result<Vec<String>, NodeError> {
+        let path = self.departures_path();
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+        serde_json::from_str(&text).map_err(|error| wrong(&path, error))
+    }
+
+    /// Keeps these departures and no others.
+    pub(super) fn keep_departures(&self, departures: &Departures) -> Result<(), RegistrarRefusal> {
+        let path = self.departures_path();
+        if departures.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(&departures.texts())
+            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+        replace(&path, text.as_bytes()).map_err(|error| local(&error))
+    }
+
+    /// Forgets what a member asked for before it left, and every next list that `outdated` names.
+    pub(super) fn forget_where(
+        &mut self,
+        member: &MemberId,
+        outdated: impl Fn(&MemberList) -> bool,
+    ) {
+        if self.changes.remove(member).is_some() {
+            drop(fs::remove_file(self.change_path(member)));
+        }
+        let old = |(digest, list): (&[u8; 32], &Signed<MemberList>)| {
+            outdated(list.document()).then_some(*digest)
+        };
+        let old: Vec<[u8; 32]> = self.proposals.iter().filter_map(old).collect();
+        for digest in old {
+            self.proposals.remove(&digest);
+            drop(fs::remove_file(self.proposal_path(&digest)));
+        }
     }
 
     fn invitation_path(&self, id: &[u8; 16]) -> PathBuf {

@@ -3,6 +3,7 @@
 //! It works in the administrators' folder, or in a copy of it without `administrators/`: of all
 //! secrets it needs the issuing authority's key and the freshness key only.
 
+mod departures;
 mod desk;
 mod files;
 mod serving;
@@ -22,7 +23,9 @@ use super::admin::secret_passphrase;
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{Authority, CertificateKey, NetworkRoot, Profiles, Roster, SigningKey};
+use crate::membership::{
+    Authority, CertificateKey, Departures, NetworkRoot, Profiles, Roster, SigningKey,
+};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
@@ -171,16 +174,20 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         let pem = text_of(&authority.join("freshness.key"))?;
         Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
     };
+    let files = Files::open(folder)?;
+    let departures = Departures::kept(root.network(), &files.departures()?);
+    let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
+    trust.recall_departures(&departures);
     let authority = Authority::open(&text_of(&authority.join("issuing.crt"))?, key)?;
     Ok(Inner {
         members_path,
-        trust: TrustHandle::new(root, roster, Arc::clone(&parts.clock)),
+        trust,
         authority: Arc::new(authority),
         profile: Profiles::embedded()?.renewed,
         freshness_key,
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
-        files: Mutex::new(Files::open(folder)?),
+        files: Mutex::new(files),
         nodes: Mutex::new(Nodes::default()),
         news: watch::Sender::new(0),
     })

@@ -36,6 +36,7 @@ impl RegistrarDesk for Desk {
             roots: self.roots(root_version.saturating_add(1)),
             list: self.0.trust.roster().signed().to_text().ok(),
             freshness: self.0.freshness(),
+            departures: self.0.trust.departures().texts(),
         }
     }
 

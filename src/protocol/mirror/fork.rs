@@ -174,8 +174,29 @@ impl ForkProof {
     /// [`MirrorFault::Note`] and others where a note is not a checkpoint that this key signed for
     /// this feed.
     pub fn check(&self, key: &[u8; 32]) -> Result<Option<ForkKind>, MirrorFault> {
-        let smaller = SeenCheckpoint::open(&self.smaller, &self.feed, key)?;
-        let larger = SeenCheckpoint::open(&self.larger, &self.feed, key)?;
+        self.check_among(key, &[])
+    }
+
+    /// As [`Self::check`], where the member had other identity keys before: each note may be signed
+    /// by any of them. What rests on a former key proves what its holder signed, who may be another
+    /// one since it was replaced: whether the note was seen before, people must judge.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_among(
+        &self,
+        key: &[u8; 32],
+        former: &[[u8; 32]],
+    ) -> Result<Option<ForkKind>, MirrorFault> {
+        let open = |note: &str| {
+            let opened = SeenCheckpoint::open(note, &self.feed, key);
+            let mut others = former.iter();
+            opened.or_else(|fault| {
+                let found = others.find_map(|one| SeenCheckpoint::open(note, &self.feed, one).ok());
+                found.ok_or(fault)
+            })
+        };
+        let (smaller, larger) = (open(&self.smaller)?, open(&self.larger)?);
         if smaller.size > larger.size {
             return Ok(None);
         }
