@@ -24,6 +24,8 @@ mod own;
 mod records;
 #[path = "cli/registrar.rs"]
 mod registrar;
+#[path = "cli/rollover.rs"]
+mod rollover;
 #[path = "cli/shell.rs"]
 mod shell;
 

@@ -12,7 +12,7 @@ use super::shell::{Served, begin, creditmesh, creditmesh_reading, free_address};
 /// A network with a registrar that runs.
 pub(super) struct City {
     dir: TempDir,
-    registrar: Option<Served>,
+    pub(super) registrar: Option<Served>,
 }
 
 impl City {
@@ -47,8 +47,25 @@ impl City {
         city
     }
 
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         self.registrar = Some(Served::registrar(&self.path("admin")));
+    }
+
+    /// Ends the registrar's process and starts it anew.
+    pub(super) fn registrar_again(&mut self) {
+        self.registrar = None;
+        self.serve();
+    }
+
+    pub(super) fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("not so within 30 s: {what}");
     }
 
     pub(super) fn path(&self, name: &str) -> String {
@@ -61,12 +78,12 @@ impl City {
         creditmesh(&[&["network", verb, &admin], rest].concat())
     }
 
-    fn invite(&self, member: &str, role: &str) -> String {
+    pub(super) fn invite(&self, member: &str, role: &str) -> String {
         let run = self.network(&["invite", "--member", member, "--role", role, "--json"]);
         run.json(0)["token"].as_str().unwrap().to_owned()
     }
 
-    fn begin_join(&self, token: &str, member: &str) -> Child {
+    pub(super) fn begin_join(&self, token: &str, member: &str) -> Child {
         let address = free_address();
         let dir = self.path(member);
         begin(&["node", "join", token, "--dir", &dir, "--listen", &address])
