@@ -50,17 +50,19 @@ pub(super) struct InitArgs {
     #[arg(long, default_value_t = 1)]
     pub(super) threshold: u32,
     /// host:port under which members will reach the network's registrar; without it the network
-    /// works by files. May be given up to four times.
+    /// works by files. Given again, up to four times, it founds further registrars, each with a
+    /// folder of its own (DIR/registrar-2, ...).
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) registrar: Vec<String>,
-    /// Address that the registrar will listen on.
+    /// Address that the registrar will listen on; given again, that of the next one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
-    pub(super) registrar_listen: SocketAddr,
+    pub(super) registrar_listen: Vec<SocketAddr>,
 }
 
 impl InitArgs {
     /// What the founders decided.
     pub(super) fn found(&self) -> Result<Found, CliError> {
+        let mut registrars = registrars_of(&self.registrar, &self.registrar_listen)?.into_iter();
         Ok(Found {
             network: self
                 .id
@@ -71,7 +73,8 @@ impl InitArgs {
             administrators: self.administrators.clone(),
             threshold: self.threshold,
             cost: KdfCost::PRODUCTION,
-            registrar: registrar_of(self.registrar.clone(), self.registrar_listen)?,
+            registrar: registrars.next(),
+            other_registrars: registrars.collect(),
         })
     }
 }
@@ -165,16 +168,24 @@ fn currency_of(text: &str) -> Result<Currency, CliError> {
         .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
 }
 
-/// What the founders said of the registrar, checked as `registrar.toml` will be.
-fn registrar_of(
-    addresses: Vec<String>,
-    listen: SocketAddr,
-) -> Result<Option<RegistrarConfig>, CliError> {
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let config = RegistrarConfig { addresses, listen };
-    RegistrarConfig::parse(&config.to_text())
-        .map(Some)
-        .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+/// What the founders said of the registrars, checked as each `registrar.toml` will be.
+fn registrars_of(
+    addresses: &[String],
+    listens: &[SocketAddr],
+) -> Result<Vec<RegistrarConfig>, CliError> {
+    let listens = listens.iter().chain(listens.last().into_iter().cycle());
+    let configs = addresses.iter().zip(listens).map(|(own, listen)| {
+        let others = addresses.iter().filter(|other| *other != own);
+        let config = RegistrarConfig {
+            addresses: addresses.to_vec(),
+            listen: *listen,
+            follows: others.cloned().collect(),
+        };
+        if config.follows.len() + 1 < addresses.len() {
+            return Err(CliError::usage("--registrar: name each address once"));
+        }
+        RegistrarConfig::parse(&config.to_text())
+            .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+    });
+    configs.collect()
 }

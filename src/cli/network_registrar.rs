@@ -239,7 +239,7 @@ async fn sign_roots(
     for next in administration.root_proposals().await? {
         let (mut lines, mut value) = (next_lines(&next), next_value(&next));
         if !dry_run {
-            let count = administration.put_root(next, &[]).await?;
+            let count = administration.put_root(next, Vec::new()).await?;
             lines.push(count_text(count));
             if let Some(fields) = value.as_object_mut() {
                 fields.insert("signed".to_owned(), json!(count.signed));

@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::NodeError;
 use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
 use super::join::replace;
+use super::other_registrars::{found_other, hand_documents};
 use super::rollover::{Stage, open_authority};
 use super::root_files::{newest_list, newest_root};
 use super::unlock::{open_seed, read_unlock, write_private};
@@ -137,6 +138,8 @@ pub struct Found {
     pub cost: KdfCost,
     /// Where the network's registrar will be; none where it works by files.
     pub registrar: Option<RegistrarConfig>,
+    /// The network's other registrars, each with a folder of its own.
+    pub other_registrars: Vec<RegistrarConfig>,
 }
 
 /// An invitation as written.
@@ -199,10 +202,15 @@ impl AdminFolder {
         let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
         write_private(&path.join("keyring.json"), text.as_bytes())?;
         let authority_pem = found_authority(path, &found.network, &unlock, now, entropy)?;
-        let freshness_keys = match &found.registrar {
+        let mut freshness_keys = match &found.registrar {
             Some(registrar) => vec![found_registrar(path, registrar, &unlock, entropy)?],
             None => Vec::new(),
         };
+        let others: Vec<_> = (2..).zip(&found.other_registrars).collect();
+        for other in &others {
+            let at = (now, entropy);
+            freshness_keys.push(found_other(path, *other, &found.network, &unlock, at)?);
+        }
         let mut administrators = Vec::new();
         let mut seeds = Vec::new();
         for name in &found.administrators {
@@ -231,11 +239,12 @@ impl AdminFolder {
         let list = MemberList::first(root.network(), now, LIST_LIFE);
         let list = signed(list, &seeds)?.to_text()?;
         replace(&path.join("members.json"), list.as_bytes())?;
+        let text = root.signed().to_text()?;
+        for (number, _) in others {
+            hand_documents(path, number, (&text, &list))?;
+        }
         // Last, so that a folder with a network.json is a whole one.
-        replace(
-            &path.join("network.json"),
-            root.signed().to_text()?.as_bytes(),
-        )?;
+        replace(&path.join("network.json"), text.as_bytes())?;
         Self::open(path, passphrase, now, entropy)
     }
 

@@ -14,6 +14,7 @@ mod issued;
 mod join;
 mod operator_authority;
 mod operator_side;
+mod other_registrars;
 mod own_change;
 mod parts;
 mod registrar;

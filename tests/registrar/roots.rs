@@ -17,7 +17,7 @@ impl Town {
         AdminFolder::open(&self.admin(), &Self::passphrase(), now, &entropy).unwrap()
     }
 
-    async fn publish(&self, document: RootDocument, added: &[SigningKey]) {
+    async fn publish(&self, document: RootDocument, added: Vec<SigningKey>) {
         let mut administration = self.administration().await;
         let next = administration.propose_root(document).await.unwrap();
         assert!(!next.differences.is_empty());
@@ -30,7 +30,7 @@ impl Town {
         let (now, entropy) = (self.clock.now(), OsEntropy::default());
         let document = self.authority();
         let document = document.preparing(&Self::passphrase(), now, &entropy);
-        self.publish(document.unwrap(), &[]).await;
+        self.publish(document.unwrap(), Vec::new()).await;
         let mut folder = self.authority();
         let certificates = folder.issuing_to_hand().unwrap();
         let mut administration = self.administration().await;
@@ -46,13 +46,13 @@ impl Town {
 
     async fn taint(&self) {
         let now = self.clock.now();
-        self.publish(self.authority().tainting(now).unwrap(), &[])
+        self.publish(self.authority().tainting(now).unwrap(), Vec::new())
             .await;
     }
 
     async fn revoke(&self) {
         let now = self.clock.now();
-        self.publish(self.authority().revoking(now).unwrap(), &[])
+        self.publish(self.authority().revoking(now).unwrap(), Vec::new())
             .await;
         self.authority().settle(&Self::passphrase()).unwrap();
     }
@@ -152,7 +152,8 @@ async fn a_stage_waits_for_whoever_is_not_ready_and_names_it() {
         .replacing("chair", "chair-2", &Town::passphrase(), (now, &entropy))
         .unwrap();
     let list = alpha.core().home.trust.roster().version();
-    town.publish(document, &[SigningKey::from_seed(seed)]).await;
+    town.publish(document, vec![SigningKey::from_seed(seed)])
+        .await;
     for node in [&alpha, &beta] {
         let trust = &node.core().home.trust;
         until("on the list signed anew", async || {

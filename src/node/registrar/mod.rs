@@ -5,6 +5,7 @@
 
 mod departures;
 mod desk;
+mod fellows;
 mod files;
 mod issuing;
 mod roots;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Inner, Nodes};
+use self::fellows::Fellow;
 use self::files::Files;
 use self::issuing::Issuing;
 use super::admin::secret_passphrase;
@@ -113,6 +115,14 @@ impl RunningRegistrar {
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
+        for endpoint in config.follows {
+            let fellow = Fellow {
+                endpoint,
+                desk: desk.clone(),
+                door: registrar.door.clone(),
+            };
+            registrar.tasks.spawn(fellow.run(registrar.stop.clone()));
+        }
         registrar.serve(listener, desk);
         tracing::info!(%address, "registrar serves");
         Ok(registrar)

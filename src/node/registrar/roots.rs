@@ -72,7 +72,7 @@ impl Inner {
         found.map_or(held, Arc::new)
     }
 
-    fn publish_root(
+    pub(super) fn publish_root(
         &self,
         files: &mut Files,
         held: &NetworkRoot,
