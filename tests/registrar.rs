@@ -24,6 +24,8 @@ use tempfile::TempDir;
 
 #[path = "registrar/roots.rs"]
 mod roots;
+#[path = "registrar/second.rs"]
+mod second;
 
 fn id(text: &str) -> MemberId {
     text.parse().unwrap()

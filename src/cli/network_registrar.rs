@@ -213,9 +213,8 @@ pub(super) async fn change(
 pub(super) fn unreached_text(administration: &Administration) -> Vec<String> {
     let line = |one: &Unreached| {
         format!(
-            "not reached: {}; that registrar takes this over from the others once it runs, and \
-             whoever follows it alone goes on with what was in force until its freshness ends, at \
-             most ten minutes",
+            "not reached: {}; it takes this over from the others once it runs and reaches them. \
+             Where it runs but is cut off, nodes that follow it hear of this from their peers only",
             one.reason
         )
     };

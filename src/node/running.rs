@@ -251,6 +251,7 @@ impl RunningNode {
             asked: Arc::default(),
             renewing: renewing.clone(),
         };
+        self.tasks.spawn(follower.clone().hear(self.stop.clone()));
         self.tasks.spawn(follower.run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));
     }

@@ -26,7 +26,7 @@ impl Town {
         administration.root_acknowledged().await.unwrap();
     }
 
-    async fn prepare_and_activate(&self) {
+    pub(super) async fn prepare_and_activate(&self) {
         let (now, entropy) = (self.clock.now(), OsEntropy::default());
         let document = self.authority();
         let document = document.preparing(&Self::passphrase(), now, &entropy);
@@ -39,18 +39,18 @@ impl Town {
         folder.activate(&Self::passphrase()).unwrap();
     }
 
-    async fn ready(&self, stage: Stage) -> Vec<Readiness> {
+    pub(super) async fn ready(&self, stage: Stage) -> Vec<Readiness> {
         let mut administration = self.administration().await;
         administration.readiness(stage).await.unwrap()
     }
 
-    async fn taint(&self) {
+    pub(super) async fn taint(&self) {
         let now = self.clock.now();
         self.publish(self.authority().tainting(now).unwrap(), Vec::new())
             .await;
     }
 
-    async fn revoke(&self) {
+    pub(super) async fn revoke(&self) {
         let now = self.clock.now();
         self.publish(self.authority().revoking(now).unwrap(), Vec::new())
             .await;
