@@ -96,9 +96,9 @@ pub(super) struct InviteArgs {
     /// The economic lender it belongs to; without it, itself.
     #[arg(long)]
     pub(super) lender_group: Option<String>,
-    /// Its share of the coverage: a power of two.
-    #[arg(long, default_value_t = 1)]
-    pub(super) weight: u32,
+    /// Its share of the coverage: a power of two, by default 1; of a regulator 0.
+    #[arg(long)]
+    pub(super) weight: Option<u32>,
     /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
     #[arg(long, default_value_t = 2_000_000)]
     pub(super) quota: u64,
@@ -114,18 +114,22 @@ impl InviteArgs {
     pub(super) fn terms(&self) -> Result<Terms, CliError> {
         let member = member_id(&self.member)?;
         let group = self.lender_group.clone();
-        Ok(Terms {
+        let role = Role::from(self.role);
+        let terms = Terms {
             lender_group: group
                 .unwrap_or_else(|| member.to_string())
                 .parse()
                 .map_err(|error| CliError::usage(format!("--lender-group: {error}")))?,
             member,
-            role: self.role.into(),
+            role,
             level: self.level.into(),
-            weight: self.weight,
+            weight: self.weight.unwrap_or(u32::from(role != Role::Regulator)),
             quota_elements_per_epoch: self.quota,
             purposes: Purpose::ALL.to_vec(),
-        })
+        };
+        terms
+            .broken_rule()
+            .map_or(Ok(terms.clone()), |rule| Err(CliError::usage(rule)))
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Bytes of a file that is read as one text: the longest document with room to spare.
+pub const TEXT_FILE_BYTES_MAX: usize = 2 * WELCOME_BYTES_MAX;
+
 /// Bytes of a network's root document with its signatures.
 pub const ROOT_BYTES_MAX: usize = 64 * 1024;
 

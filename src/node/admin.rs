@@ -333,6 +333,7 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Invite, AdminError> {
+        super::administration::not_listed(&self.roster, &terms.member)?;
         let mut invitation_id = [0; 16];
         entropy.fill(&mut invitation_id)?;
         let invitation = Invitation {
@@ -391,6 +392,7 @@ impl AdminFolder {
         state: MemberState,
         now: Timestamp,
     ) -> Result<(), AdminError> {
+        super::administration::not_already(&self.roster, member, state)?;
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.set_state(member, state)?;
         self.publish(list, now)
@@ -479,7 +481,7 @@ impl AdminFolder {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, NodeError> {
-    fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    super::read_text(path).map_err(|error| NodeError::file(path, &error))
 }
 
 pub(super) fn signed<T: Document>(

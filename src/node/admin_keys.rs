@@ -20,7 +20,7 @@ use crate::membership::{
 /// # Errors
 /// [`AdminError::Key`] where the passphrase does not open it, or it holds another kind of key.
 pub fn read_signing_key(file: &Path, passphrase: &Path) -> Result<SigningKey, AdminError> {
-    let pem = std::fs::read_to_string(file).map_err(|error| NodeError::file(file, &error))?;
+    let pem = super::read_text(file).map_err(|error| NodeError::file(file, &error))?;
     let source = UnlockSource::PassphraseFile(passphrase.to_owned());
     let passphrase = secret_passphrase(&read_unlock(Path::new(""), &source)?);
     Ok(SigningKey::from_encrypted_pem(&pem, &passphrase)?)

@@ -38,7 +38,7 @@ pub(super) fn write_revoked(
     now: Timestamp,
 ) -> Result<(), AdminError> {
     let path = folder.join("issued");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match super::read_text(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         read => read.map_err(|error| NodeError::file(&path, &error))?,
     };

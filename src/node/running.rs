@@ -393,7 +393,7 @@ fn renewing(folder: &Folder, opened: &Opened, tls: &NodeTls, home: &Home) -> Ren
 
 /// Takes the freshness statement that the node had when it stopped, if it still says something.
 fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
-    let Ok(text) = std::fs::read_to_string(folder.freshness()) else {
+    let Ok(text) = super::read_text(&folder.freshness()) else {
         return;
     };
     if let Err(error) = trust.install_freshness(&text) {
@@ -472,7 +472,7 @@ async fn watch(path: PathBuf, stop: CancellationToken, mut taken: impl FnMut(Str
             continue;
         }
         seen = found;
-        match std::fs::read_to_string(&path) {
+        match super::read_text(&path) {
             Ok(text) => taken(text),
             Err(error) => tracing::error!(%error, path = %path.display(), "cannot be read"),
         }

@@ -181,7 +181,7 @@ fn two_lenders_and_a_bureau_join_by_one_command_each_and_one_is_removed() {
     }
     drop(nodes.pop());
     let again = city.network(&["remove", "gamma", "--json"]);
-    again.says(1, &["this is so already"]);
+    again.says(1, &["gamma is removed already"]);
 }
 
 #[test]

@@ -86,7 +86,8 @@ pub(super) fn texts(folder: &Path, wanted: &str) -> Result<Vec<(PathBuf, String)
             .map_err(|error| NodeError::file(folder, &error))?
             .path();
         if path.extension().is_some_and(|ending| ending == wanted) {
-            let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+            let text =
+                crate::node::read_text(&path).map_err(|error| NodeError::file(&path, &error))?;
             texts.push((path, text));
         }
     }
@@ -141,7 +142,7 @@ impl Files {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+        let text = crate::node::read_text(&path).map_err(|error| NodeError::file(&path, &error))?;
         serde_json::from_str(&text).map_err(|error| wrong(&path, error))
     }
 

@@ -54,7 +54,7 @@ pub struct RunningRegistrar {
 }
 
 fn text_of(path: &Path) -> Result<String, NodeError> {
-    std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    crate::node::read_text(path).map_err(|error| NodeError::file(path, &error))
 }
 
 /// Reads where the network's registrars are; `None` where the folder's network has none.
