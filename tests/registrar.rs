@@ -1,6 +1,6 @@
 //! A registrar and nodes in one process, over real sockets and real TLS, by a played clock: removal
 //! under load, renewal without a failed call, a node that slept, and the loss of the registrar.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 #[path = "registrar/own.rs"]
 mod own;
