@@ -14,6 +14,8 @@ mod certificates;
 mod doctor;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/kills.rs"]
+mod kills;
 #[path = "cli/lending.rs"]
 mod lending;
 #[path = "cli/mistakes.rs"]

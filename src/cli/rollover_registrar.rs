@@ -72,7 +72,11 @@ pub(super) async fn run(command: &RolloverCommand, output: &Output) -> Result<Ex
     let ready = match command {
         RolloverCommand::Status(_) => administration.readiness_now(stage).await?,
         // What the nodes do by themselves is awaited for some seconds.
-        _ => administration.readiness(stage).await?,
+        RolloverCommand::Prepare(_)
+        | RolloverCommand::Activate(_)
+        | RolloverCommand::Taint(_)
+        | RolloverCommand::Revoke(_)
+        | RolloverCommand::ReplaceKey { .. } => administration.readiness(stage).await?,
     };
     show(&folder, &administration, (&ready, &done.lines), output);
     Ok(done.exit)

@@ -57,8 +57,8 @@ pub const INVITATIONS_MAX: usize = 1_024;
 /// Next member lists that wait for signatures at once.
 pub const PROPOSALS_MAX: usize = 16;
 
-/// Next root documents that wait for signatures at once.
-pub const ROOT_PROPOSALS_MAX: usize = 4;
+/// Next root documents that wait for signatures at once: one that each administrator began.
+pub const ROOT_PROPOSALS_MAX: usize = ADMINISTRATORS_MAX;
 
 /// Root documents in one message, in the order of their versions; whoever lacks more asks again.
 pub const ROOTS_SENT_MAX: usize = 64;

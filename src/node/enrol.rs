@@ -75,8 +75,8 @@ struct Connected {
 }
 
 impl Registrars<'_> {
-    /// The first registrar at which the invitation waits. Where none has it, the first one that
-    /// answers, and why it refuses; where none answers, why.
+    /// The first registrar at which the invitation waits. Where all answer and none has it, the
+    /// first one, and why it refuses; otherwise why one of them cannot be asked.
     async fn connect(&self, key: &InvitationKey) -> Result<Found, NodeError> {
         let (mut first, mut last) = (None, None);
         for endpoint in &self.token.registrars {
@@ -92,8 +92,11 @@ impl Registrars<'_> {
                 Err(error) => first = first.or(Some((connected, Err(error)))),
             }
         }
-        let none = || NodeError::Folder("the token names no registrar".to_owned());
-        first.ok_or_else(|| last.unwrap_or_else(none))
+        match (last, first) {
+            (Some(error), _) => Err(error),
+            (None, Some(found)) => Ok(found),
+            (None, None) => Err(NodeError::Folder("the token names no registrar".to_owned())),
+        }
     }
 
     async fn connect_to(&self, endpoint: &str) -> Result<Connected, NodeError> {

@@ -91,8 +91,7 @@ impl RunningNode {
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         trust.recall_departures(&departures);
         let tls = NodeTls::new(&trust, &certificate)?;
-        folder.remember_former_roots(&trust);
-        take_kept_freshness(folder, &trust);
+        take_kept(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
         let listener =
@@ -391,8 +390,10 @@ fn renewing(folder: &Folder, opened: &Opened, tls: &NodeTls, home: &Home) -> Ren
     }
 }
 
-/// Takes the freshness statement that the node had when it stopped, if it still says something.
-fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
+/// Takes the freshness statement that the node had when it stopped, if it still says something, and
+/// the roots that it can hand on.
+fn take_kept(folder: &Folder, trust: &TrustHandle) {
+    folder.remember_former_roots(trust);
     let Ok(text) = super::read_text(&folder.freshness()) else {
         return;
     };

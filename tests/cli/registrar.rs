@@ -17,10 +17,14 @@ pub(super) struct City {
 
 impl City {
     pub(super) fn found(administrators: &str, threshold: &str) -> Self {
+        Self::found_at(administrators, threshold, &[&free_address()])
+    }
+
+    /// Founds a network with a registrar at each address; the first one serves.
+    pub(super) fn found_at(administrators: &str, threshold: &str, addresses: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let admin = dir.path().join("admin").display().to_string();
-        let address = free_address();
-        let run = creditmesh(&[
+        let mut arguments = vec![
             "network",
             "init",
             &admin,
@@ -32,12 +36,12 @@ impl City {
             administrators,
             "--threshold",
             threshold,
-            "--registrar",
-            &address,
-            "--registrar-listen",
-            &address,
             "--json",
-        ]);
+        ];
+        for address in addresses {
+            arguments.extend(["--registrar", address, "--registrar-listen", address]);
+        }
+        let run = creditmesh(&arguments);
         run.json(0);
         let mut city = Self {
             dir,

@@ -4,12 +4,12 @@
 use serde_json::Value;
 
 use super::registrar::{City, mirrors};
-use super::shell::{Run, Served};
+use super::shell::{Run, Served, creditmesh, free_address};
 
 impl City {
     fn rollover(&self, step: &str, more: &[&str]) -> Run {
         let admin = self.path("admin");
-        super::creditmesh(&[&["network", "rollover", step, &admin], more].concat())
+        creditmesh(&[&["network", "rollover", step, &admin], more].concat())
     }
 }
 
@@ -149,4 +149,52 @@ fn two_administrators_sign_a_root_and_a_lost_key_is_replaced() {
         .says(1, &["no administrator's key"]);
     let prepared = city.rollover("prepare", &["--json"]).json(0);
     assert_eq!(prepared["root_version"], 3, "{prepared}");
+}
+
+#[test]
+fn a_network_with_two_registrars_goes_on_with_either() {
+    let (one, two) = (free_address(), free_address());
+    let mut city = City::found_at("chair", "1", &[&one, &two]);
+    let second = Served::registrar(&city.path("admin/registrar-2"));
+    for name in ["alpha", "beta"] {
+        city.join(name, "lender");
+    }
+    let alpha = Served::start(&city.path("alpha"));
+    let beta = Served::start(&city.path("beta"));
+    city.wait_for("alpha", "mirroring", |status| mirrors(status) == 1);
+
+    city.registrar = None;
+    city.join("gamma", "lender");
+    let removed = city.network(&["remove", "gamma"]);
+    println!("{}", removed.stdout);
+    assert_eq!(removed.code, 0, "{removed:?}");
+    let told = [
+        "published",
+        "not reached: cannot reach the registrar at",
+        one.as_str(),
+    ];
+    for words in told {
+        assert!(
+            removed.stdout.contains(words),
+            "no {words:?} in {removed:?}"
+        );
+    }
+    city.wait_for("beta", "on the newest list", |status| {
+        status["list_version"] == 5
+    });
+    let renewed = creditmesh(&["cert", "renew", "--dir", &city.path("alpha"), "--json"]);
+    assert_eq!(renewed.json(0)["serial"].as_str().unwrap().len(), 32);
+
+    // The other way round: the first takes what it missed, and serves alone.
+    city.serve();
+    city.wait_until("the first has the newest list", || {
+        let list = std::fs::read_to_string(city.path("admin/members.json"));
+        let list: Value = serde_json::from_str(&list.unwrap()).unwrap();
+        list["document"]["version"] == 5
+    });
+    drop(second);
+    let status = city.rollover("status", &["--json"]).json(0);
+    assert_eq!(status["unreached"][0]["registrar"], two.as_str());
+    city.join("delta", "lender");
+    drop((alpha, beta));
 }
