@@ -34,6 +34,10 @@ mod registrar;
 
 mod registrar_client;
 
+mod registrar_roots;
+
+mod root_history;
+
 mod serve;
 
 mod stream;

@@ -22,7 +22,8 @@ use std::time::Duration;
 use super::NodeError;
 use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
 use super::join::replace;
-use super::rollover::{Stage, newest_list, open_authority};
+use super::rollover::{Stage, open_authority};
+use super::root_files::{newest_list, newest_root};
 use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
@@ -246,7 +247,7 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
-        let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
+        let root = newest_root(path, now)?;
         let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
         let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;

@@ -79,7 +79,7 @@ impl Registrars<'_> {
         endpoint: &str,
     ) -> Result<(RegistrarClient, NetworkRoot), NodeError> {
         let network = &self.token.network;
-        let roots = fetch_roots(endpoint, network, self.clock).await?;
+        let roots = fetch_roots(endpoint, network, 0, self.clock).await?;
         let now = self.clock.now();
         // The first that bears the fingerprint; what else came over that connection is forgotten.
         let mut other = None;

@@ -18,6 +18,7 @@ mod parts;
 mod registrar;
 mod renew;
 mod rollover;
+mod root_files;
 mod running;
 mod status;
 mod trust_follower;

@@ -119,12 +119,18 @@ impl Renewing {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK.max(pause)) => {}
             }
-            if self.tls.trust().clock().now() < due {
+            // Its root may be about to go, or gone: then it is renewed however long it lives.
+            if self.tls.trust().clock().now() < due && !self.tls.must_renew() {
                 // Somebody else may have renewed.
                 due = due.max(self.earliest(&self.tls.certificate()));
+                pause = REGISTRAR_BACKOFF_MIN;
                 continue;
             }
             match self.renew_now().await {
+                Ok(_) if self.tls.must_renew() => {
+                    tracing::warn!("the new certificate leads to an old root; renewed again later");
+                    pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
+                }
                 Ok(leaf) => {
                     due = self.due(&leaf);
                     pause = REGISTRAR_BACKOFF_MIN;

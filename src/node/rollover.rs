@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::NodeError;
 use super::admin::{AdminError, AdminFolder, read, secret_passphrase, signed};
 use super::join::replace;
+use super::root_files::{keep_newest, keep_version};
 use super::unlock::{read_unlock, write_private};
 use crate::config::UnlockSource;
 use crate::crypto::{IdentityKey, Keyring, Secret, Unlock};
@@ -18,7 +19,7 @@ use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
     Administrator, Authority, CertificateKey, Issuance, MemberList, NetworkRoot, Profiles,
-    RequestedKey, RootAuthority, RootDocument, Roster,
+    RequestedKey, RootAuthority, RootDocument,
 };
 
 /// How far the exchange of the X.509 root is.
@@ -304,19 +305,10 @@ impl AdminFolder {
         let text = document.to_text()?;
         let next = NetworkRoot::succeed(&self.root, &text, now)?;
         keep_version(&self.path, &self.root)?;
-        keep_version(&self.path, &next)?;
-        replace(&self.path.join("network.json"), text.as_bytes())?;
+        keep_newest(&self.path, &next)?;
         self.root = next;
         Ok(())
     }
-}
-
-/// Keeps a root document in the folder `roots`, in a file named for its version.
-fn keep_version(admin: &Path, root: &NetworkRoot) -> Result<(), AdminError> {
-    let folder = admin.join("roots");
-    fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
-    let file = folder.join(format!("{}.json", root.version()));
-    Ok(replace(&file, root.signed().to_text()?.as_bytes())?)
 }
 
 /// Makes an X.509 root, and keeps its key in `folder`.
@@ -339,25 +331,4 @@ fn found_root(
         .to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
     write_private(&folder.join("root.key"), key.as_bytes())?;
     Ok(root)
-}
-
-/// The newest list. Where an exchange of an administrator was cut short before the next list, it is
-/// the last one under the root before.
-pub(super) fn newest_list(
-    path: &Path,
-    root: &NetworkRoot,
-    now: Timestamp,
-) -> Result<Roster, AdminError> {
-    let text = read(&path.join("members.json"))?;
-    let refused = match Roster::verify_kept(root, &text, now) {
-        Ok(roster) => return Ok(roster),
-        Err(refused) => refused,
-    };
-    let before = root.version().saturating_sub(1);
-    let file = path.join("roots").join(format!("{before}.json"));
-    fs::read_to_string(file)
-        .ok()
-        .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
-        .and_then(|former| Roster::verify_kept(&former, &text, now).ok())
-        .ok_or_else(|| refused.into())
 }

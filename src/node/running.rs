@@ -85,6 +85,7 @@ impl RunningNode {
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         let tls = NodeTls::new(&trust, &certificate)?;
+        folder.remember_former_roots(&trust);
         take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::status_of;
 use crate::domain::MemberId;
 use crate::flows::{Answerer, FlowError};
-use crate::limits::{RELAYED_LIST_BYTES_MAX, STREAM_AGE_MAX, STREAM_CHUNK_LEAVES};
+use crate::limits::{RELAYED_LIST_BYTES_MAX, RELAYED_ROOTS_BYTES_MAX, STREAM_AGE_MAX, STREAM_CHUNK_LEAVES};
 use crate::membership::VerifiedPeer;
 use crate::protocol::feed::FeedId;
 use crate::wire::pb::{self, peer_server::Peer};
@@ -80,12 +80,14 @@ impl Peer for PeerService {
         admitted(&request)?;
         let trust = self.answerer.trust();
         let (roster, freshness) = (trust.roster(), trust.freshness());
-        let is_newer = roster.version() > request.into_inner().list_version;
+        let held = request.into_inner();
+        let is_newer = roster.version() > held.list_version;
         let list = is_newer.then(|| roster.signed().to_text().ok()).flatten();
         let list = list.filter(|text| text.len() <= RELAYED_LIST_BYTES_MAX);
         Ok(Response::new(pb::RelayTrustResponse {
             list: list.unwrap_or_default(),
             freshness: freshness.map_or_else(String::new, |held| held.text().to_owned()),
+            roots: trust.roots_within(held.root_version, RELAYED_ROOTS_BYTES_MAX),
         }))
     }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::files::{Files, Kept};
+use super::issuing::Issuing;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Authority, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
+    Applicant, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
     MemberState, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
     Subject, Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
     state_freshness,
@@ -29,9 +30,10 @@ pub(super) struct Desk(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    pub(super) folder: PathBuf,
     pub(super) members_path: PathBuf,
     pub(super) trust: TrustHandle,
-    pub(super) authority: Arc<Authority>,
+    pub(super) issuing: Issuing,
     pub(super) profile: Profile,
     pub(super) freshness_key: Option<SigningKey>,
     pub(super) clock: Arc<dyn Clock>,
@@ -49,9 +51,12 @@ pub(super) struct Nodes {
     pub(super) standings: BTreeMap<MemberId, NodeState>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct NodeState {
     pub(super) followers: usize,
+    pub(super) root_version: u32,
+    pub(super) leads_to: Vec<[u8; 32]>,
+    pub(super) certificate_not_after: Option<Timestamp>,
     pub(super) list_version: u32,
     pub(super) cut: u32,
     pub(super) took_ms: u64,
@@ -59,7 +64,7 @@ pub(super) struct NodeState {
 
 pub(super) type Outcome<T> = Result<T, RegistrarRefusal>;
 
-fn document(error: impl std::fmt::Display) -> RegistrarRefusal {
+pub(super) fn document(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Document(error.to_string())
 }
 
@@ -67,7 +72,7 @@ pub(super) fn local(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Local(error.to_string())
 }
 
-fn count(number: usize) -> u32 {
+pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -80,7 +85,7 @@ impl Inner {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -110,7 +115,7 @@ impl Inner {
         }
     }
 
-    fn tell(&self) {
+    pub(super) fn tell(&self) {
         self.news.send_modify(|generation| *generation += 1);
     }
 
@@ -240,7 +245,9 @@ impl Inner {
             now: self.now(),
             entropy: &*self.entropy,
         };
-        self.authority
+        self.issuing
+            .current()
+            .load()
             .issue(&subject, key, statement, &issuance)
             .map_err(local)
     }
@@ -339,6 +346,11 @@ impl Inner {
                 .collect::<Outcome<_>>()?,
             changes: files.changes.values().cloned().collect(),
             nodes: self.standings(&roster),
+            root_proposals: files
+                .root_proposals
+                .values()
+                .map(|root| root.to_text().map_err(local))
+                .collect::<Outcome<_>>()?,
         })
     }
 
@@ -349,13 +361,16 @@ impl Inner {
         active
             .map(|member| {
                 let state = nodes.standings.get(&member.id);
-                let state = state.copied().unwrap_or_default();
+                let state = state.cloned().unwrap_or_default();
                 Standing {
                     member: member.id.clone(),
                     list_version: state.list_version,
                     cut: state.cut,
                     took_ms: state.took_ms,
                     follows: state.followers > 0,
+                    root_version: state.root_version,
+                    leads_to: state.leads_to,
+                    certificate_not_after: state.certificate_not_after,
                 }
             })
             .collect()
