@@ -115,6 +115,6 @@ pub use text::hex_groups;
 pub use token::{InvitationToken, TokenError};
 
 pub use seen::{Seen, SeenError};
-pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leading_roots, leads_to, must_renew,
-    server_name,
+pub use trust::{
+    ALPN, OwnCertificate, TlsConfigs, TrustError, leading_roots, leads_to, must_renew, server_name,
 };

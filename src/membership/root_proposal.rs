@@ -171,7 +171,9 @@ fn tell_administrators(held: &RootDocument, next: &RootDocument, words: &mut Vec
         match held.administrators.iter().find(|old| old.name == *name) {
             None => words.push(format!("{name} becomes an administrator, key {key}")),
             Some(old) if old.key != one.key => {
-                words.push(format!("administrator {name} has the key {key} from now on"));
+                words.push(format!(
+                    "administrator {name} has the key {key} from now on"
+                ));
             }
             Some(_) => {}
         }
@@ -184,6 +186,8 @@ fn tell_administrators(held: &RootDocument, next: &RootDocument, words: &mut Vec
     }
     let (before, after) = (held.threshold, next.threshold);
     if before != after {
-        words.push(format!("{after} administrators must sign, until now {before}"));
+        words.push(format!(
+            "{after} administrators must sign, until now {before}"
+        ));
     }
 }

@@ -8,8 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::trust::TrustHandle;
 use crate::membership::{
-    NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError, leading_roots,
-    must_renew,
+    NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError, leading_roots, must_renew,
 };
 
 /// The certificate that this node shows, and the TLS configurations made from it. Clones share

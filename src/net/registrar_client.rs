@@ -181,7 +181,7 @@ pub async fn fetch_roots(
         shown: Showing::Nothing(config),
         clock: Arc::clone(clock),
     };
-    route.connect().await?.roots(from_version).await
+    route.connect().await?.all_roots(from_version).await
 }
 
 /// Asks a peer for the trust documents that it holds, where no registrar answers. A node whose

@@ -2,9 +2,29 @@
 //! root, and issuing authorities' certificates.
 
 use super::registrar_client::{RegistrarClient, RegistrarError};
+use crate::limits::{ROOTS_HELD_MAX, ROOTS_SENT_MAX};
+use crate::membership::{RootDocument, Signed};
 use crate::wire::{Acknowledgement, RootCount, pb};
 
 impl RegistrarClient {
+    /// The root documents from a version on (0 for all), also where they come in several parts.
+    ///
+    /// # Errors
+    /// [`RegistrarError`].
+    pub(super) async fn all_roots(&mut self, from: u32) -> Result<Vec<String>, RegistrarError> {
+        let mut roots = self.roots(from).await?;
+        let mut got = roots.len();
+        while got == ROOTS_SENT_MAX && roots.len() < ROOTS_HELD_MAX {
+            let last = roots.last().map(|text| Signed::<RootDocument>::parse(text));
+            let Some(Ok(last)) = last else { break };
+            let next = last.document().version.saturating_add(1);
+            let more = self.roots(next).await?;
+            got = more.len();
+            roots.extend(more);
+        }
+        Ok(roots)
+    }
+
     /// Says which trust documents are in force here, and where the certificate leads.
     ///
     /// # Errors

@@ -40,7 +40,10 @@ pub(super) fn newest_root(folder: &Path, now: Timestamp) -> Result<NetworkRoot, 
 pub(super) fn keep_version(folder: &Path, root: &NetworkRoot) -> Result<(), NodeError> {
     let roots = folder.join("roots");
     fs::create_dir_all(&roots).map_err(|error| NodeError::file(&roots, &error))?;
-    replace(&root_file(folder, root.version()), written(root)?.as_bytes())
+    replace(
+        &root_file(folder, root.version()),
+        written(root)?.as_bytes(),
+    )
 }
 
 /// Keeps a root in the folder `roots`, and as the one in force.

@@ -12,7 +12,9 @@ use tonic::{Request, Response, Status};
 use super::status_of;
 use crate::domain::MemberId;
 use crate::flows::{Answerer, FlowError};
-use crate::limits::{RELAYED_LIST_BYTES_MAX, RELAYED_ROOTS_BYTES_MAX, STREAM_AGE_MAX, STREAM_CHUNK_LEAVES};
+use crate::limits::{
+    RELAYED_LIST_BYTES_MAX, RELAYED_ROOTS_BYTES_MAX, STREAM_AGE_MAX, STREAM_CHUNK_LEAVES,
+};
 use crate::membership::VerifiedPeer;
 use crate::protocol::feed::FeedId;
 use crate::wire::pb::{self, peer_server::Peer};

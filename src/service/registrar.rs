@@ -16,7 +16,8 @@ use crate::limits::{
 use crate::membership::{Refusal, VerifiedPeer};
 use crate::wire::pb::registrar_server::{Registrar as Generated, RegistrarServer};
 use crate::wire::{
-    Acknowledgement, DeskView, Enrolment, InvitationKey, Malformed, RootCount, Tally, TrustTexts, pb,
+    Acknowledgement, DeskView, Enrolment, InvitationKey, Malformed, RootCount, Tally, TrustTexts,
+    pb,
 };
 
 /// Why the registrar refuses.

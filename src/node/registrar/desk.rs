@@ -14,9 +14,9 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
-    MemberState, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
-    Subject, Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
+    Applicant, Document, Invitation, Issuance, JoinRequest, Member, MemberList, MemberState,
+    OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey, Subject,
+    Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
     state_freshness,
 };
 use crate::net::TrustHandle;
@@ -148,7 +148,8 @@ impl Inner {
         // came before it.
         let filed = kept.filed_unix_ms.map(Timestamp::from_unix_ms);
         let filed = filed.unwrap_or_else(|| self.now());
-        let applicant = check_request(&self.trust.root(), &request, filed).map_err(document)?;
+        let root = self.root_with(&kept.invitation.document().fingerprint);
+        let applicant = check_request(&root, &request, filed).map_err(document)?;
         let roster = self.trust.roster();
         let listed = roster.member(&applicant.member.id).cloned();
         if let Some(member) = listed {

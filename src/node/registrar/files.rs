@@ -74,10 +74,7 @@ fn wrong(path: &Path, error: impl std::fmt::Display) -> NodeError {
 }
 
 /// The files with this ending in a folder, which is made where it is missing.
-pub(super) fn texts(
-    folder: &Path,
-    wanted: &str,
-) -> Result<Vec<(PathBuf, String)>, NodeError> {
+pub(super) fn texts(folder: &Path, wanted: &str) -> Result<Vec<(PathBuf, String)>, NodeError> {
     fs::create_dir_all(folder).map_err(|error| NodeError::file(folder, &error))?;
     let entries = fs::read_dir(folder).map_err(|error| NodeError::file(folder, &error))?;
     let mut texts = Vec::new();

@@ -81,7 +81,9 @@ impl Issuing {
             if self.with(pem).is_err() {
                 continue;
             }
-            let file = self.folder.join(format!("{}.crt", HEXLOWER.encode(&digest)));
+            let file = self
+                .folder
+                .join(format!("{}.crt", HEXLOWER.encode(&digest)));
             replace(&file, pem.as_bytes()).map_err(local)?;
             self.later().insert(digest, pem.clone());
             taken += 1;

@@ -1,5 +1,7 @@
 //! Root documents at the registrar: held until enough administrators signed, published, handed on.
 
+use std::sync::Arc;
+
 use super::desk::{Inner, Outcome, count, document, local};
 use super::files::Files;
 use crate::membership::{NetworkRoot, RootDocument, RootTally, Signed, check_desk};
@@ -41,7 +43,9 @@ impl Inner {
             signers.extend(own.map(|one| one.key));
             offered.take_signatures(before, &signers);
         }
-        let tally = held.check_proposed(&offered, self.now()).map_err(document)?;
+        let tally = held
+            .check_proposed(&offered, self.now())
+            .map_err(document)?;
         if tally.signed == 0 {
             return Err(RegistrarRefusal::Document(
                 "no administrator of the root in force signed this root".to_owned(),
@@ -53,6 +57,19 @@ impl Inner {
             files.hold_root(digest, offered)?;
         }
         Ok(counted(&tally, tally.is_enough()))
+    }
+
+    /// The root with this fingerprint: the one in force, or one that led to it.
+    pub(super) fn root_with(&self, fingerprint: &[u8; 32]) -> Arc<NetworkRoot> {
+        let held = self.trust.root();
+        if held.fingerprint() == fingerprint {
+            return held;
+        }
+        let now = self.now();
+        let texts = self.trust.roots_from(0).into_iter();
+        let mut former = texts.filter_map(|text| NetworkRoot::verify_kept(&text, now).ok());
+        let found = former.find(|one| one.fingerprint() == fingerprint);
+        found.map_or(held, Arc::new)
     }
 
     fn publish_root(
