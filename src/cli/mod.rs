@@ -27,6 +27,7 @@ mod records;
 mod records_import;
 mod rights;
 mod rollover;
+mod rollover_registrar;
 mod usage;
 
 use exit::{CliError, Exit};

@@ -161,6 +161,7 @@ impl From<AdminError> for CliError {
             | AdminError::NoKey
             | AdminError::Nothing(_)
             | AdminError::UsedBefore
+            | AdminError::NotReady(_)
             | AdminError::WrongStage { .. }
             | AdminError::WrongAdministrator
             | AdminError::Occupied(_) => Self::refused(message),
@@ -194,7 +195,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
-        NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
+        NetworkCommand::Rollover(command) => super::rollover::run(&command, output).await,
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,

@@ -22,12 +22,12 @@ use std::time::Duration;
 use super::NodeError;
 use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
 use super::join::replace;
-use super::rollover::{Stage, newest_list, open_authority};
-use super::unlock::{read_unlock, write_private};
+use super::rollover::{Stage, open_authority};
+use super::root_files::{newest_list, newest_root};
+use super::unlock::{open_seed, read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
-    IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Sealed, Secret, SecretBytes,
-    Unlock,
+    IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Secret, SecretBytes, Unlock,
 };
 use crate::domain::{Currency, MemberId, NetworkId, Timestamp};
 use crate::env::Entropy;
@@ -100,6 +100,9 @@ pub enum AdminError {
     /// There is nothing to do, or nothing that may be done.
     #[error("{0}")]
     Nothing(String),
+    /// Somebody would be cut off by the next stage.
+    #[error("not everybody is ready:\n{0}")]
+    NotReady(String),
     /// Another stage of an exchange of the X.509 root is due.
     #[error("the exchange of the X.509 root is {}; next: {}", found.word(), found.next_step())]
     WrongStage {
@@ -246,7 +249,7 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
-        let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
+        let root = newest_root(path, now)?;
         let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
         let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
@@ -259,16 +262,7 @@ impl AdminFolder {
             if !file.exists() {
                 continue;
             }
-            let bytes = fs::read(&file).map_err(|error| NodeError::file(&file, &error))?;
-            let plain = keys.open(
-                &seed_context(&administrator.name),
-                &Sealed::from_stored(bytes),
-            )?;
-            let seed: [u8; 32] = plain
-                .as_slice()
-                .try_into()
-                .map_err(|_| NodeError::unlock(&file, "it is damaged: restore it"))?;
-            seeds.push(Secret::from_bytes(seed));
+            seeds.push(open_seed(&keys, &administrator.name, &file)?);
         }
         let authority_folder = path.join("authority");
         let key = CertificateKey::from_encrypted_pem(

@@ -6,6 +6,8 @@
 mod departures;
 mod desk;
 mod files;
+mod issuing;
+mod roots;
 mod serving;
 
 use std::net::SocketAddr;
@@ -19,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Inner, Nodes};
 use self::files::Files;
+use self::issuing::Issuing;
 use super::admin::secret_passphrase;
+use super::root_files::{newest_list, newest_root, remember_former};
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{
-    Authority, CertificateKey, Departures, NetworkRoot, Profiles, Roster, SigningKey,
-};
+use crate::membership::{CertificateKey, Departures, Profiles, SigningKey};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
@@ -90,7 +92,7 @@ impl RunningRegistrar {
         desk.0.state_freshness(false);
         let door = RegistrarDoor::new(
             desk.0.trust.clone(),
-            Arc::clone(&desk.0.authority),
+            Arc::clone(desk.0.issuing.current()),
             desk.0.profile,
             parts.entropy,
         );
@@ -161,9 +163,9 @@ impl RunningRegistrar {
 
 fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<Inner, AdminError> {
     let now = parts.clock.now();
-    let root = NetworkRoot::verify(&text_of(&folder.join("network.json"))?, now)?;
+    let root = newest_root(folder, now)?;
     let members_path = folder.join("members.json");
-    let roster = Roster::verify_kept(&root, &text_of(&members_path)?, now)?;
+    let roster = newest_list(folder, &root, now)?;
     let passphrase = secret_passphrase(&read_unlock(folder, passphrase)?);
     let authority = folder.join("authority");
     let key = text_of(&authority.join("issuing.key"))?;
@@ -174,15 +176,17 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         let pem = text_of(&authority.join("freshness.key"))?;
         Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
     };
+    let issuing = Issuing::open(folder, key, &root)?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
     let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
     trust.recall_departures(&departures);
-    let authority = Authority::open(&text_of(&authority.join("issuing.crt"))?, key)?;
+    remember_former(folder, &trust);
     Ok(Inner {
+        folder: folder.to_owned(),
         members_path,
         trust,
-        authority: Arc::new(authority),
+        issuing,
         profile: Profiles::embedded()?.renewed,
         freshness_key,
         clock: Arc::clone(&parts.clock),
