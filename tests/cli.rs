@@ -12,6 +12,8 @@
 mod certificates;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/documented.rs"]
+mod documented;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/kills.rs"]
