@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
 mod cert;
+mod cert_metrics;
 mod change;
 mod demo;
 mod doctor;
