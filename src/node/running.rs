@@ -65,12 +65,7 @@ impl RunningNode {
         let now = parts.clock.now();
         let opened = folder.open().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
-        let Trusted {
-            root,
-            roster,
-            seen,
-            departures,
-        } = folder.trusted(now)?;
+        let trusted = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -80,16 +75,17 @@ impl RunningNode {
                  put {named} into node.toml"
             )));
         }
-        if let Err(error) = certificate.check(&root, now) {
+        if let Err(error) = certificate.check(&trusted.root, now) {
             tracing::error!(%error, "peers will refuse this certificate");
         }
-        let policy = load_policy(folder, &opened, &root)?;
-        if certificate.must_renew(&root) {
+        let policy = load_policy(folder, &opened, &trusted.root)?;
+        if certificate.must_renew(&trusted.root) {
             tracing::warn!("the root of this certificate is about to go: renew it now");
         }
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
-        let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
-        trust.recall_departures(&departures);
+        let Trusted { root, roster, .. } = trusted;
+        let trust = TrustHandle::remembering(root, roster, clock, trusted.seen, memory);
+        trust.recall_departures(&trusted.departures);
         let tls = NodeTls::new(&trust, &certificate)?;
         take_kept(folder, &trust);
         let limits = ListenLimits::default();

@@ -174,6 +174,11 @@ impl TrustFollower {
             self.take_roots(&texts.roots);
         }
         if let Some(list) = &texts.list {
+            if self.trust.roster().signed().to_text().as_ref() != Ok(list)
+                && let Err(error) = self.folder.stage_list(list)
+            {
+                tracing::error!(%error, "cannot keep the member list on its way in");
+            }
             match self.trust.install(list) {
                 Ok(installed) => {
                     if installed.supersession == Supersession::Newer {
