@@ -100,8 +100,8 @@ pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest member list that a node hands on to a peer, in bytes.
 pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
 
-/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as long
-/// as none of them has it.
+/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as
+/// long as none of them has it.
 pub const HEARD_LIST_WAIT_MIN: Duration = Duration::from_secs(2);
 
 /// Longest pause between such questions.
