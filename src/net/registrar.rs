@@ -178,7 +178,10 @@ impl RegistrarDoor {
             Err(error) => tracing::error!(%error, "cannot renew the registrar's certificate"),
         }
         if held.root_version != version {
-            let cut = self.0.connections.cut_unrooted(|chain| self.leads(chain));
+            let cut = self
+                .0
+                .connections
+                .cut_unrooted(None, |chain| self.leads(chain));
             tracing::info!(cut, "connections of another root cut");
         }
     }
