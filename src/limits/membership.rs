@@ -66,6 +66,10 @@ pub const ROOTS_SENT_MAX: usize = 64;
 /// Root documents that a node or registrar holds to hand them on, the newest ones.
 pub const ROOTS_HELD_MAX: usize = 256;
 
+/// How long calls may go on that a node began under an earlier root, to a peer whose certificate
+/// leads to none of the new root's: then their connection is cut.
+pub const ROOT_EXCHANGE_GRACE: Duration = Duration::from_secs(2);
+
 /// Bytes of the root documents that a node hands on to a peer at once: one always fits.
 pub const RELAYED_ROOTS_BYTES_MAX: usize = ROOT_BYTES_MAX;
 
@@ -100,8 +104,8 @@ pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 /// Longest member list that a node hands on to a peer, in bytes.
 pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
 
-/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as long
-/// as none of them has it.
+/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as
+/// long as none of them has it.
 pub const HEARD_LIST_WAIT_MIN: Duration = Duration::from_secs(2);
 
 /// Longest pause between such questions.

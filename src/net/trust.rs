@@ -315,10 +315,7 @@ impl TrustHandle {
             self.0.freshness.store(None);
         }
         drop(seen);
-        let cut = self
-            .0
-            .connections
-            .cut_unrooted(|chain| leads_to(&next, chain, now));
+        let cut = self.cut_unrooted();
         Ok(InstalledRoot { version, cut })
     }
 
@@ -470,6 +467,7 @@ impl TrustHandle {
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
             + connections.cut_idle(IDLE_CONNECTION_MAX, now)
             + connections.cut_old(CONNECTION_CUT_AGE, now)
+            + self.cut_left_behind(now)
     }
 
     /// Takes note of the list version that a peer said it has.
