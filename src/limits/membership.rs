@@ -98,7 +98,7 @@ pub const FRESHNESS_INTERVAL: Duration = Duration::from_secs(120);
 pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest member list that a node hands on to a peer, in bytes.
-pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
+pub const RELAYED_LIST_BYTES_MAX: usize = 832 << 10;
 
 /// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as long
 /// as none of them has it.
@@ -216,6 +216,9 @@ pub const LOG_PROOFS_MAX: usize = 16;
 
 /// Membership logs that a node keeps: those of its registrars, and of registrars before them.
 pub const LOGS_MAX: usize = 16;
+
+/// Bytes of a membership log's checkpoint as a signed note.
+pub const LOG_NOTE_BYTES_MAX: usize = 4 * 1024;
 
 /// Checkpoints that a node hands on to a peer in one answer.
 pub const LOG_CHECKPOINTS_TOLD_MAX: usize = 2 * REGISTRARS_MAX;

@@ -12,6 +12,7 @@ mod folder;
 mod import_mark;
 mod issued;
 mod join;
+mod log_file;
 mod operator_authority;
 mod operator_side;
 mod other_registrars;

@@ -215,8 +215,8 @@ impl TrustFollower {
         let turn = peers.iter().cycle().skip(first % peers.len().max(1));
         for peer in turn.take(RELAYS_ASKED_MAX.min(peers.len())) {
             match relayed_trust(&self.tls, peer).await {
-                Ok(texts) => {
-                    self.take(&texts);
+                Ok(relayed) => {
+                    self.take(&relayed.texts);
                 }
                 Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
             }
