@@ -61,6 +61,11 @@ impl LogPlace {
         }
     }
 
+    /// The newest checkpoint, if there is a readable one: a node can fetch its copy again.
+    pub(super) fn checkpoint_if_any(&self) -> Option<String> {
+        std::fs::read_to_string(self.checkpoint()).ok()
+    }
+
     /// Replaces the checkpoint, through to the disk.
     pub(super) fn put_checkpoint(&self, text: &str) -> Result<(), NodeError> {
         replace(&self.checkpoint(), text.as_bytes())
@@ -143,11 +148,6 @@ impl LogFile {
             .bytes
             .saturating_add(LENGTH_BYTES)
             .saturating_add(length);
-    }
-
-    /// Entries in the file.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
     }
 
     /// Bytes of the file.
@@ -336,7 +336,7 @@ mod tests {
         }
         // Entries beyond the checkpoint go, too, and the log goes on from there.
         let (mut file, read) = reopened(&place, 500);
-        assert_eq!((read.len(), file.size()), (500, 500));
+        assert_eq!((read.len(), file.size), (500, 500));
         file.append(&all[500..600]).unwrap();
         assert_eq!(reopened(&place, u64::MAX).1, all[..600]);
         std::fs::remove_file(place.checkpoint()).unwrap();
