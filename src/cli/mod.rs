@@ -22,6 +22,7 @@ mod network;
 mod network_args;
 mod network_registrar;
 mod node;
+mod node_log;
 mod operator;
 mod output;
 mod records;

@@ -31,6 +31,8 @@ mod life;
 
 mod list;
 
+mod log;
+
 mod mint;
 
 mod network;
@@ -91,6 +93,7 @@ pub use join::{
 pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use life::LifeLeft;
 pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
+pub use log::{EntryFault, EntryMalformed, History, LogEntry, LogEvent, Pin, log_id, log_origin};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{

@@ -44,6 +44,8 @@ struct Trust {
     followers: Mutex<Vec<Weak<Shown>>>,
     connections: Connections,
     heard: AtomicU32,
+    /// Newest checkpoints of membership logs, for peers that ask.
+    log_checkpoints: ArcSwap<Vec<String>>,
     versions: watch::Sender<u32>,
 }
 
@@ -136,6 +138,7 @@ impl TrustHandle {
             followers: Mutex::default(),
             connections: Connections::default(),
             heard: AtomicU32::new(version),
+            log_checkpoints: ArcSwap::default(),
             versions: watch::Sender::new(version),
         }))
     }
@@ -485,6 +488,17 @@ impl TrustHandle {
     #[must_use]
     pub fn newest_heard(&self) -> u32 {
         self.0.heard.load(Ordering::Relaxed)
+    }
+
+    /// The newest checkpoints of membership logs that this node saw, for peers that ask.
+    #[must_use]
+    pub fn log_checkpoints(&self) -> Vec<String> {
+        self.0.log_checkpoints.load().as_ref().clone()
+    }
+
+    /// Tells peers from now on of these checkpoints.
+    pub fn tell_log_checkpoints(&self, notes: Vec<String>) {
+        self.0.log_checkpoints.store(Arc::new(notes));
     }
 
     /// Follows the version in force.

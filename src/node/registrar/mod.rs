@@ -8,6 +8,7 @@ mod desk;
 mod fellows;
 mod files;
 mod issuing;
+mod log;
 mod roots;
 mod serving;
 
@@ -24,6 +25,7 @@ use self::desk::{Desk, Inner, Nodes};
 use self::fellows::Fellow;
 use self::files::Files;
 use self::issuing::Issuing;
+use self::log::MembershipLog;
 use super::admin::secret_passphrase;
 use super::root_files::{newest_list, newest_root, remember_former};
 use super::unlock::read_unlock;
@@ -91,6 +93,8 @@ impl RunningRegistrar {
         })?;
         let inner = open(folder, passphrase, &parts)?;
         let desk = Desk(Arc::new(inner));
+        let logged = desk.0.log_in_force();
+        logged.map_err(|error| NodeError::Folder(error.to_string()))?;
         desk.0.state_freshness(false);
         let door = RegistrarDoor::new(
             desk.0.trust.clone(),
@@ -147,7 +151,12 @@ impl RunningRegistrar {
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    _ = ticks.tick() => desk.0.state_freshness(false),
+                    _ = ticks.tick() => {
+                        if let Err(error) = desk.0.log_in_force() {
+                            tracing::error!(%error, "cannot log the documents in force");
+                        }
+                        desk.0.state_freshness(false);
+                    }
                 }
             }
         });
@@ -186,6 +195,10 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         let pem = text_of(&authority.join("freshness.key"))?;
         Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
     };
+    let log = freshness_key
+        .as_ref()
+        .map(|key: &SigningKey| MembershipLog::open(folder, &root, key.key(), now));
+    let log = log.transpose()?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
     let issuing = Issuing::open(folder, key, &root)?;
@@ -199,6 +212,7 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         issuing,
         profile: Profiles::embedded()?.renewed,
         freshness_key,
+        log,
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         files: Mutex::new(files),
