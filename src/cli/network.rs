@@ -240,14 +240,34 @@ fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError>
         format!(
             "network {} founded in {}\nfingerprint {fingerprint}\n\
              keep {} away from this machine: it opens every key here\n\
-             next: creditmesh network invite {} --member NAME --out NAME.invite",
+             {}",
             found.network,
             admin.dir.display(),
             admin.passphrase_file.display(),
-            admin.dir.display()
+            next_steps(found, &admin.dir)
         )
     });
     Ok(Exit::Done)
+}
+
+/// What the founders do next: by file, or with one registrar or several.
+fn next_steps(found: &Found, dir: &Path) -> String {
+    let dir = dir.display();
+    if found.registrar.is_none() {
+        return format!("next: creditmesh network invite {dir} --member NAME --out NAME.invite");
+    }
+    let mut lines = vec![format!(
+        "next: creditmesh network serve {dir}, and beside it: creditmesh network invite {dir} \
+         --member NAME"
+    )];
+    for (number, other) in (2..).zip(&found.other_registrars) {
+        let listen = other.listen;
+        lines.push(format!(
+            "move {dir}/registrar-{number} to the machine of that registrar, which will listen on \
+             {listen}, and run there: creditmesh network serve registrar-{number}"
+        ));
+    }
+    lines.join("\n")
 }
 
 fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Exit, CliError> {

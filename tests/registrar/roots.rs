@@ -166,3 +166,31 @@ async fn a_stage_waits_for_whoever_is_not_ready_and_names_it() {
         .await;
     assert!(describe(&alpha, "beta").await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roots_come_from_peers_too_where_a_node_reaches_no_registrar() {
+    let town = Town::found().await;
+    for name in ["alpha", "beta"] {
+        town.join(name).await;
+    }
+    // Beta knows a registrar that is gone.
+    town.strand("beta");
+    let (alpha, beta) = (town.start("alpha").await, town.start("beta").await);
+    let both =
+        async || describe(&alpha, "beta").await.is_ok() && describe(&beta, "alpha").await.is_ok();
+    until("answered both ways", both).await;
+    town.prepare_and_activate().await;
+    // Its last statement is older than it should be: it asks its peers.
+    let now = town.clock.now().plus(Duration::from_secs(300));
+    town.clock.advance_to(now);
+    let trust = &beta.core().home.trust;
+    let took = until("handed on", async || trust.root().version() == 2);
+    println!("a root came from the peer after {:?}", took.await);
+    until("fresh under the new root", async || {
+        trust
+            .freshness()
+            .is_some_and(|held| held.issued_at() >= now)
+    })
+    .await;
+    assert!(both().await);
+}
