@@ -402,7 +402,7 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::ReadLogRequest>,
     ) -> Result<Response<pb::ReadLogResponse>, Status> {
-        member(&request)?;
+        follower(&request)?;
         let pb::ReadLogRequest {
             origin,
             from,
@@ -416,7 +416,9 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::FileStatementRequest>,
     ) -> Result<Response<pb::FileStatementResponse>, Status> {
-        let member = member(&request)?;
+        let member = follower(&request)?.ok_or_else(|| {
+            Status::permission_denied("a registrar states no OPRF keys: only members do")
+        })?;
         let statement = filed_statement(&member, request.into_inner());
         let statement = statement.map_err(|error| malformed(&error))?;
         self.0.file_statement(statement).await?;
