@@ -15,8 +15,26 @@ use creditmesh::node::{
 
 use town::{Town, id};
 
+/// The kinds of findings, each once, in the order in which they came.
 fn kinds(findings: &[LogFinding]) -> Vec<&str> {
-    findings.iter().map(|one| one.kind.as_str()).collect()
+    let mut kinds = Vec::new();
+    for one in findings {
+        if !kinds.contains(&one.kind.as_str()) {
+            kinds.push(one.kind.as_str());
+        }
+    }
+    kinds
+}
+
+/// `creditmesh node log` with these arguments: exit code and what it printed.
+fn node_log(arguments: &[&str]) -> (i32, String) {
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+        .args(["node", "log"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    (ended.status.code().unwrap(), printed)
 }
 
 /// The one log in a node's folder, checked from its files alone.
@@ -120,6 +138,21 @@ async fn what_the_registrar_hands_out_stands_in_every_members_verified_log() {
     );
     let source = LogSource::from_files(&log, &root, Some(&list), town.clock.now()).unwrap();
     assert_eq!(checked_source(&source).0, report);
+    let (dir, from, root_path) = (
+        town.folder("alpha").path().display().to_string(),
+        log.display().to_string(),
+        root.display().to_string(),
+    );
+    let (code, printed) = node_log(&["--dir", &dir, "--member", "gamma"]);
+    assert_eq!(code, 0, "{printed}");
+    assert!(printed.contains("gamma suspended with key"), "{printed}");
+    assert!(
+        printed.contains("every entry and signature holds"),
+        "{printed}"
+    );
+    assert!(!printed.contains("alpha certified"), "{printed}");
+    let (code, printed) = node_log(&["--from", &from, "--root", &root_path, "--verify"]);
+    assert_eq!((code, printed.lines().count()), (0, 1), "{printed}");
     // An altered copy is told apart, wherever it was altered.
     let altered = town.admin().join("altered");
     copy(&log, &altered);
@@ -131,6 +164,10 @@ async fn what_the_registrar_hands_out_stands_in_every_members_verified_log() {
         let source = LogSource::from_files(&altered, &root, None, town.clock.now()).unwrap();
         assert!(!checked_source(&source).0.is_sound(), "byte {at}");
     }
+    let altered = altered.display().to_string();
+    let (code, printed) = node_log(&["--from", &altered, "--root", &root_path, "--json"]);
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("\"sound\":false"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

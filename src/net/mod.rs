@@ -24,6 +24,8 @@ mod gate;
 
 mod gated;
 
+mod installed;
+
 mod listen;
 
 mod node_tls;
@@ -69,6 +71,7 @@ pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyC
 pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, GatedCall};
 pub use gated::{Admission, Answering, Gated, Held};
+pub use installed::{Installed, InstalledRoot};
 pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
 pub use node_tls::NodeTls;
 pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};
@@ -81,7 +84,7 @@ pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
-pub use trust::{Departed, Installed, InstalledRoot, Memory, TrustHandle};
+pub use trust::{Departed, Memory, TrustHandle};
 pub use words::IssuedBy;
 
 /// Any error that a service may give.

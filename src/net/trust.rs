@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
 use super::connections::Connections;
+use super::installed::{Installed, InstalledRoot};
 use super::node_tls::Shown;
 use super::root_history::RootHistory;
 use crate::domain::{MemberId, NetworkId, Timestamp};
@@ -73,26 +74,6 @@ pub struct Departed {
     pub cut: usize,
     /// Why others were refused, one sentence each.
     pub refused: Vec<DepartureError>,
-}
-
-/// What installing roots did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InstalledRoot {
-    /// Version of the root now in force.
-    pub version: u32,
-    /// Connections that were cut, because their chains lead to none of its root certificates.
-    pub cut: usize,
-}
-
-/// What installing a list did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Installed {
-    /// Version of the list now in force.
-    pub version: u32,
-    /// Whether it is another one than before.
-    pub supersession: Supersession,
-    /// Connections that were cut, because their peers are no longer admitted.
-    pub cut: usize,
 }
 
 impl TrustHandle {

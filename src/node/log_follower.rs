@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
-use super::log_book::{Judge, LogBook, Signed, Stated, Wanted};
+use super::log_book::{LogBook, Wanted};
+use super::log_kept::{Judge, Signed, Stated};
 use super::own_tls_keys::OwnTlsKeys;
 use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;

@@ -16,6 +16,7 @@ mod log_book;
 mod log_file;
 mod log_findings;
 mod log_follower;
+mod log_kept;
 mod log_verify;
 mod operator_authority;
 mod operator_side;

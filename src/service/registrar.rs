@@ -416,8 +416,9 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::FileStatementRequest>,
     ) -> Result<Response<pb::FileStatementResponse>, Status> {
-        let member = follower(&request)?;
-        let member = member.ok_or_else(|| Status::permission_denied("only members state keys"))?;
+        let member = follower(&request)?.ok_or_else(|| {
+            Status::permission_denied("a registrar states no OPRF keys: only members do")
+        })?;
         let statement = filed_statement(&member, request.into_inner());
         let statement = statement.map_err(|error| malformed(&error))?;
         self.0.file_statement(statement).await?;

@@ -56,7 +56,9 @@ impl Town {
             registrar: Some(RegistrarConfig {
                 addresses: vec![address.to_string()],
                 listen: address,
+                follows: Vec::new(),
             }),
+            other_registrars: Vec::new(),
         };
         let mut town = Self {
             dir: tempfile::tempdir().unwrap(),
