@@ -278,6 +278,7 @@ impl Authority {
             SanType::URI(ia5(&uri_of(network, role, member))?),
             SanType::DnsName(ia5(&dns_name_of(network, member))?),
         ];
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
@@ -309,6 +310,7 @@ impl Authority {
         let ends_by = Some(self.signer.not_after);
         let mut params = params("registrar", network.as_str(), issuance, ends_by)?;
         params.subject_alt_names = vec![SanType::DnsName(ia5(dns_name)?)];
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::NodeError;
 use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
+use super::issued::Issued;
 use super::join::replace;
 use super::rollover::{Stage, newest_list, open_authority};
 use super::unlock::{read_unlock, write_private};
@@ -367,7 +368,7 @@ impl AdminFolder {
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.enter(applicant.member.clone())?;
         let chain = self.issue(&applicant, now, entropy)?;
-        super::issued::note(&self.path, &member, &chain)?;
+        Issued::open(&self.path)?.note(&member, &chain)?;
         self.publish(list, now)?;
         self.note_used(&applicant)?;
         let welcome = Welcome {
@@ -442,7 +443,7 @@ impl AdminFolder {
         roster.supersedes(&self.roster)?;
         replace(&self.path.join("members.json"), text.as_bytes())?;
         self.roster = roster;
-        super::issued::write_revoked(&self.path, &self.authority, &self.roster, now)
+        Issued::open(&self.path)?.write_revoked(&self.authority, &self.roster, now)
     }
 
     fn used(&self) -> PathBuf {

@@ -13,12 +13,12 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Authority, Departure, Document, Invitation, Issuance, JoinRequest, Member,
-    MemberList, OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey,
-    Subject, Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
-    state_freshness,
+    Applicant, Authority, Departure, Document, Invitation, JoinRequest, Member, MemberList,
+    OwnChange, PeerCertificate, Profile, Roster, Signed, SigningKey, Welcome, check_change,
+    check_desk, check_invitation, check_renewal, check_request, state_freshness,
 };
 use crate::net::TrustHandle;
+use crate::node::issued::Issued;
 use crate::node::join::replace;
 use crate::service::RegistrarRefusal;
 use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally};
@@ -37,6 +37,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) files: Mutex<Files>,
+    pub(super) issued: Mutex<Issued>,
     pub(super) nodes: Mutex<Nodes>,
     pub(super) news: watch::Sender<u64>,
 }
@@ -222,29 +223,6 @@ impl Inner {
         })
     }
 
-    fn issue(
-        &self,
-        member: &Member,
-        key: &RequestedKey,
-        statement: &crate::membership::CertificateStatement,
-    ) -> Outcome<String> {
-        let root = self.trust.root();
-        let subject = Subject {
-            network: root.network(),
-            role: member.role,
-            member: &member.id,
-            identity_key: &member.identity_key,
-        };
-        let issuance = Issuance {
-            profile: &self.profile,
-            now: self.now(),
-            entropy: &*self.entropy,
-        };
-        self.authority
-            .issue(&subject, key, statement, &issuance)
-            .map_err(local)
-    }
-
     pub(super) fn acknowledge(&self, key: &InvitationKey) -> Outcome<()> {
         let mut files = self.files();
         let kept = files.invited(key)?.clone();
@@ -408,6 +386,7 @@ impl Inner {
         roster.supersedes(&self.trust.roster()).map_err(document)?;
         replace(&self.members_path, text.as_bytes()).map_err(local)?;
         self.trust.install(&text).map_err(local)?;
+        self.write_revoked();
         self.nodes().published = Some((roster.version(), self.clock.uptime()));
         files.overtake(|change| !still_wanted(&roster, change));
         self.prune_departures(files);

@@ -3,6 +3,7 @@
 //! It works in the administrators' folder, or in a copy of it without `administrators/`: of all
 //! secrets it needs the issuing authority's key and the freshness key only.
 
+mod certify;
 mod departures;
 mod desk;
 mod files;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::desk::{Desk, Inner, Nodes};
 use self::files::Files;
 use super::admin::secret_passphrase;
+use super::issued::Issued;
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
@@ -88,6 +90,8 @@ impl RunningRegistrar {
         let inner = open(folder, passphrase, &parts)?;
         let desk = Desk(Arc::new(inner));
         desk.0.state_freshness(false);
+        // A registrar that was killed may have published a list without it.
+        desk.0.write_revoked();
         let door = RegistrarDoor::new(
             desk.0.trust.clone(),
             Arc::clone(&desk.0.authority),
@@ -188,6 +192,7 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         files: Mutex::new(files),
+        issued: Mutex::new(Issued::open(folder)?),
         nodes: Mutex::new(Nodes::default()),
         news: watch::Sender::new(0),
     })
