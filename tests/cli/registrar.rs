@@ -47,7 +47,7 @@ impl City {
         city
     }
 
-    fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.registrar = Some(Served::registrar(&self.path("admin")));
     }
 
