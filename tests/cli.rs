@@ -16,6 +16,8 @@ mod doctor;
 mod faults;
 #[path = "cli/lending.rs"]
 mod lending;
+#[path = "cli/modules.rs"]
+mod modules;
 #[path = "cli/operator.rs"]
 mod operator;
 #[path = "cli/own.rs"]

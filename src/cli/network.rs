@@ -14,7 +14,7 @@ use crate::config::UnlockSource;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, Found, MemberWish, NodeError, registrar_config};
+use crate::node::{AdminError, AdminFolder, MemberWish, NodeError, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
@@ -48,7 +48,9 @@ impl Admin {
 pub(super) enum NetworkCommand {
     /// Found a network: authority, administrators' keys, root document, empty member list.
     #[command(
-        after_help = "Example:\n  creditmesh network init admin --id credit-net --currency USD"
+        after_help = "Examples:\n  creditmesh network init admin --id credit-net --currency USD\n  \
+        creditmesh network init admin --id credit-net --registrar registrar.example:7400 \\\n    \
+        --issuing-key 'pkcs11:token=net;object=issuing?module-path=/usr/lib/hsm.so&pin-source=pin'"
     )]
     Init(InitArgs),
     /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
@@ -174,7 +176,7 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        NetworkCommand::Init(args) => init(&args.admin, &args.found()?, output),
+        NetworkCommand::Init(args) => init(&args, output),
         NetworkCommand::Invite(args) => match &args.out {
             Some(out) => invite(&args.admin, args.terms()?, out, output),
             None => through::invite(&args.admin, &args.signing, args.terms()?, output).await,
@@ -228,9 +230,11 @@ fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
         .map_err(|error| CliError::file(path, &error))
 }
 
-fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError> {
-    let entropy = OsEntropy::default();
-    let folder = AdminFolder::found(&admin.dir, found, &admin.source(), now(), &entropy)?;
+fn init(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
+    let (admin, found, keys) = (&args.admin, args.found()?, args.keys()?);
+    let (entropy, source) = (OsEntropy::default(), admin.source());
+    let what = (&found, &keys);
+    let folder = AdminFolder::found_with(&admin.dir, what, &source, now(), &entropy)?;
     let fingerprint = folder.root().fingerprint_text();
     let value = json!({ "network": found.network.as_str(), "fingerprint": fingerprint });
     output.show(&value, || {

@@ -1,7 +1,7 @@
 //! What the longer of the administrators' commands take.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -11,8 +11,8 @@ use super::network_registrar::Signing;
 use crate::config::RegistrarConfig;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, Purpose, Role};
-use crate::membership::Terms;
-use crate::node::Found;
+use crate::membership::{KeyUri, Terms};
+use crate::node::{Found, NetworkKeys};
 
 /// A role in the network.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,12 +53,30 @@ pub(super) struct InitArgs {
     /// works by files. May be given up to four times.
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) registrar: Vec<String>,
+    /// Make the root authority's key in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI")]
+    root_key: Option<KeyUri>,
+    /// Make the issuing authority's key in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI")]
+    issuing_key: Option<KeyUri>,
+    /// Make the registrar's key for freshness in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI", requires = "registrar")]
+    freshness_key: Option<KeyUri>,
     /// Address that the registrar will listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     pub(super) registrar_listen: SocketAddr,
 }
 
 impl InitArgs {
+    /// Where the keys are made. What the names say is kept, so their files become absolute.
+    pub(super) fn keys(&self) -> Result<NetworkKeys, CliError> {
+        Ok(NetworkKeys {
+            root: kept(self.root_key.as_ref())?,
+            issuing: kept(self.issuing_key.as_ref())?,
+            freshness: kept(self.freshness_key.as_ref())?,
+        })
+    }
+
     /// What the founders decided.
     pub(super) fn found(&self) -> Result<Found, CliError> {
         Ok(Found {
@@ -158,6 +176,16 @@ impl From<LevelName> for Level {
             LevelName::Defaults => Self::Defaults,
         }
     }
+}
+
+/// The name of a key with absolute files.
+pub(super) fn kept(uri: Option<&KeyUri>) -> Result<Option<KeyUri>, CliError> {
+    let Some(uri) = uri else {
+        return Ok(None);
+    };
+    let here = std::env::current_dir();
+    let here = here.map_err(|error| CliError::file(Path::new("."), &error))?;
+    Ok(Some(uri.clone().anchored(&here)))
 }
 
 fn currency_of(text: &str) -> Result<Currency, CliError> {

@@ -50,6 +50,14 @@ pub enum KeyError {
     /// The passphrase does not open the file.
     #[error("the passphrase does not open the key file, or the file is damaged")]
     WrongPassphrase,
+    /// A key in a PKCS#11 module.
+    #[error("the key {key} {reason}")]
+    Module {
+        /// Its token and name.
+        key: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// Not a certificate request for a P-256 key, signed by that key.
     #[error("the certificate request {fault}; make a new one by `node join`")]
     Request {

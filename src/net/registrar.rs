@@ -118,8 +118,9 @@ impl RegistrarDoor {
         }
     }
 
-    /// Renews the registrar's own certificate where that is due.
-    fn renew(&self) {
+    /// Renews the registrar's own certificate where that is due. Waits for the authority's key,
+    /// which may lie in a device.
+    pub fn renew(&self) {
         let Inner {
             trust,
             authority,
@@ -171,7 +172,6 @@ impl Door for RegistrarDoor {
     }
 
     fn sweep(&self) -> usize {
-        self.renew();
         let now = self.uptime();
         let connections = &self.0.connections;
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, |caller| self.admits(caller))

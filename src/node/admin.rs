@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::NodeError;
-use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
+use super::admin_keys::{NetworkKeys, ensure_passphrase, found_authority, found_registrar};
 use super::issued::Issued;
 use super::join::replace;
+use super::key_place::authority_key;
 use super::rollover::{Stage, newest_list, open_authority};
 use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
@@ -33,10 +34,10 @@ use crate::crypto::{
 use crate::domain::{Currency, MemberId, NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    Administrator, Applicant, Authority, AuthorityError, CertificateKey, Document, DocumentError,
-    Founding, Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList,
-    MemberState, NetworkRoot, ProfileError, Profiles, RequestError, RightsChange, RootDocument,
-    RootError, Roster, Signed, SigningKey, Subject, Terms, Welcome, check_request,
+    Administrator, Applicant, Authority, AuthorityError, Document, DocumentError, Founding,
+    Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList, MemberState,
+    NetworkRoot, ProfileError, Profiles, RequestError, RightsChange, RootDocument, RootError,
+    Roster, Signed, SigningKey, Subject, Terms, Welcome, check_request,
 };
 use crate::net::RegistrarError;
 
@@ -185,6 +186,21 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
+        let keys = NetworkKeys::default();
+        Self::found_with(path, (found, &keys), passphrase, now, entropy)
+    }
+
+    /// Founds a network in a new folder, with keys that are made where `keys` says.
+    ///
+    /// # Errors
+    /// As [`Self::found`]; and [`AdminError::Key`] where a module does not make a key.
+    pub fn found_with(
+        path: &Path,
+        (found, places): (&Found, &NetworkKeys),
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, AdminError> {
         if path.join("network.json").exists() {
             return Err(AdminError::Occupied(path.display().to_string()));
         }
@@ -196,9 +212,12 @@ impl AdminFolder {
         let unlock = read_unlock(path, passphrase)?;
         let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
         write_private(&path.join("keyring.json"), text.as_bytes())?;
-        let authority_pem = found_authority(path, &found.network, &unlock, now, entropy)?;
+        let authority_pem = found_authority(path, &found.network, places, &unlock, (now, entropy))?;
         let freshness_keys = match &found.registrar {
-            Some(registrar) => vec![found_registrar(path, registrar, &unlock, entropy)?],
+            Some(registrar) => {
+                let place = places.freshness.as_ref();
+                vec![found_registrar(path, registrar, place, &unlock, entropy)?]
+            }
             None => Vec::new(),
         };
         let mut administrators = Vec::new();
@@ -272,10 +291,8 @@ impl AdminFolder {
             seeds.push(Secret::from_bytes(seed));
         }
         let authority_folder = path.join("authority");
-        let key = CertificateKey::from_encrypted_pem(
-            &read(&authority_folder.join("issuing.key"))?,
-            &secret_passphrase(&unlock),
-        )?;
+        let file = authority_folder.join("issuing.key");
+        let key = authority_key(&file, &secret_passphrase(&unlock))?;
         let authority = open_authority(path, &root, key)?;
         Ok(Self {
             path: path.to_owned(),

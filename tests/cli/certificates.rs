@@ -29,7 +29,7 @@ fn said(run: &Output) -> String {
     String::from_utf8_lossy(&[&out[..], &err[..]].concat()).into_owned()
 }
 
-fn accepts(admin: &str, certificate: &str) {
+pub(crate) fn accepts(admin: &str, certificate: &str) {
     for purpose in ["sslserver", "sslclient"] {
         let run = verify(admin, certificate, &["-purpose", purpose, "-crl_check"]);
         assert!(run.status.success(), "{}", said(&run));
@@ -83,7 +83,7 @@ fn findings(program: &str, options: &[&str], file: &str) -> Vec<String> {
 }
 
 /// Lints the first certificate of a file, which may hold a chain.
-fn certificate_is_clean(file: &str) {
+pub(crate) fn certificate_is_clean(file: &str) {
     let first = format!("{file}.first");
     let run = Command::new("openssl")
         .args(["x509", "-in", file, "-out", &first])
@@ -94,7 +94,7 @@ fn certificate_is_clean(file: &str) {
     assert_eq!(found, [""; 0], "{file}");
 }
 
-fn list_is_clean(admin: &str) {
+pub(crate) fn list_is_clean(admin: &str) {
     let file = format!("{admin}/authority/issuing.crl");
     let options = ["-t", "CRL", "-p", "PKIX"];
     assert_eq!(findings("lint_crl", &options, &file), [""; 0], "{file}");

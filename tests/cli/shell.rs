@@ -40,7 +40,7 @@ fn program() -> OsString {
     other.unwrap_or_else(|| env!("CARGO_BIN_EXE_creditmesh").into())
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
@@ -48,7 +48,12 @@ fn command(arguments: &[&str]) -> Command {
 
 /// Runs one command to its end.
 pub(crate) fn creditmesh(arguments: &[&str]) -> Run {
-    let ended = command(arguments).output().unwrap();
+    run(&mut command(arguments))
+}
+
+/// Runs a command that was made ready to its end.
+pub(crate) fn run(command: &mut Command) -> Run {
+    let ended = command.output().unwrap();
     Run {
         code: ended.status.code().unwrap(),
         stdout: String::from_utf8(ended.stdout).unwrap(),
@@ -102,7 +107,12 @@ impl Served {
     }
 
     fn serve(arguments: &[&str], says: &str) -> Self {
-        let mut child = command(arguments)
+        Self::of(&mut command(arguments), says)
+    }
+
+    /// A command that serves, made ready.
+    pub(crate) fn of(command: &mut Command, says: &str) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

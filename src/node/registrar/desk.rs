@@ -91,23 +91,29 @@ impl Inner {
     }
 
     /// States anew which list is the newest, where the network asks for that and the last statement
-    /// is some minutes old or `at_once`.
-    pub(super) fn state_freshness(&self, at_once: bool) {
+    /// is some minutes old or `at_once`. Gives whether all is well.
+    pub(super) fn state_freshness(&self, at_once: bool) -> bool {
         let Some(key) = &self.freshness_key else {
-            return;
+            return true;
         };
         let now = self.now();
         let held = self.trust.freshness();
         let is_due = held.is_none_or(|held| now.since(held.issued_at()) >= FRESHNESS_INTERVAL);
         if !(is_due || at_once) {
-            return;
+            return true;
         }
         let (root, roster) = (self.trust.root(), self.trust.roster());
         let stated = state_freshness(&root, &roster, key.key(), now)
             .and_then(|text| self.trust.install_freshness(&text));
         match stated {
-            Ok(_) => self.tell(),
-            Err(error) => tracing::error!(%error, "cannot state freshness"),
+            Ok(_) => {
+                self.tell();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot state freshness");
+                false
+            }
         }
     }
 

@@ -22,12 +22,11 @@ use self::desk::{Desk, Inner, Nodes};
 use self::files::Files;
 use super::admin::secret_passphrase;
 use super::issued::Issued;
+use super::key_place::{authority_key, signing_key};
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{
-    Authority, CertificateKey, Departures, NetworkRoot, Profiles, Roster, SigningKey,
-};
+use crate::membership::{Authority, Departures, NetworkRoot, Profiles, Roster};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
@@ -35,6 +34,9 @@ use crate::service::{RegistrarService, registrar_server};
 
 /// How often the registrar looks whether a freshness statement is due.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the registrar waits after a statement that failed, before it tries again.
+const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long calls under way may go on at a shutdown before their connections are cut.
 const STREAM_GRACE: Duration = Duration::from_millis(300);
@@ -133,14 +135,22 @@ impl RunningRegistrar {
                 tracing::error!(%error, "the registrar's service ended");
             }
         });
-        let stop = self.stop.clone();
+        let (stop, door) = (self.stop.clone(), self.door.clone());
         self.tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(LOOK);
+            let mut pause = Duration::ZERO;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    _ = ticks.tick() => desk.0.state_freshness(false),
+                    () = tokio::time::sleep(pause) => {}
                 }
+                let (desk, door) = (Arc::clone(&desk.0), door.clone());
+                // The keys may lie in a device, which is waited for.
+                let stated = tokio::task::spawn_blocking(move || {
+                    door.renew();
+                    desk.state_freshness(false)
+                });
+                let is_stated = stated.await.unwrap_or(false);
+                pause = if is_stated { LOOK } else { FAULT_PAUSE };
             }
         });
     }
@@ -170,13 +180,11 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     let roster = Roster::verify_kept(&root, &text_of(&members_path)?, now)?;
     let passphrase = secret_passphrase(&read_unlock(folder, passphrase)?);
     let authority = folder.join("authority");
-    let key = text_of(&authority.join("issuing.key"))?;
-    let key = CertificateKey::from_encrypted_pem(&key, &passphrase)?;
+    let key = authority_key(&authority.join("issuing.key"), &passphrase)?;
     let freshness_key = if root.freshness_keys().is_empty() {
         None
     } else {
-        let pem = text_of(&authority.join("freshness.key"))?;
-        Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
+        Some(signing_key(&authority.join("freshness.key"), &passphrase)?)
     };
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
