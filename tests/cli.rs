@@ -8,6 +8,8 @@
     reason = "tests may panic, and wait for the program"
 )]
 
+#[path = "cli/ceremony.rs"]
+mod ceremony;
 #[path = "cli/certificates.rs"]
 mod certificates;
 #[path = "cli/doctor.rs"]

@@ -95,6 +95,9 @@ pub(super) enum NetworkCommand {
     #[command(after_help = "Example:\n  \
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
     Key(KeyArgs),
+    /// Make the keys on machines of their own, file in and file out.
+    #[command(subcommand)]
+    Ceremony(super::ceremony::CeremonyCommand),
     /// Exchange the X.509 root in stages, or an administrator's lost key.
     #[command(subcommand)]
     Rollover(RolloverCommand),
@@ -196,6 +199,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
+        NetworkCommand::Ceremony(command) => super::ceremony::run(&command, output),
         NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
@@ -223,7 +227,7 @@ pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
         .map_err(|error| CliError::usage(format!("member: {error}")))
 }
 
-fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create_new(true).open(path);
     file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))

@@ -188,13 +188,13 @@ pub(super) fn kept(uri: Option<&KeyUri>) -> Result<Option<KeyUri>, CliError> {
     Ok(Some(uri.clone().anchored(&here)))
 }
 
-fn currency_of(text: &str) -> Result<Currency, CliError> {
+pub(super) fn currency_of(text: &str) -> Result<Currency, CliError> {
     text.parse()
         .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
 }
 
 /// What the founders said of the registrar, checked as `registrar.toml` will be.
-fn registrar_of(
+pub(super) fn registrar_of(
     addresses: Vec<String>,
     listen: SocketAddr,
 ) -> Result<Option<RegistrarConfig>, CliError> {

@@ -34,6 +34,9 @@ pub enum AuthorityError {
         "the authority's certificate and key do not belong together; give both of one ceremony"
     )]
     OtherKey,
+    /// The certificate was signed by another root.
+    #[error("the issuing authority's certificate is not signed by this root; give the right one")]
+    OtherRoot,
     /// A member's certificate was given in place of an authority's, or the wrong kind of authority.
     #[error("this certificate may not sign {wanted}; give the certificate of the right authority")]
     WrongKind {

@@ -43,6 +43,8 @@ mod operator;
 
 mod operator_tls;
 
+mod paper;
+
 mod pkcs11;
 
 mod profile;
@@ -105,6 +107,7 @@ pub use operator::{
     WantedOperator,
 };
 pub use operator_tls::{OperatorCredentials, OperatorServer};
+pub use paper::{certificate_fingerprint, check_certified_by};
 pub use pkcs11::{ModuleDefaults, default_pin, set_module_defaults};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;

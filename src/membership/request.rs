@@ -221,7 +221,7 @@ pub fn request_change(
         made_at: now,
     });
     for signer in signers {
-        request.sign(signer)?;
+        request.sign(*signer)?;
     }
     Ok(request.to_text()?)
 }

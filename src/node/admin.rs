@@ -13,9 +13,7 @@
 //! used-invitations      numbers of the invitations that were used
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,11 +23,11 @@ use super::issued::Issued;
 use super::join::replace;
 use super::key_place::authority_key;
 use super::rollover::{Stage, newest_list, open_authority};
+use super::seeds::open_seeds;
 use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
-    IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Sealed, Secret, SecretBytes,
-    Unlock,
+    IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Secret, SecretBytes, Unlock,
 };
 use crate::domain::{Currency, MemberId, NetworkId, Timestamp};
 use crate::env::Entropy;
@@ -269,27 +267,7 @@ impl AdminFolder {
         let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
         let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
-        let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
-        let mut seeds = Vec::new();
-        for administrator in &root.document().administrators {
-            let file = path
-                .join("administrators")
-                .join(format!("{}.key", administrator.name));
-            // One that was handed over lies with its administrator.
-            if !file.exists() {
-                continue;
-            }
-            let bytes = fs::read(&file).map_err(|error| NodeError::file(&file, &error))?;
-            let plain = keys.open(
-                &seed_context(&administrator.name),
-                &Sealed::from_stored(bytes),
-            )?;
-            let seed: [u8; 32] = plain
-                .as_slice()
-                .try_into()
-                .map_err(|_| NodeError::unlock(&file, "it is damaged: restore it"))?;
-            seeds.push(Secret::from_bytes(seed));
-        }
+        let seeds = open_seeds(path, &root, &unlock, entropy)?;
         let authority_folder = path.join("authority");
         let file = authority_folder.join("issuing.key");
         let key = authority_key(&file, &secret_passphrase(&unlock))?;
@@ -461,35 +439,6 @@ impl AdminFolder {
         replace(&self.path.join("members.json"), text.as_bytes())?;
         self.roster = roster;
         Issued::open(&self.path)?.write_revoked(&self.authority, &self.roster, now)
-    }
-
-    fn used(&self) -> PathBuf {
-        self.path.join("used-invitations")
-    }
-
-    fn refuse_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
-        let text = fs::read_to_string(self.used()).unwrap_or_default();
-        let used: BTreeSet<&str> = text.lines().collect();
-        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
-        if used.contains(id.as_str()) {
-            Err(AdminError::UsedBefore)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn note_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
-        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
-        let path = self.used();
-        let written = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| {
-                writeln!(file, "{id}")?;
-                file.sync_all()
-            });
-        Ok(written.map_err(|error| NodeError::file(&path, &error))?)
     }
 }
 

@@ -51,6 +51,18 @@ const fn second(at: Timestamp) -> i64 {
     at.unix_ms().div_euclid(1_000)
 }
 
+/// In which state a member is refused, if it is, and since when.
+fn refused(roster: &Roster, member: &MemberId, now: Timestamp) -> (Option<MemberState>, i64) {
+    // Whoever left is refused before a list says so.
+    if let Some(at) = roster.departures().left_at(member) {
+        return (Some(MemberState::Removed), second(at.min(now)));
+    }
+    let state = roster.member(member).map(|member| member.state);
+    // One that is not on the list yet was issued to a member of the next list.
+    let refused = state.filter(|state| *state != MemberState::Active);
+    (refused, second(roster.list().issued_at))
+}
+
 fn read_line(line: &str) -> Option<(MemberId, One)> {
     let mut parts = line.split(' ');
     let (serial, end, member) = (parts.next()?, parts.next()?, parts.next()?);
@@ -137,13 +149,10 @@ impl Issued {
         roster: &Roster,
         now: Timestamp,
     ) -> Result<(), AdminError> {
-        let since_s = second(roster.list().issued_at);
         let mut revoked = Vec::new();
         for (member, held) in &mut self.by_member {
             held.retain(|one| one.is_live(now));
-            let state = roster.member(member).map(|member| member.state);
-            // One that is not on the list yet was issued to a member of the next list.
-            let refused = state.filter(|state| *state != MemberState::Active);
+            let (refused, since_s) = refused(roster, member, now);
             for one in held {
                 one.revoked_s = refused.map(|_| one.revoked_s.unwrap_or(since_s));
                 if let Some(at) = one.revoked_s {

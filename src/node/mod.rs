@@ -4,6 +4,7 @@ mod admin;
 mod admin_keys;
 mod administration;
 mod backup;
+mod ceremony;
 mod core;
 mod credential_folder;
 mod doctor;
@@ -21,6 +22,7 @@ mod registrar;
 mod renew;
 mod rollover;
 mod running;
+mod seeds;
 mod status;
 mod trust_follower;
 mod trusted;
@@ -30,6 +32,10 @@ mod verify;
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::NetworkKeys;
 pub use administration::{Administration, MemberWish, Proposal};
+pub use ceremony::{
+    Assembled, Drafting, Paper, administrator_key, assemble, certify_issuing, draft,
+    found_offline_root, request_issuing,
+};
 pub use core::Core;
 pub use credential_folder::CredentialFolder;
 pub use doctor::{examine_folder, examine_stopped};

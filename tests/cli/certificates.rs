@@ -198,5 +198,10 @@ fn certificates_of_a_registrar_are_clean_and_revoked_with_their_member() {
     list_is_clean(&admin);
     says_revoked(&admin, &node);
     says_revoked(&admin, &enrolled);
-    accepts(&admin, &city.path("beta/node.crt"));
+    let beta = city.path("beta");
+    accepts(&admin, &format!("{beta}/node.crt"));
+    let left = creditmesh(&["node", "change", "--leave", "--dir", &beta]);
+    assert_eq!(left.code, 0, "{left:?}");
+    list_is_clean(&admin);
+    says_revoked(&admin, &format!("{beta}/node.crt"));
 }

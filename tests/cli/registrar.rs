@@ -16,7 +16,7 @@ pub(super) struct City {
 }
 
 impl City {
-    pub(super) fn found(administrators: &str, threshold: &str) -> Self {
+    pub(crate) fn found(administrators: &str, threshold: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let admin = dir.path().join("admin").display().to_string();
         let address = free_address();

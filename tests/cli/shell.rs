@@ -92,6 +92,16 @@ pub(crate) fn begin(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
+/// The same in a folder.
+pub(crate) fn begin_in(folder: &Path, arguments: &[&str]) -> Child {
+    command(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// `node serve` or `network serve` of one folder; dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Served(Child);
