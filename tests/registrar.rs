@@ -22,6 +22,9 @@ use creditmesh::node::{
 };
 use tempfile::TempDir;
 
+#[path = "registrar/roots.rs"]
+mod roots;
+
 fn id(text: &str) -> MemberId {
     text.parse().unwrap()
 }

@@ -69,7 +69,7 @@ pub(super) enum CeremonyCommand {
     /// The registrar's machine makes its keys, and the request to carry to the offline machine.
     #[command(after_help = "Example:\n  \
         creditmesh network ceremony issuing admin --registrar registrar.example:7400")]
-    Issuing(IssuingArgs),
+    Issuing(Box<IssuingArgs>),
     /// The offline machine certifies the issuing authority.
     #[command(after_help = "Example:\n  \
         creditmesh network ceremony certify offline issuing.csr --out issuing.crt")]
@@ -86,7 +86,7 @@ pub(super) enum CeremonyCommand {
     #[command(after_help = "Example:\n  \
         creditmesh network ceremony draft admin --id credit-net --threshold 2 \\\n    \
         --administrator chair.pub,secretary.pub,auditor.pub --root root.crt --issuing issuing.crt")]
-    Draft(DraftArgs),
+    Draft(Box<DraftArgs>),
     /// Show what drafts say, to compare it with what was decided.
     #[command(
         after_help = "Example:\n  creditmesh network ceremony show network.json members.json"

@@ -29,6 +29,7 @@ mod records;
 mod records_import;
 mod rights;
 mod rollover;
+mod rollover_registrar;
 mod usage;
 
 use exit::{CliError, Exit};
@@ -111,7 +112,8 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
     log::start();
     set_module_defaults(ModuleDefaults {
         library: std::env::var_os("CREDITMESH_PKCS11_MODULE").map(PathBuf::from),
-        pin: std::env::var("CREDITMESH_PIN").ok().map(SecretBytes::from),
+        pin: std::env::var_os("CREDITMESH_PIN")
+            .map(|pin| SecretBytes::new(pin.into_encoded_bytes())),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -52,7 +52,7 @@ pub(super) enum NetworkCommand {
         creditmesh network init admin --id credit-net --registrar registrar.example:7400 \\\n    \
         --issuing-key 'pkcs11:token=net;object=issuing?module-path=/usr/lib/hsm.so&pin-source=pin'"
     )]
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
     #[command(
         after_help = "Examples:\n  creditmesh network invite admin --member alpha\n  \
@@ -97,7 +97,7 @@ pub(super) enum NetworkCommand {
     Key(KeyArgs),
     /// Make the keys on machines of their own, file in and file out.
     #[command(subcommand)]
-    Ceremony(super::ceremony::CeremonyCommand),
+    Ceremony(Box<super::ceremony::CeremonyCommand>),
     /// Exchange the X.509 root in stages, or an administrator's lost key.
     #[command(subcommand)]
     Rollover(RolloverCommand),
@@ -166,6 +166,7 @@ impl From<AdminError> for CliError {
             | AdminError::NoKey
             | AdminError::Nothing(_)
             | AdminError::UsedBefore
+            | AdminError::NotReady(_)
             | AdminError::WrongStage { .. }
             | AdminError::WrongAdministrator
             | AdminError::Occupied(_) => Self::refused(message),
@@ -200,7 +201,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
         NetworkCommand::Ceremony(command) => super::ceremony::run(&command, output),
-        NetworkCommand::Rollover(command) => super::rollover::run(&command, output),
+        NetworkCommand::Rollover(command) => super::rollover::run(&command, output).await,
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
         NetworkCommand::Rights(args) => super::rights::rights(&args, output).await,

@@ -11,10 +11,12 @@ use super::network::Admin;
 use super::network_args::KeyArgs;
 use super::node::stop_signal;
 use super::output::Output;
+use super::rollover_registrar::{count_text, next_lines, next_value};
 use crate::env::{OsEntropy, SystemClock};
 use crate::membership::{MemberState, Terms};
 use crate::node::{
-    Administration, KeyPlace, MemberWish, NodeParts, Proposal, RunningRegistrar, open_signing_key,
+    Administration, KeyPlace, MemberWish, NodeParts, Proposal, RunningRegistrar, Unreached,
+    open_signing_key,
 };
 use crate::wire::{Standing, Tally};
 
@@ -30,11 +32,11 @@ pub(super) struct Signing {
     key_passphrase_file: Option<PathBuf>,
     /// Show what would change, and sign nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 impl Signing {
-    async fn open(&self, admin: &Admin) -> Result<Administration, CliError> {
+    pub(super) async fn open(&self, admin: &Admin) -> Result<Administration, CliError> {
         let keys = match &self.key {
             Some(key) => {
                 let secret = self.key_passphrase_file.as_deref();
@@ -151,7 +153,7 @@ fn nodes_text(nodes: &[Standing], version: u32) -> String {
             format!("{name:<20} has not acknowledged")
         } else {
             format!(
-                "{name:<20} does not follow the registrar: it refuses everybody when its freshness \
+                "{name:<20} does not follow a registrar: it refuses everybody when its freshness \
                  ends, within ten minutes"
             )
         }
@@ -192,12 +194,17 @@ pub(super) async fn change(
     } else {
         Vec::new()
     };
-    output.show(&with_tally(value, tally, &nodes), || {
-        let mut text = format!("{diff}\n{}", tally_text(tally));
+    let mut value = with_tally(value, tally, &nodes);
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("unreached".to_owned(), unreached_value(&administration));
+    }
+    output.show(&value, || {
+        let mut lines = vec![diff, tally_text(tally)];
         if !nodes.is_empty() {
-            text = format!("{text}\n{}", nodes_text(&nodes, version));
+            lines.push(nodes_text(&nodes, version));
         }
-        text
+        lines.extend(unreached_text(&administration));
+        lines.join("\n")
     });
     let late = |node: &Standing| node.follows && node.list_version < version;
     Ok(if nodes.iter().any(late) {
@@ -207,6 +214,66 @@ pub(super) async fn change(
     })
 }
 
+/// The registrars that did not answer, and what follows from that.
+pub(super) fn unreached_text(administration: &Administration) -> Vec<String> {
+    let line = |one: &Unreached| {
+        format!(
+            "not reached: {}; that registrar takes this over from the others once it runs, and \
+             whoever follows it alone goes on with what was in force until its freshness ends, at \
+             most ten minutes",
+            one.reason
+        )
+    };
+    administration.unreached().iter().map(line).collect()
+}
+
+/// The same for machines.
+pub(super) fn unreached_value(administration: &Administration) -> Value {
+    let unreached = administration.unreached().iter();
+    unreached
+        .map(|one| json!({ "registrar": one.endpoint, "reason": one.reason }))
+        .collect()
+}
+
+/// Signs every root that waits, or shows what waits.
+async fn sign_roots(
+    administration: &mut Administration,
+    dry_run: bool,
+) -> Result<(Vec<String>, Vec<Value>), CliError> {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for next in administration.root_proposals().await? {
+        let (mut lines, mut value) = (next_lines(&next), next_value(&next));
+        if !dry_run {
+            let count = administration.put_root(next, &[]).await?;
+            lines.push(count_text(count));
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("signed".to_owned(), json!(count.signed));
+                fields.insert("published".to_owned(), json!(count.published));
+            }
+            if count.published {
+                administration.root_acknowledged().await?;
+                texts.push(lines.join("\n"));
+                values.push(value);
+                // What else waited followed the root before.
+                break;
+            }
+        } else {
+            let tally = next_tally(&value);
+            lines.push(tally);
+        }
+        texts.push(lines.join("\n"));
+        values.push(value);
+    }
+    Ok((texts, values))
+}
+
+fn next_tally(value: &Value) -> String {
+    format!(
+        "{} of {} administrators signed, and {} of the {} of the next root",
+        value["signed"], value["needed"], value["signed_by_own"], value["needed_by_own"]
+    )
+}
+
 /// Signs every list that waits, or shows what waits.
 pub(super) async fn sign(
     admin: &Admin,
@@ -214,9 +281,10 @@ pub(super) async fn sign(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let mut administration = signing.open(admin).await?;
+    let (mut texts, roots) = sign_roots(&mut administration, signing.dry_run).await?;
     let proposals = administration.proposals().await?;
     let waiting = administration.waiting().await?;
-    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    let mut values = Vec::new();
     for proposal in proposals {
         let (diff, value) = (diff_text(&proposal), proposal_value(&proposal));
         if signing.dry_run {
@@ -236,7 +304,7 @@ pub(super) async fn sign(
         }
     }
     if texts.is_empty() {
-        texts.push("no member list waits for signatures".to_owned());
+        texts.push("no member list and no root waits for signatures".to_owned());
     }
     let names: Vec<&str> = waiting.iter().map(|member| member.as_str()).collect();
     for name in &names {
@@ -245,8 +313,9 @@ pub(super) async fn sign(
             admin.dir.display()
         ));
     }
-    output.show(&json!({ "proposals": values, "waiting": names }), || {
-        texts.join("\n")
-    });
+    texts.extend(unreached_text(&administration));
+    let value = json!({ "proposals": values, "roots": roots, "waiting": names,
+        "unreached": unreached_value(&administration) });
+    output.show(&value, || texts.join("\n"));
     Ok(Exit::Done)
 }

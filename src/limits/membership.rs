@@ -54,6 +54,21 @@ pub const INVITATIONS_MAX: usize = 1_024;
 /// Next member lists that wait for signatures at once.
 pub const PROPOSALS_MAX: usize = 16;
 
+/// Next root documents that wait for signatures at once.
+pub const ROOT_PROPOSALS_MAX: usize = 4;
+
+/// Root documents in one message, in the order of their versions; whoever lacks more asks again.
+pub const ROOTS_SENT_MAX: usize = 64;
+
+/// Root documents that a node or registrar holds to hand them on, the newest ones.
+pub const ROOTS_HELD_MAX: usize = 256;
+
+/// Bytes of the root documents that a node hands on to a peer at once: one always fits.
+pub const RELAYED_ROOTS_BYTES_MAX: usize = ROOT_BYTES_MAX;
+
+/// Certificates of issuing authorities that are handed to a registrar at once.
+pub const ISSUING_SENT_MAX: usize = 4 * REGISTRARS_MAX;
+
 /// Members' own requests for changes that wait at once.
 pub const CHANGES_MAX: usize = 64;
 

@@ -163,7 +163,7 @@ impl RootAuthority {
     /// # Errors
     /// [`AuthorityError`].
     pub fn found(network: &NetworkId, issuance: &Issuance<'_>) -> Result<Self, AuthorityError> {
-        Self::found_with(network, CertificateKey::generate()?.into(), issuance)
+        Self::found_with(network, &CertificateKey::generate()?.into(), issuance)
     }
 
     /// Makes a new root with this key.
@@ -172,14 +172,14 @@ impl RootAuthority {
     /// [`AuthorityError`].
     pub fn found_with(
         network: &NetworkId,
-        key: AuthorityKey,
+        key: &AuthorityKey,
         issuance: &Issuance<'_>,
     ) -> Result<Self, AuthorityError> {
         // Chains are matched by name first, so no two authorities may have one.
         let name = format!("root {}", hex_short(&key.spki_sha256()));
         let mut params = params(&name, network.as_str(), issuance, None)?;
         make_authority(&mut params, 1);
-        let attempt = Attempt::by(&key);
+        let attempt = Attempt::by(key);
         let certificate = params
             .self_signed(&attempt)
             .map_err(|error| attempt.refused(&error))?;

@@ -64,6 +64,7 @@ mod roster;
 
 mod signing_key;
 
+mod root_proposal;
 mod root_rules;
 
 mod seen;
@@ -121,6 +122,7 @@ pub use request::{
 pub use revocation::{RevokedCertificate, issued_by_chain};
 pub use rights::{Denial, Grant, Granted, Rights, Rule, Service, Wish};
 pub use rights_change::RightsChange;
+pub use root_proposal::{RootTally, certificate_digest, certified_by, root_differences};
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
@@ -128,4 +130,6 @@ pub use text::hex_groups;
 pub use token::{InvitationToken, TokenError};
 
 pub use seen::{Seen, SeenError};
-pub use trust::{ALPN, OwnCertificate, TlsConfigs, TrustError, leads_to, must_renew, server_name};
+pub use trust::{
+    ALPN, OwnCertificate, TlsConfigs, TrustError, leading_roots, leads_to, must_renew, server_name,
+};

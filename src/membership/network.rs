@@ -378,7 +378,7 @@ impl NetworkRoot {
     }
 }
 
-fn keys(document: &RootDocument) -> Vec<[u8; 32]> {
+pub(super) fn keys(document: &RootDocument) -> Vec<[u8; 32]> {
     document.administrators.iter().map(|one| one.key).collect()
 }
 

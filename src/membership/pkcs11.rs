@@ -114,9 +114,10 @@ impl Fault {
 
 fn failed(what: &str) -> impl Fn(Error) -> Fault + '_ {
     move |error| {
-        let said = match error {
-            Error::Pkcs11(code, _) => format!("{code:?}"),
-            error => error.to_string(),
+        let said = if let Error::Pkcs11(code, _) = error {
+            format!("{code:?}")
+        } else {
+            error.to_string()
         };
         Fault::Passing(format!(
             "cannot be used, the module says {said} when asked to {what}: check that the device is \

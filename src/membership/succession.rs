@@ -60,7 +60,10 @@ impl NetworkRoot {
 }
 
 /// Checks network, version, date and link, before any signature.
-fn check_place(held: &NetworkRoot, next: &Signed<RootDocument>) -> Result<(), RootError> {
+pub(super) fn check_place(
+    held: &NetworkRoot,
+    next: &Signed<RootDocument>,
+) -> Result<(), RootError> {
     let document = next.document();
     if document.network != *held.network() {
         return Err(RootError::OtherNetwork {
@@ -103,7 +106,7 @@ fn check_place(held: &NetworkRoot, next: &Signed<RootDocument>) -> Result<(), Ro
 }
 
 /// The first term that `next` changes and may not.
-fn changed_term(held: &RootDocument, next: &RootDocument) -> Option<&'static str> {
+pub(super) fn changed_term(held: &RootDocument, next: &RootDocument) -> Option<&'static str> {
     let terms = [
         (held.genesis_at == next.genesis_at, "the start of epoch 0"),
         (

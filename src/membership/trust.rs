@@ -165,7 +165,7 @@ impl OwnCertificate {
     }
 }
 
-/// Whether `chain` leads to root certificates only that are about to go.
+/// Whether `chain` leads to root certificates only that are about to go or are gone.
 #[must_use]
 pub fn must_renew(
     root: &NetworkRoot,
@@ -175,7 +175,23 @@ pub fn must_renew(
     // Looked at by its beginning: age is another question.
     let at = leaf.not_before().plus(SECOND);
     let leads = |anchors| check_chain(chain, &anchors, at).is_ok();
-    !root.document().tainted.is_empty() && roots(root.untainted()).is_ok_and(|one| !leads(one))
+    roots(root.untainted()).is_ok_and(|one| !leads(one))
+}
+
+/// SHA-256 of each X.509 root certificate of `root` to which `chain` leads, looked at by the
+/// beginning of its first certificate.
+#[must_use]
+pub fn leading_roots(
+    root: &NetworkRoot,
+    chain: &[CertificateDer<'static>],
+    leaf: &PeerCertificate,
+) -> Vec<[u8; 32]> {
+    let at = leaf.not_before().plus(SECOND);
+    let leads = |one: &&CertificateDer<'static>| {
+        roots([*one]).is_ok_and(|anchor| check_chain(chain, &anchor, at).is_ok())
+    };
+    let leading = root.authorities().iter().filter(leads);
+    leading.map(|one| certificate::sha256(one)).collect()
 }
 
 /// Whether a chain that a peer showed leads to a root certificate of `root`, at `now`.

@@ -38,6 +38,10 @@ mod registrar;
 
 mod registrar_client;
 
+mod registrar_roots;
+
+mod root_history;
+
 mod running;
 
 mod serve;

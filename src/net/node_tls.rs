@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::trust::TrustHandle;
 use crate::membership::{
-    NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError, must_renew,
+    NetworkRoot, OwnCertificate, PeerCertificate, TlsConfigs, TrustError, leading_roots, must_renew,
 };
 
 /// The certificate that this node shows, and the TLS configurations made from it. Clones share
@@ -89,6 +89,14 @@ impl NodeTls {
     pub fn must_renew(&self) -> bool {
         let current = self.current();
         must_renew(&self.0.trust.root(), &current.chain, &current.leaf)
+    }
+
+    /// SHA-256 of each X.509 root certificate of the root in force to which the certificate in use
+    /// leads.
+    #[must_use]
+    pub fn leads_to(&self) -> Vec<[u8; 32]> {
+        let current = self.current();
+        leading_roots(&self.0.trust.root(), &current.chain, &current.leaf)
     }
 
     pub(super) fn current(&self) -> Arc<Current> {

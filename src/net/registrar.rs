@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use tonic::body::Body;
 use tower::Layer;
 
@@ -74,12 +75,20 @@ pub struct RegistrarDoor(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     trust: TrustHandle,
-    authority: Arc<Authority>,
+    authority: Arc<ArcSwap<Authority>>,
     profile: Profile,
     entropy: Arc<dyn Entropy>,
-    server: ArcSwap<RegistrarServer>,
+    shown: ArcSwap<Shown>,
     strangers: AtomicU64,
     connections: Connections<RegistrarCaller>,
+}
+
+/// What the door shows, and what it was made from.
+#[derive(Debug)]
+struct Shown {
+    server: RegistrarServer,
+    root_version: u32,
+    authority: Arc<Authority>,
 }
 
 impl RegistrarDoor {
@@ -89,23 +98,17 @@ impl RegistrarDoor {
     /// [`RegistrarTlsError`], in particular where the authority has ended.
     pub fn new(
         trust: TrustHandle,
-        authority: Arc<Authority>,
+        authority: Arc<ArcSwap<Authority>>,
         profile: Profile,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, RegistrarTlsError> {
-        let server = RegistrarServer::new(
-            &trust.root(),
-            &authority,
-            &profile,
-            trust.clock(),
-            &*entropy,
-        )?;
+        let shown = Self::fresh(&trust, authority.load_full(), &profile, &*entropy)?;
         Ok(Self(Arc::new(Inner {
             trust,
             authority,
             profile,
             entropy,
-            server: ArcSwap::from_pointee(server),
+            shown: ArcSwap::from_pointee(shown),
             strangers: AtomicU64::new(0),
             connections: Connections::default(),
         })))
@@ -118,23 +121,52 @@ impl RegistrarDoor {
         }
     }
 
-    /// Renews the registrar's own certificate where that is due. Waits for the authority's key,
-    /// which may lie in a device.
+    fn fresh(
+        trust: &TrustHandle,
+        authority: Arc<Authority>,
+        profile: &Profile,
+        entropy: &dyn Entropy,
+    ) -> Result<Shown, RegistrarTlsError> {
+        let root = trust.root();
+        let server = RegistrarServer::new(&root, &authority, profile, trust.clock(), entropy)?;
+        Ok(Shown {
+            server,
+            root_version: root.version(),
+            authority,
+        })
+    }
+
+    /// Renews the registrar's own certificate where that is due: at half its life, and where root or
+    /// issuing authority are other ones. Connections of members whose chains lead to none of the
+    /// new root's certificates are cut. Waits for the authority's key, which may lie in a device.
     pub fn renew(&self) {
+        self.replace_shown(true);
+    }
+
+    /// Shows another certificate where root or authority are other ones, or, if `renews`, the one
+    /// shown is at half its life.
+    fn replace_shown(&self, renews: bool) {
         let Inner {
             trust,
             authority,
             profile,
             entropy,
-            server,
+            shown,
             ..
         } = &*self.0;
-        if trust.clock().now() < server.load().renew_at {
+        let held = shown.load();
+        let (version, current) = (trust.root().version(), authority.load_full());
+        let is_same = held.root_version == version && Arc::ptr_eq(&held.authority, &current);
+        if is_same && !(renews && trust.clock().now() >= held.server.renew_at) {
             return;
         }
-        match RegistrarServer::new(&trust.root(), authority, profile, trust.clock(), &**entropy) {
-            Ok(renewed) => server.store(Arc::new(renewed)),
+        match Self::fresh(trust, current, profile, &**entropy) {
+            Ok(fresh) => shown.store(Arc::new(fresh)),
             Err(error) => tracing::error!(%error, "cannot renew the registrar's certificate"),
+        }
+        if held.root_version != version {
+            let cut = self.0.connections.cut_unrooted(|chain| self.leads(chain));
+            tracing::info!(cut, "connections of another root cut");
         }
     }
 }
@@ -142,8 +174,17 @@ impl RegistrarDoor {
 impl Door for RegistrarDoor {
     type Certificate = RegistrarCaller;
 
+    fn roots_version(&self) -> u32 {
+        self.0.trust.root().version()
+    }
+
+    fn leads(&self, chain: &[CertificateDer<'static>]) -> bool {
+        chain.is_empty() || self.0.trust.leads(chain)
+    }
+
     fn tls(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.server.load().config)
+        self.replace_shown(false);
+        Arc::clone(&self.0.shown.load().server.config)
     }
 
     fn read(&self, der: &[u8]) -> Result<RegistrarCaller, String> {

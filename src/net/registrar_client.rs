@@ -159,14 +159,16 @@ impl Route {
     }
 }
 
-/// Fetches the network's root documents without knowing the network: nothing else may be believed
-/// of that connection, and the documents only for a fingerprint that was told on another way.
+/// Fetches the network's root documents from a version on (0 for all) without knowing the network:
+/// nothing else may be believed of that connection, and the documents only for a fingerprint that
+/// was told on another way, or because they follow a root that is trusted.
 ///
 /// # Errors
 /// [`RegistrarError`].
 pub async fn fetch_roots(
     endpoint: &str,
     network: &NetworkId,
+    from_version: u32,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<String>, RegistrarError> {
     let config = stranger_client(clock).map_err(|error| RegistrarError::Unreachable {
@@ -179,7 +181,7 @@ pub async fn fetch_roots(
         shown: Showing::Nothing(config),
         clock: Arc::clone(clock),
     };
-    route.connect().await?.roots(0).await
+    route.connect().await?.all_roots(from_version).await
 }
 
 /// Asks a peer for the trust documents that it holds, where no registrar answers. A node whose
@@ -209,22 +211,12 @@ pub async fn relayed_trust(tls: &NodeTls, peer: &Member) -> Result<TrustTexts, R
         };
         let request = pb::RelayTrustRequest {
             list_version: trust.roster().version(),
+            root_version: trust.root().version(),
         };
         let mut client = PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         match timeout(CALL_DEADLINE, client.relay_trust(request)).await {
             Ok(Ok(answer)) => {
-                let pb::RelayTrustResponse {
-                    list,
-                    freshness,
-                    departures,
-                } = answer.into_inner();
-                let documents = pb::TrustDocuments {
-                    roots: Vec::new(),
-                    list,
-                    freshness,
-                    departures,
-                };
-                return Ok(documents.into());
+                return Ok(answer.into_inner().into());
             }
             Ok(Err(status)) => last = refused(endpoint, &status),
             Err(_) => last = refused(endpoint, &Status::unavailable("no answer in time")),
@@ -236,7 +228,7 @@ pub async fn relayed_trust(tls: &NodeTls, peer: &Member) -> Result<TrustTexts, R
 /// A connection to a registrar whose certificate leads to the network's roots.
 #[derive(Debug, Clone)]
 pub struct RegistrarClient {
-    generated: Generated<Channel>,
+    pub(super) generated: Generated<Channel>,
     endpoint: String,
 }
 
@@ -284,7 +276,7 @@ impl RegistrarClient {
         &self.endpoint
     }
 
-    fn refused(&self, status: &Status) -> RegistrarError {
+    pub(super) fn refused(&self, status: &Status) -> RegistrarError {
         refused(&self.endpoint, status)
     }
 
@@ -396,19 +388,6 @@ impl RegistrarClient {
             messages: answer.into_inner(),
             client: self.clone(),
         })
-    }
-
-    /// Says that a member list is in force here.
-    ///
-    /// # Errors
-    /// [`RegistrarError`].
-    pub async fn installed(&mut self, version: u32, cut: usize) -> Result<(), RegistrarError> {
-        let request = pb::InstalledRequest {
-            list_version: version,
-            cut: u32::try_from(cut).unwrap_or(u32::MAX),
-        };
-        let answer = self.generated.installed(request).await;
-        answer.map(|_| ()).map_err(|error| self.refused(&error))
     }
 
     /// Deposits an invitation.

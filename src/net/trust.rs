@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::connections::Connections;
 use super::node_tls::Shown;
+use super::root_history::RootHistory;
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{
@@ -28,6 +29,7 @@ pub struct TrustHandle(Arc<Trust>);
 struct Trust {
     network: NetworkId,
     root: ArcSwap<NetworkRoot>,
+    history: RootHistory,
     clock: Arc<dyn Clock>,
     roster: ArcSwap<Roster>,
     freshness: ArcSwapOption<Freshness>,
@@ -122,6 +124,7 @@ impl TrustHandle {
         let version = roster.version();
         Self(Arc::new(Trust {
             network: root.network().clone(),
+            history: RootHistory::beginning_with(&root),
             root: ArcSwap::from_pointee(root),
             began_at: clock.now(),
             clock,
@@ -304,6 +307,7 @@ impl TrustHandle {
             shown.exchange(current);
         }
         let version = next.version();
+        self.0.history.add(walked.iter().chain([&next]));
         let next = Arc::new(next);
         self.0.root.store(Arc::clone(&next));
         if let Some(held) = self.freshness().filter(|held| !held.is_signed_under(&next)) {
@@ -376,6 +380,38 @@ impl TrustHandle {
     fn cut_refused(&self) -> usize {
         let admits = |certificate: &PeerCertificate| self.admit(certificate).is_ok();
         self.0.connections.cut_refused(admits)
+    }
+
+    /// Adds the text of the root before the oldest one that this handle can hand on; `false` where
+    /// it is another document, or enough are held.
+    pub fn remember_former_root(&self, text: &str) -> bool {
+        self.0.history.add_former(text)
+    }
+
+    /// The root documents from a version on, in the order of their versions, the one in force last;
+    /// 0 for all that are held. At most [`crate::limits::ROOTS_SENT_MAX`].
+    #[must_use]
+    pub fn roots_from(&self, version: u32) -> Vec<String> {
+        self.0.history.from(version)
+    }
+
+    /// The text of one version of the root, where it is held.
+    #[must_use]
+    pub fn root_text(&self, version: u32) -> Option<String> {
+        self.0.history.version(version)
+    }
+
+    /// The root documents after `version` that fit into `bytes_max` together.
+    #[must_use]
+    pub fn roots_within(&self, version: u32, bytes_max: usize) -> Vec<String> {
+        let mut left = bytes_max;
+        let mut fit = |text: &String| {
+            let fits = text.len() <= left;
+            left = left.saturating_sub(text.len());
+            fits
+        };
+        let roots = self.roots_from(version.saturating_add(1)).into_iter();
+        roots.take_while(|text| fit(text)).collect()
     }
 
     /// Whether a chain that a peer showed leads to a root certificate of the root in force.

@@ -22,7 +22,8 @@ use super::admin_keys::{NetworkKeys, ensure_passphrase, found_authority, found_r
 use super::issued::Issued;
 use super::join::replace;
 use super::key_place::authority_key;
-use super::rollover::{Stage, newest_list, open_authority};
+use super::rollover::{Stage, open_authority};
+use super::root_files::{newest_list, newest_root};
 use super::seeds::open_seeds;
 use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
@@ -100,6 +101,9 @@ pub enum AdminError {
     /// There is nothing to do, or nothing that may be done.
     #[error("{0}")]
     Nothing(String),
+    /// Somebody would be cut off by the next stage.
+    #[error("not everybody is ready:\n{0}")]
+    NotReady(String),
     /// Another stage of an exchange of the X.509 root is due.
     #[error("the exchange of the X.509 root is {}; next: {}", found.word(), found.next_step())]
     WrongStage {
@@ -264,7 +268,7 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
-        let root = NetworkRoot::verify(&read(&path.join("network.json"))?, now)?;
+        let root = newest_root(path, now)?;
         let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
         let seeds = open_seeds(path, &root, &unlock, entropy)?;

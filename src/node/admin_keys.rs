@@ -129,7 +129,7 @@ pub(super) fn found_authority(
         entropy,
     };
     let root = make_authority_key(keys.root.as_ref())?;
-    let root = RootAuthority::found_with(network, root, &issuance(&profiles.root))?;
+    let root = RootAuthority::found_with(network, &root, &issuance(&profiles.root))?;
     let key = make_authority_key(keys.issuing.as_ref())?;
     let requested = RequestedKey::from_pem(&key.request_pem()?)?;
     let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;

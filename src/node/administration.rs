@@ -3,7 +3,7 @@
 //! The registrar decides nothing: the next list is made and signed here, by the administrators'
 //! own keys, and everything that came from the registrar is checked before it is signed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 use super::admin::{INVITATION_LIFE, LIST_LIFE};
 use super::registrar::registrar_config;
+use super::registrars::{Registrars, Unreached};
+use super::root_administration::must_sign_anew;
 use super::{AdminError, NodeError};
 use crate::crypto::sha256;
 use crate::domain::{MemberId, Timestamp};
@@ -19,14 +21,13 @@ use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
     Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList,
-    MemberState, NetworkRoot, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey,
-    Terms, check_change, check_request, differences, request_desk,
+    MemberState, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms,
+    check_change, check_request, differences, request_desk,
 };
-use crate::net::RegistrarClient;
 use crate::wire::{DeskView, InvitationKey, Standing, Tally};
 
 /// How often a removal looks whether the nodes have acknowledged.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// What an administrator wants to have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +63,10 @@ impl Proposal {
 /// One or more administrators, connected to the network's registrar.
 #[derive(Debug)]
 pub struct Administration {
-    client: RegistrarClient,
+    pub(super) registrars: Registrars,
     addresses: Vec<String>,
-    root: NetworkRoot,
-    keys: Vec<SigningKey>,
+    pub(super) folder: PathBuf,
+    pub(super) keys: Vec<SigningKey>,
     clock: Arc<dyn Clock>,
 }
 
@@ -92,61 +93,60 @@ fn has_asked_keys(
 }
 
 /// What lies on the desk, checked: the list in force is the administrators' own.
-struct Look {
-    roster: Roster,
-    view: DeskView,
+pub(super) struct Look {
+    pub(super) roster: Roster,
+    pub(super) view: DeskView,
 }
 
 impl Administration {
-    /// Connects to the registrar that the folder names; `keys` are those that will sign.
+    /// Connects to the registrars that the folder names; `keys` are those that will sign.
     ///
     /// # Errors
-    /// [`AdminError`].
+    /// [`AdminError`]; in particular where none of them answers.
     pub async fn open(
         folder: &Path,
         keys: Vec<SigningKey>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, AdminError> {
-        let path = folder.join("network.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, &e))?;
-        let root = NetworkRoot::verify(&text, clock.now())?;
         let config = registrar_config(folder)?.ok_or_else(|| {
             NodeError::Folder(format!("{} has no registrar.toml", folder.display()))
         })?;
-        let administrators = root.administrator_keys();
-        if !keys
-            .iter()
-            .any(|key| administrators.contains(&key.key().public()))
-        {
+        let registrars = Registrars::connect(folder, &config.addresses, &clock).await?;
+        let administrators = registrars.root.administrator_keys();
+        let is_named = |key: &SigningKey| administrators.contains(&key.key().public());
+        // A named key first: it signs the look at the desk.
+        let (named, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(is_named);
+        if named.is_empty() {
             return Err(AdminError::NoKey);
         }
-        let mut last = None;
-        for endpoint in &config.addresses {
-            match RegistrarClient::connect(endpoint, &root, &clock).await {
-                Ok(client) => {
-                    return Ok(Self {
-                        client,
-                        addresses: config.addresses,
-                        root,
-                        keys,
-                        clock,
-                    });
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.map_or(AdminError::NoKey, AdminError::Registrar))
+        Ok(Self {
+            registrars,
+            addresses: config.addresses,
+            folder: folder.to_owned(),
+            keys: named.into_iter().chain(others).collect(),
+            clock,
+        })
     }
 
-    fn now(&self) -> Timestamp {
+    /// The registrars that did not answer.
+    #[must_use]
+    pub fn unreached(&self) -> &[Unreached] {
+        self.registrars.unreached()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    async fn look(&mut self) -> Result<Look, AdminError> {
+    pub(super) fn desk_request(&self) -> Result<String, AdminError> {
         let key = self.keys.first().ok_or(AdminError::NoKey)?;
-        let request = request_desk(key.key(), self.root.network(), self.now())?;
-        let view = self.client.desk(&request).await?;
-        let roster = Roster::verify_kept(&self.root, &view.list, self.now())?;
+        Ok(request_desk(key.key(), self.root().network(), self.now())?)
+    }
+
+    pub(super) async fn look(&mut self) -> Result<Look, AdminError> {
+        let request = self.desk_request()?;
+        let view = self.registrars.desk(&request).await?;
+        let roster = self.list_in_force(&view.list)?;
         // Each proves itself here: what the registrar made up removes nobody.
         let mut departures = Departures::default();
         for text in &view.departures {
@@ -186,8 +186,8 @@ impl Administration {
         entropy.fill(&mut invitation_id)?;
         let mut invitation = Signed::unsigned(Invitation {
             format: Invitation::FORMAT.to_owned(),
-            root: self.root.signed().clone(),
-            fingerprint: *self.root.fingerprint(),
+            root: self.root().signed().clone(),
+            fingerprint: *self.root().fingerprint(),
             invitation_id,
             terms,
             list_version: roster.version(),
@@ -199,10 +199,11 @@ impl Administration {
             secret: InvitationToken::fresh_secret(entropy)?,
         };
         let digest = sha256(key.secret.expose());
-        self.client.invite(&invitation.to_text()?, &digest).await?;
+        let text = invitation.to_text()?;
+        self.registrars.first()?.invite(&text, &digest).await?;
         let token = InvitationToken {
-            network: self.root.network().clone(),
-            fingerprint: *self.root.fingerprint(),
+            network: self.root().network().clone(),
+            fingerprint: *self.root().fingerprint(),
             registrars: self.addresses.clone(),
             invitation_id,
             secret: key.secret,
@@ -223,7 +224,7 @@ impl Administration {
     /// [`AdminError`]; in particular [`AdminError::Nothing`] where there is nothing to change.
     pub async fn propose(&mut self, wish: &MemberWish) -> Result<Proposal, AdminError> {
         let Look { roster, view } = self.look().await?;
-        let mut list = MemberList::following(&roster, self.now(), LIST_LIFE);
+        let mut list = self.following(&roster);
         match wish {
             MemberWish::State(member, state) => list.set_state(member, *state)?,
             MemberWish::Rights(member, change) => list.change_rights(member, change)?,
@@ -286,9 +287,9 @@ impl Administration {
         for text in &view.requests {
             let request = Signed::<JoinRequest>::parse(text)?;
             if request.document().invitation.document().terms.member == *member {
-                return Ok(Some(
-                    check_request(&self.root, &request, self.now())?.member,
-                ));
+                let invitation = request.document().invitation.document();
+                let root = self.root_with(&invitation.fingerprint);
+                return Ok(Some(check_request(root, &request, self.now())?.member));
             }
         }
         Ok(None)
@@ -340,8 +341,8 @@ impl Administration {
         }
         Ok(Proposal {
             differences,
-            signed: list.valid_signatures(&self.root.administrator_keys())?,
-            needed: self.root.threshold(),
+            signed: list.valid_signatures(&self.root().administrator_keys())?,
+            needed: self.root().threshold(),
             list,
         })
     }
@@ -391,7 +392,32 @@ impl Administration {
     /// [`AdminError`].
     pub async fn put(&mut self, mut proposal: Proposal) -> Result<Tally, AdminError> {
         self.sign(&mut proposal.list)?;
-        Ok(self.client.put_list(&proposal.list.to_text()?).await?)
+        let request = self.desk_request()?;
+        let text = proposal.list.to_text()?;
+        self.registrars.put_list(&text, &request).await
+    }
+
+    /// The list that follows and changes nothing, under the root in force.
+    fn following(&self, roster: &Roster) -> MemberList {
+        MemberList {
+            root_version: self.root().version(),
+            ..MemberList::following(roster, self.now(), LIST_LIFE)
+        }
+    }
+
+    /// Where those who signed the list in force are administrators no longer, proposes the same
+    /// list anew, signed by every key at hand and `added`.
+    pub(super) async fn sign_list_anew(&mut self, added: &[SigningKey]) -> Result<(), AdminError> {
+        let Look { roster, view } = self.look().await?;
+        if !must_sign_anew(self.root(), &view.list, self.now()) {
+            return Ok(());
+        }
+        let mut proposal =
+            self.checked(Signed::unsigned(self.following(&roster)), &roster, &view)?;
+        for key in added {
+            proposal.list.sign(key.key())?;
+        }
+        self.put(proposal).await.map(|_| ())
     }
 
     /// Waits until every node that follows the registrar has acknowledged `version`, at most ten

@@ -175,7 +175,7 @@ pub fn found_offline_root(
             now,
             entropy,
         };
-        let root = RootAuthority::found_with(network, key, &issuance)?;
+        let root = RootAuthority::found_with(network, &key, &issuance)?;
         replace(&certificate, root.certificate_pem().as_bytes())?;
     }
     Ok(read(&certificate)?)

@@ -62,8 +62,17 @@ struct Registrars<'a> {
     clock: &'a Arc<dyn Clock>,
 }
 
+/// A registrar that answers, and the way to the root in force.
+struct Connected {
+    client: RegistrarClient,
+    /// The root whose fingerprint the token names.
+    pinned: NetworkRoot,
+    /// The roots that followed it since.
+    later: Vec<String>,
+}
+
 impl Registrars<'_> {
-    async fn connect(&self) -> Result<(RegistrarClient, NetworkRoot), NodeError> {
+    async fn connect(&self) -> Result<Connected, NodeError> {
         let mut last = None;
         for endpoint in &self.token.registrars {
             match self.connect_to(endpoint).await {
@@ -74,21 +83,29 @@ impl Registrars<'_> {
         Err(last.unwrap_or_else(|| NodeError::Folder("the token names no registrar".to_owned())))
     }
 
-    async fn connect_to(
-        &self,
-        endpoint: &str,
-    ) -> Result<(RegistrarClient, NetworkRoot), NodeError> {
+    async fn connect_to(&self, endpoint: &str) -> Result<Connected, NodeError> {
         let network = &self.token.network;
-        let roots = fetch_roots(endpoint, network, self.clock).await?;
+        let roots = fetch_roots(endpoint, network, 0, self.clock).await?;
         let now = self.clock.now();
-        // The first that bears the fingerprint; what else came over that connection is forgotten.
+        // The first that bears the fingerprint, and those that follow it; what else came over that
+        // connection is forgotten.
         let mut other = None;
-        for text in &roots {
-            let root = NetworkRoot::verify(text, now);
+        for (text, later) in (1..)
+            .map_while(|at| roots.split_at_checked(at))
+            .map(last_of)
+        {
+            let root = NetworkRoot::verify_kept(text, now);
             match root.and_then(|root| root.pinned(&self.token.fingerprint)) {
-                Ok(root) => {
-                    let client = RegistrarClient::connect(endpoint, &root, self.clock).await?;
-                    return Ok((client, root));
+                Ok(pinned) => {
+                    let newest = NetworkRoot::walk(&pinned, later, now)?.pop();
+                    let newest = newest.as_ref().unwrap_or(&pinned);
+                    let client = RegistrarClient::connect(endpoint, newest, self.clock).await?;
+                    let later = later.to_vec();
+                    return Ok(Connected {
+                        client,
+                        pinned,
+                        later,
+                    });
                 }
                 Err(error) => other = Some(error),
             }
@@ -98,6 +115,11 @@ impl Registrars<'_> {
             None => NodeError::Folder(format!("{endpoint} has no root document of {network}")),
         })
     }
+}
+
+/// The last of the first part, and the second part.
+fn last_of<'a>((first, later): (&'a [String], &'a [String])) -> (&'a str, &'a [String]) {
+    (first.last().map_or("", String::as_str), later)
 }
 
 impl Folder {
@@ -121,9 +143,13 @@ impl Folder {
             id: token.invitation_id,
             secret: crate::crypto::Secret::from_bytes(*token.secret.expose()),
         };
-        let (mut client, root) = registrars.connect().await?;
+        let Connected {
+            mut client,
+            pinned,
+            later,
+        } = registrars.connect().await?;
         if self.certificate().exists() && self.members().exists() {
-            return self.acknowledge_again(&root, &mut client, &key).await;
+            return self.acknowledge_again(&pinned, &mut client, &key).await;
         }
         let invitation = client.open_invitation(&key).await?;
         let parsed = Signed::<Invitation>::parse(&invitation);
@@ -132,7 +158,7 @@ impl Folder {
         let member = parsed.document().terms.member.clone();
         told(EnrolStep::RootChecked {
             member: member.clone(),
-            fingerprint: root.fingerprint_text(),
+            fingerprint: pinned.fingerprint_text(),
         });
         let invited = Invited {
             invitation: &invitation,
@@ -145,6 +171,7 @@ impl Folder {
         let joined = self
             .accept_invitation(invited, clock.now(), entropy)
             .await?;
+        self.keep_sent_roots(&pinned, &later, clock.now())?;
         let request = joined.request.unwrap_or_default();
         let mut last = None;
         loop {

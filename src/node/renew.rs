@@ -203,12 +203,19 @@ impl Renewing {
                 }
             }
             failed = false;
-            if self.is_stated().await && self.tls.trust().clock().now() < due {
+            // Its root may be about to go, or gone: then it is renewed however long it lives.
+            let is_due = self.tls.trust().clock().now() >= due || self.tls.must_renew();
+            if self.is_stated().await && !is_due {
                 // Somebody else may have renewed.
                 due = due.max(self.earliest(&self.tls.certificate()));
+                pause = REGISTRAR_BACKOFF_MIN;
                 continue;
             }
             match self.renew_now().await {
+                Ok(_) if self.tls.must_renew() => {
+                    tracing::warn!("the new certificate leads to an old root; renewed again later");
+                    pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
+                }
                 Ok(leaf) => {
                     due = self.due(&leaf);
                     pause = REGISTRAR_BACKOFF_MIN;

@@ -12,14 +12,15 @@ use super::NodeError;
 use super::admin::{AdminError, AdminFolder, read, secret_passphrase, signed};
 use super::join::replace;
 use super::key_place::authority_key;
-use super::unlock::{read_unlock, write_private};
+use super::root_files::{keep_newest, keep_version};
+use super::unlock::{open_seed, read_unlock, write_private};
 use crate::config::UnlockSource;
 use crate::crypto::{IdentityKey, Keyring, Secret, Unlock};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
     Administrator, Authority, AuthorityKey, Issuance, MemberList, NetworkRoot, Profiles,
-    RequestedKey, RootAuthority, RootDocument, Roster,
+    RequestedKey, RootAuthority, RootDocument,
 };
 
 /// How far the exchange of the X.509 root is.
@@ -84,6 +85,24 @@ impl Files {
         self.folder.join("next").join(name)
     }
 
+    /// The requests of other registrars' issuing authorities, by the names of their files.
+    fn requests(&self) -> Result<Vec<(String, PathBuf)>, NodeError> {
+        let entries = fs::read_dir(&self.folder);
+        let entries = entries.map_err(|error| NodeError::file(&self.folder, &error))?;
+        let mut requests = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|error| NodeError::file(&self.folder, &error))?;
+            let path = path.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let is_request = path.extension().is_some_and(|ending| ending == "csr");
+            if let Some(name) = name.filter(|_| is_request) {
+                requests.push((name.to_owned(), path.clone()));
+            }
+        }
+        requests.sort();
+        Ok(requests)
+    }
+
     /// The stage, from what is there: no note of it can disagree with the facts.
     fn stage(&self, root: &RootDocument) -> Stage {
         let named = |path: PathBuf| {
@@ -146,29 +165,90 @@ impl AdminFolder {
         entropy: &dyn Entropy,
     ) -> Result<(), AdminError> {
         self.require(Stage::Settled)?;
-        let files = Files::of(&self.path);
         let folder = self.path.join("authority").join("next");
         // Left by a preparation that was cut short: nobody outside ever heard of it.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
+        }
+        let document = self.preparing(passphrase, now, entropy)?;
+        self.publish_root(document, &[], now)?;
+        self.reopen_authority(passphrase)
+    }
+
+    /// The next root document with a new X.509 root beside the old one. The new one is made where
+    /// an earlier attempt has not made it.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongStage`] where an exchange is under way.
+    pub fn preparing(
+        &self,
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<RootDocument, AdminError> {
+        self.require(Stage::Settled)?;
+        let files = Files::of(&self.path);
+        if !files.next("root.crt").exists() {
+            self.make_next(&files, passphrase, now, entropy)?;
+        }
+        let mut document = RootDocument::following(&self.root, now);
+        document.authorities.push(read(&files.next("root.crt"))?);
+        Ok(document)
+    }
+
+    /// Makes the new X.509 root, which certifies every issuing authority's key.
+    fn make_next(
+        &self,
+        files: &Files,
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<(), AdminError> {
+        let folder = files.folder.join("next");
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
         }
         fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
         let unlock = read_unlock(&self.path, passphrase)?;
         let root = found_root(&folder, self.root.network(), &unlock, now, entropy)?;
-        let requested = RequestedKey::from_pem(&self.authority.key().request_pem()?)?;
         let profiles = Profiles::embedded()?;
         let issuance = Issuance {
             profile: &profiles.issuing,
             now,
             entropy,
         };
-        let issuing = root.sign_issuing(self.root.network(), &requested, &issuance)?;
-        replace(&files.next("issuing.crt"), issuing.as_bytes())?;
+        let mut requests = vec![(
+            "issuing.crt".to_owned(),
+            self.authority.key().request_pem()?,
+        )];
+        for (name, path) in files.requests()? {
+            requests.push((format!("{name}.crt"), read(&path)?));
+        }
+        for (name, request) in requests {
+            let requested = RequestedKey::from_pem(&request)?;
+            let issuing = root.sign_issuing(self.root.network(), &requested, &issuance)?;
+            replace(&files.next(&name), issuing.as_bytes())?;
+        }
+        // Last: as long as it is missing, all of this is made again.
         replace(&files.next("root.crt"), root.certificate_pem().as_bytes())?;
-        let mut document = RootDocument::following(&self.root, now);
-        document.authorities.push(root.certificate_pem().to_owned());
-        self.publish_root(document, &[], now)?;
-        self.reopen_authority(passphrase)
+        Ok(())
+    }
+
+    /// The issuing authorities' certificates by the new X.509 root, for the registrars.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongStage`] where no exchange is under way.
+    pub fn issuing_to_hand(&self) -> Result<Vec<String>, AdminError> {
+        let found = self.stage();
+        if matches!(found, Stage::Settled | Stage::Revoked) {
+            return Err(AdminError::WrongStage { found });
+        }
+        let files = Files::of(&self.path);
+        let mut certificates = vec![read(&files.next("issuing.crt"))?];
+        for (name, _) in files.requests()? {
+            certificates.push(read(&files.next(&format!("{name}.crt")))?);
+        }
+        Ok(certificates)
     }
 
     /// Second stage: from now on certificates lead to the new X.509 root first.
@@ -187,12 +267,21 @@ impl AdminFolder {
     /// # Errors
     /// [`AdminError::WrongStage`] where the new one is not active.
     pub fn taint(&mut self, passphrase: &UnlockSource, now: Timestamp) -> Result<(), AdminError> {
+        let document = self.tainting(now)?;
+        self.publish_root(document, &[], now)?;
+        self.reopen_authority(passphrase)
+    }
+
+    /// The next root document of the third stage.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongStage`] where the new X.509 root is not active.
+    pub fn tainting(&self, now: Timestamp) -> Result<RootDocument, AdminError> {
         self.require(Stage::Active)?;
         let new = read(&Files::of(&self.path).next("root.crt"))?;
         let mut document = RootDocument::following(&self.root, now);
         document.tainted = self.root.authority_digests_except(&new);
-        self.publish_root(document, &[], now)?;
-        self.reopen_authority(passphrase)
+        Ok(document)
     }
 
     /// Last stage: the next root document is without the old X.509 root. Nodes cut the connections
@@ -201,17 +290,39 @@ impl AdminFolder {
     /// # Errors
     /// [`AdminError::WrongStage`] where the old one is not tainted.
     pub fn revoke(&mut self, passphrase: &UnlockSource, now: Timestamp) -> Result<(), AdminError> {
-        let files = Files::of(&self.path);
         if self.stage() != Stage::Revoked {
-            self.require(Stage::Tainted)?;
-            let mut document = RootDocument::following(&self.root, now);
-            document.authorities = vec![read(&files.next("root.crt"))?];
-            document.tainted = Vec::new();
+            let document = self.revoking(now)?;
             self.publish_root(document, &[], now)?;
         }
+        self.settle(passphrase)
+    }
+
+    /// The next root document of the last stage.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongStage`] where the old X.509 root is not tainted.
+    pub fn revoking(&self, now: Timestamp) -> Result<RootDocument, AdminError> {
+        self.require(Stage::Tainted)?;
+        let mut document = RootDocument::following(&self.root, now);
+        document.authorities = vec![read(&Files::of(&self.path).next("root.crt"))?];
+        document.tainted = Vec::new();
+        Ok(document)
+    }
+
+    /// Puts the files of the new X.509 root in the place of the old one's, once the old one is out
+    /// of the root document.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongStage`].
+    pub fn settle(&mut self, passphrase: &UnlockSource) -> Result<(), AdminError> {
+        self.require(Stage::Revoked)?;
+        let files = Files::of(&self.path);
+        let others = files.requests()?.into_iter();
+        let names = others.map(|(name, _)| format!("{name}.crt"));
         // root.crt last: as long as it is there, this can be taken up again.
-        for name in ["issuing.crt", "root.key", "root.crt"] {
-            let (from, to) = (files.next(name), files.own(name));
+        let own = ["issuing.crt", "root.key", "root.crt"].map(str::to_owned);
+        for name in names.chain(own) {
+            let (from, to) = (files.next(&name), files.own(&name));
             if from.exists() {
                 fs::rename(&from, &to).map_err(|error| NodeError::file(&from, &error))?;
             }
@@ -234,41 +345,65 @@ impl AdminFolder {
         passphrase: &UnlockSource,
         (now, entropy): (Timestamp, &dyn Entropy),
     ) -> Result<(), AdminError> {
+        let (document, seed) = self.replacing(lost, named, passphrase, (now, entropy))?;
+        let added = [seed];
+        self.publish_root(document, &added, now)?;
+        let administrators = self.root.administrator_keys();
+        let stays =
+            |seed: &Secret<32>| administrators.contains(&IdentityKey::from_seed(seed).public());
+        self.seeds.retain(stays);
+        self.seeds.extend(added);
+        self.drop_key(lost);
+        let list = MemberList::following(&self.roster, now, super::admin::LIST_LIFE);
+        self.publish(list, now)
+    }
+
+    /// The next root document with `named` in the place of `lost`, and the seed of the new key: the
+    /// one that an earlier attempt has made, or a fresh one, kept in the folder.
+    ///
+    /// # Errors
+    /// [`AdminError::WrongAdministrator`].
+    pub fn replacing(
+        &self,
+        lost: &str,
+        named: &str,
+        passphrase: &UnlockSource,
+        (now, entropy): (Timestamp, &dyn Entropy),
+    ) -> Result<(RootDocument, Secret<32>), AdminError> {
         let mut document = RootDocument::following(&self.root, now);
         let taken = document.administrators.iter().any(|one| one.name == named);
         let is_file_name = named.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        let place = document
-            .administrators
-            .iter()
-            .position(|one| one.name == lost);
+        let mut places = document.administrators.iter_mut();
+        let place = places.find(|one| one.name == lost);
         let Some(place) = place.filter(|_| !taken && is_file_name && !named.is_empty()) else {
             return Err(AdminError::WrongAdministrator);
         };
-        let before = self.root.administrator_keys().get(place).copied();
         let unlock = read_unlock(&self.path, passphrase)?;
-        let text = read(&self.path.join("keyring.json"))?;
-        let keys = Keyring::unlock(&text, &unlock, entropy)?;
-        let seed = Secret::<32>::random(entropy)?;
-        let sealed = keys.seal(&super::admin::seed_context(named), seed.expose())?;
-        let key_file = |name: &str| self.path.join("administrators").join(format!("{name}.key"));
-        let (old, new) = (key_file(lost), key_file(named));
-        // Left by an attempt that was cut short: no root names its key.
-        drop(fs::remove_file(&new));
-        write_private(&new, sealed.as_bytes())?;
-        if let Some(one) = document.administrators.get_mut(place) {
-            *one = Administrator {
-                name: named.to_owned(),
-                key: IdentityKey::from_seed(&seed).public(),
-            };
-        }
-        let added = [seed];
-        self.publish_root(document, &added, now)?;
-        self.seeds
-            .retain(|seed| Some(IdentityKey::from_seed(seed).public()) != before);
-        self.seeds.extend(added);
-        drop(fs::remove_file(&old));
-        let list = MemberList::following(&self.roster, now, super::admin::LIST_LIFE);
-        self.publish(list, now)
+        let keys = Keyring::unlock(&read(&self.path.join("keyring.json"))?, &unlock, entropy)?;
+        let file = self.key_file(named);
+        let seed = if file.exists() {
+            open_seed(&keys, named, &file)?
+        } else {
+            let seed = Secret::<32>::random(entropy)?;
+            let sealed = keys.seal(&super::admin::seed_context(named), seed.expose())?;
+            write_private(&file, sealed.as_bytes())?;
+            seed
+        };
+        *place = Administrator {
+            name: named.to_owned(),
+            key: IdentityKey::from_seed(&seed).public(),
+        };
+        Ok((document, seed))
+    }
+
+    fn key_file(&self, name: &str) -> PathBuf {
+        let name = format!("{name}.key");
+        self.path.join("administrators").join(name)
+    }
+
+    /// Removes the file of a key that counts no more.
+    pub fn drop_key(&self, lost: &str) {
+        drop(fs::remove_file(self.key_file(lost)));
     }
 
     fn require(&self, wanted: Stage) -> Result<(), AdminError> {
@@ -303,19 +438,10 @@ impl AdminFolder {
         let text = document.to_text()?;
         let next = NetworkRoot::succeed(&self.root, &text, now)?;
         keep_version(&self.path, &self.root)?;
-        keep_version(&self.path, &next)?;
-        replace(&self.path.join("network.json"), text.as_bytes())?;
+        keep_newest(&self.path, &next)?;
         self.root = next;
         Ok(())
     }
-}
-
-/// Keeps a root document in the folder `roots`, in a file named for its version.
-fn keep_version(admin: &Path, root: &NetworkRoot) -> Result<(), AdminError> {
-    let folder = admin.join("roots");
-    fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
-    let file = folder.join(format!("{}.json", root.version()));
-    Ok(replace(&file, root.signed().to_text()?.as_bytes())?)
 }
 
 /// Makes an X.509 root, and keeps its key in `folder`.
@@ -338,25 +464,4 @@ fn found_root(
         .to_file_text(&secret_passphrase(unlock), entropy)?;
     write_private(&folder.join("root.key"), key.as_bytes())?;
     Ok(root)
-}
-
-/// The newest list. Where an exchange of an administrator was cut short before the next list, it is
-/// the last one under the root before.
-pub(super) fn newest_list(
-    path: &Path,
-    root: &NetworkRoot,
-    now: Timestamp,
-) -> Result<Roster, AdminError> {
-    let text = read(&path.join("members.json"))?;
-    let refused = match Roster::verify_kept(root, &text, now) {
-        Ok(roster) => return Ok(roster),
-        Err(refused) => refused,
-    };
-    let before = root.version().saturating_sub(1);
-    let file = path.join("roots").join(format!("{before}.json"));
-    fs::read_to_string(file)
-        .ok()
-        .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
-        .and_then(|former| Roster::verify_kept(&former, &text, now).ok())
-        .ok_or_else(|| refused.into())
 }

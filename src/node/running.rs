@@ -91,6 +91,7 @@ impl RunningNode {
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         trust.recall_departures(&departures);
         let tls = NodeTls::new(&trust, &certificate)?;
+        folder.remember_former_roots(&trust);
         take_kept_freshness(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::NodeError;
-use super::admin::{AdminError, AdminFolder, read, seed_context};
-use crate::crypto::{Keyring, Sealed, Secret, Unlock};
+use super::admin::{AdminError, AdminFolder, read};
+use super::unlock::open_seed;
+use crate::crypto::{Keyring, Secret, Unlock};
 use crate::env::Entropy;
 use crate::membership::{Applicant, NetworkRoot};
 
@@ -33,16 +34,7 @@ pub(super) fn open_seeds(
         if !file.exists() {
             continue;
         }
-        let bytes = fs::read(&file).map_err(|error| NodeError::file(&file, &error))?;
-        let plain = keys.open(
-            &seed_context(&administrator.name),
-            &Sealed::from_stored(bytes),
-        )?;
-        let seed: [u8; 32] = plain
-            .as_slice()
-            .try_into()
-            .map_err(|_| NodeError::unlock(&file, "it is damaged: restore it"))?;
-        seeds.push(Secret::from_bytes(seed));
+        seeds.push(open_seed(&keys, &administrator.name, &file)?);
     }
     Ok(seeds)
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,13 @@ use crate::limits::{
     RELAYS_ASKED_MAX,
 };
 use crate::membership::{Freshness, Supersession};
-use crate::net::{Departed, NodeTls, RegistrarClient, RegistrarError, TrustHandle, relayed_trust};
-use crate::wire::TrustTexts;
+use crate::net::{
+    Departed, NodeTls, RegistrarClient, RegistrarError, TrustHandle, fetch_roots, relayed_trust,
+};
+use crate::wire::{Acknowledgement, TrustTexts};
+
+/// How often a node looks whether it has something new to say to its registrar.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What follows the registrars of one node.
 #[derive(Debug, Clone)]
@@ -48,9 +54,11 @@ impl TrustFollower {
                     if matches!(error, RegistrarError::Refused { .. }) {
                         self.renewing.after_refusal().await;
                     }
+                    let may_be_older = !error.is_passing();
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = self.ask_peers() => {}
+                        () = self.catch_up(endpoint), if may_be_older => {}
+                        () = self.ask_peers(), if !may_be_older => {}
                     }
                     pause = pause.saturating_mul(2).min(REGISTRAR_BACKOFF_MAX);
                 }
@@ -66,20 +74,65 @@ impl TrustFollower {
     async fn follow(&self, endpoint: &str) -> Result<(), RegistrarError> {
         let mut client = RegistrarClient::connect_as(endpoint, &self.tls).await?;
         let mut stream = client.follow(self.trust.root().version()).await?;
-        let mut pull = interval(PULL_INTERVAL);
+        let (mut pull, mut look) = (interval(PULL_INTERVAL), interval(LOOK));
         // The first tick is now, and the stream begins with what there is.
         pull.tick().await;
+        let (mut taken, mut said) = (None, None);
         loop {
             let texts = tokio::select! {
                 texts = stream.next() => match texts? {
-                    Some(texts) => texts,
+                    Some(texts) => Some(texts),
                     None => return Ok(()),
                 },
-                _ = pull.tick() => client.fetch(self.trust.root().version()).await?,
+                _ = pull.tick() => Some(client.fetch(self.trust.root().version()).await?),
+                // The certificate may be another one.
+                _ = look.tick() => None,
             };
-            if let Some((version, cut)) = self.take(&texts) {
-                client.installed(version, cut).await?;
+            if let Some(texts) = texts {
+                taken = self.take(&texts).or(taken);
             }
+            let Some((list_version, cut)) = taken else {
+                continue;
+            };
+            let now = self.acknowledgement(list_version, cut);
+            if said.as_ref() != Some(&now) {
+                client.installed(now.clone()).await?;
+                said = Some(now);
+            }
+        }
+    }
+
+    /// What this node says of itself.
+    fn acknowledgement(&self, list_version: u32, cut: usize) -> Acknowledgement {
+        Acknowledgement {
+            list_version,
+            cut: u32::try_from(cut).unwrap_or(u32::MAX),
+            root_version: self.trust.root().version(),
+            leads_to: self.tls.leads_to(),
+            certificate_not_after: Some(self.tls.certificate().not_after()),
+        }
+    }
+
+    /// Fetches the roots that follow the one in force from a registrar whose certificate this node
+    /// refuses, or that refuses this node's: both may lead to a root that came while it slept.
+    async fn catch_up(&self, endpoint: &str) {
+        let (network, clock) = (self.trust.network(), self.trust.clock());
+        let next = self.trust.root().version().saturating_add(1);
+        match fetch_roots(endpoint, network, next, clock).await {
+            Ok(roots) => self.take_roots(&roots),
+            Err(error) => tracing::info!(%error, "no newer root there"),
+        }
+    }
+
+    fn take_roots(&self, texts: &[String]) {
+        let (held, now) = (self.trust.root(), self.trust.clock().now());
+        let kept = self.folder.keep_sent_roots(&held, texts, now);
+        let taken = kept.and_then(|newer| match newer {
+            0 => Ok(()),
+            _ => self.folder.take_roots(&self.trust),
+        });
+        if let Err(error) = taken {
+            tracing::error!(%error, "a network root is refused; the root in force stays");
         }
     }
 
@@ -87,6 +140,9 @@ impl TrustFollower {
     /// there was a list to take.
     fn take(&self, texts: &TrustTexts) -> Option<(u32, usize)> {
         let mut taken = None;
+        if !texts.roots.is_empty() {
+            self.take_roots(&texts.roots);
+        }
         if let Some(list) = &texts.list {
             match self.trust.install(list) {
                 Ok(installed) => {

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use super::join::replace;
 use super::{Folder, NodeError};
 use crate::domain::{NetworkId, Timestamp};
-use crate::limits::DEPARTURES_MAX;
+use crate::limits::{DEPARTURES_MAX, ROOTS_SENT_MAX};
 use crate::membership::{
-    Departures, ListError, MemberList, NetworkRoot, RootError, Roster, Seen, Signed,
+    Departures, ListError, MemberList, NetworkRoot, RootDocument, RootError, Roster, Seen, Signed,
 };
 use crate::net::{Memory, TrustHandle};
 
@@ -277,6 +277,42 @@ impl Folder {
         }
     }
 
+    /// Keeps root documents that somebody sent, as far as they follow `held`; gives how many are
+    /// newer. Files in `roots` that do not follow give way to those that do.
+    ///
+    /// # Errors
+    /// [`NodeError::Root`] where they do not follow: none is kept then.
+    pub(super) fn keep_sent_roots(
+        &self,
+        held: &NetworkRoot,
+        texts: &[String],
+        now: Timestamp,
+    ) -> Result<usize, NodeError> {
+        let mut newer = Vec::new();
+        for text in texts.iter().take(ROOTS_SENT_MAX) {
+            let root = Signed::<RootDocument>::parse(text).map_err(RootError::Document)?;
+            if root.document().version > held.version() {
+                newer.push(text.clone());
+            }
+        }
+        let walked = NetworkRoot::walk(held, &newer, now)?;
+        for (root, text) in walked.iter().zip(&newer) {
+            let file = self.root_file(root.version());
+            if std::fs::read_to_string(&file).is_ok_and(|kept| kept == *text) {
+                continue;
+            }
+            let folder = self.roots();
+            std::fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
+            replace(&file, text.as_bytes())?;
+        }
+        Ok(walked.len())
+    }
+
+    /// Lets `trust` hand on the roots before the one in force.
+    pub(super) fn remember_former_roots(&self, trust: &TrustHandle) {
+        super::root_files::remember_former(self.path(), trust);
+    }
+
     /// Takes the roots that lie in `roots` after the one in force: as many as follow.
     ///
     /// # Errors
@@ -291,6 +327,8 @@ impl Folder {
                     self.keep_root(&trust.root())?;
                     break;
                 }
+                // Somebody else took them meanwhile: from a file, or from a registrar.
+                Err(RootError::RolledBack { held, offered }) if held >= offered => break,
                 Err(error) => {
                     refused.get_or_insert(error);
                     texts.pop();

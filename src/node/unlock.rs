@@ -7,9 +7,9 @@ use std::path::Path;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
-use super::NodeError;
+use super::{AdminError, NodeError};
 use crate::config::UnlockSource;
-use crate::crypto::{Secret, SecretBytes, Unlock};
+use crate::crypto::{Keyring, Sealed, Secret, SecretBytes, Unlock};
 use crate::env::Entropy;
 
 /// Reads the passphrase or key; a path that is relative is relative to `folder`.
@@ -82,4 +82,18 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, NodeError> 
         ));
     }
     Ok(Zeroizing::new(text))
+}
+
+/// Opens an administrator's sealed seed.
+pub(super) fn open_seed(keys: &Keyring, name: &str, file: &Path) -> Result<Secret<32>, AdminError> {
+    let bytes = std::fs::read(file).map_err(|error| NodeError::file(file, &error))?;
+    let plain = keys.open(
+        &super::admin::seed_context(name),
+        &Sealed::from_stored(bytes),
+    )?;
+    let seed: [u8; 32] = plain
+        .as_slice()
+        .try_into()
+        .map_err(|_| NodeError::unlock(file, "it is damaged: restore it"))?;
+    Ok(Secret::from_bytes(seed))
 }

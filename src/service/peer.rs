@@ -13,7 +13,8 @@ use super::status_of;
 use crate::domain::MemberId;
 use crate::flows::{Answerer, FlowError};
 use crate::limits::{
-    DEPARTURES_RELAYED_MAX, RELAYED_LIST_BYTES_MAX, STREAM_AGE_MAX, STREAM_CHUNK_LEAVES,
+    DEPARTURES_RELAYED_MAX, RELAYED_LIST_BYTES_MAX, RELAYED_ROOTS_BYTES_MAX, STREAM_AGE_MAX,
+    STREAM_CHUNK_LEAVES,
 };
 use crate::membership::VerifiedPeer;
 use crate::protocol::feed::FeedId;
@@ -82,7 +83,8 @@ impl Peer for PeerService {
         admitted(&request)?;
         let trust = self.answerer.trust();
         let (roster, freshness) = (trust.roster(), trust.freshness());
-        let is_newer = roster.version() > request.into_inner().list_version;
+        let held = request.into_inner();
+        let is_newer = roster.version() > held.list_version;
         let list = is_newer.then(|| roster.signed().to_text().ok()).flatten();
         let departures = roster.departures().texts().into_iter();
         let departures = departures.take(DEPARTURES_RELAYED_MAX);
@@ -91,6 +93,7 @@ impl Peer for PeerService {
             list: list.unwrap_or_default(),
             freshness: freshness.map_or_else(String::new, |held| held.text().to_owned()),
             departures: departures.collect(),
+            roots: trust.roots_within(held.root_version, RELAYED_ROOTS_BYTES_MAX),
         }))
     }
 

@@ -10,10 +10,15 @@ use tokio::time::sleep;
 use tonic::{Code, Request, Response, Status};
 
 use crate::domain::MemberId;
-use crate::limits::{REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX};
+use crate::limits::{
+    ISSUING_SENT_MAX, REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX,
+};
 use crate::membership::{Refusal, VerifiedPeer};
 use crate::wire::pb::registrar_server::{Registrar as Generated, RegistrarServer};
-use crate::wire::{DeskView, Enrolment, InvitationKey, Malformed, Tally, TrustTexts, pb};
+use crate::wire::{
+    Acknowledgement, DeskView, Enrolment, InvitationKey, Malformed, RootCount, Tally, TrustTexts,
+    pb,
+};
 
 /// Why the registrar refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,8 +80,8 @@ pub trait RegistrarDesk: Send + Sync + std::fmt::Debug + 'static {
     /// Notes that a node begins or ceases to follow.
     fn note_following(&self, member: &MemberId, follows: bool);
 
-    /// Notes that a node has a list in force.
-    fn note_installed(&self, member: &MemberId, list_version: u32, cut: u32);
+    /// Notes what a node has in force.
+    fn note_installed(&self, member: &MemberId, said: Acknowledgement);
 
     /// The invitation that a token names.
     async fn open_invitation(&self, key: InvitationKey) -> Result<String, RegistrarRefusal>;
@@ -109,6 +114,16 @@ pub trait RegistrarDesk: Send + Sync + std::fmt::Debug + 'static {
 
     /// Holds or publishes the next list.
     async fn put_list(&self, list: String) -> Result<Tally, RegistrarRefusal>;
+
+    /// Holds or publishes the next root.
+    async fn put_root(&self, root: String) -> Result<RootCount, RegistrarRefusal>;
+
+    /// Takes issuing authorities' certificates that are for its key into use; gives how many.
+    async fn put_issuing(
+        &self,
+        request: String,
+        certificates: Vec<String>,
+    ) -> Result<usize, RegistrarRefusal>;
 }
 
 /// The registrar's service.
@@ -286,8 +301,9 @@ impl Generated for RegistrarService {
         request: Request<pb::InstalledRequest>,
     ) -> Result<Response<pb::InstalledResponse>, Status> {
         let member = member(&request)?;
-        let pb::InstalledRequest { list_version, cut } = request.into_inner();
-        self.0.note_installed(&member, list_version, cut);
+        let said = Acknowledgement::try_from(request.into_inner());
+        let said = said.map_err(|error| malformed(&error))?;
+        self.0.note_installed(&member, said);
         Ok(Response::new(pb::InstalledResponse {}))
     }
 
@@ -323,5 +339,33 @@ impl Generated for RegistrarService {
             needed: tally.needed,
             published: tally.published,
         }))
+    }
+
+    async fn put_root(
+        &self,
+        request: Request<pb::PutRootRequest>,
+    ) -> Result<Response<pb::PutRootResponse>, Status> {
+        let count = self.0.put_root(request.into_inner().root).await?;
+        Ok(Response::new(pb::PutRootResponse {
+            signed: count.signed,
+            needed: count.needed,
+            signed_by_own: count.signed_by_own,
+            needed_by_own: count.needed_by_own,
+            published: count.published,
+        }))
+    }
+
+    async fn put_issuing(
+        &self,
+        request: Request<pb::PutIssuingRequest>,
+    ) -> Result<Response<pb::PutIssuingResponse>, Status> {
+        let message = request.into_inner();
+        if !(1..=ISSUING_SENT_MAX).contains(&message.certificates.len()) {
+            let wrong = Malformed::new("certificates", "must be 1 to 16");
+            return Err(malformed(&wrong));
+        }
+        let taken = self.0.put_issuing(message.request, message.certificates);
+        let taken = u32::try_from(taken.await?).unwrap_or(u32::MAX);
+        Ok(Response::new(pb::PutIssuingResponse { taken }))
     }
 }

@@ -14,4 +14,6 @@ pub mod pb;
 pub use explain::Verdict;
 pub use malformed::Malformed;
 pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};
-pub use registrar::{DeskView, Enrolment, InvitationKey, Standing, Tally, TrustTexts};
+pub use registrar::{
+    Acknowledgement, DeskView, Enrolment, InvitationKey, RootCount, Standing, Tally, TrustTexts,
+};

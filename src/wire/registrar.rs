@@ -4,8 +4,8 @@
 use super::Malformed;
 use super::pb;
 use crate::crypto::Secret;
-use crate::domain::MemberId;
-use crate::limits::{ADMINISTRATORS_MAX, MEMBERS_MAX};
+use crate::domain::{MemberId, Timestamp};
+use crate::limits::{ADMINISTRATORS_MAX, AUTHORITIES_MAX, MEMBERS_MAX};
 
 /// What a token's holder proves its invitation with.
 #[derive(Debug)]
@@ -129,6 +129,17 @@ impl From<pb::TrustDocuments> for TrustTexts {
     }
 }
 
+impl From<pb::RelayTrustResponse> for TrustTexts {
+    fn from(message: pb::RelayTrustResponse) -> Self {
+        Self {
+            roots: message.roots,
+            list: some(message.list),
+            freshness: some(message.freshness),
+            departures: message.departures,
+        }
+    }
+}
+
 /// What became of a member list that an administrator put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
@@ -138,6 +149,82 @@ pub struct Tally {
     pub needed: u32,
     /// Whether it is in force now.
     pub published: bool,
+}
+
+/// What became of a root document that an administrator put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootCount {
+    /// How many administrators of the root in force signed it.
+    pub signed: u32,
+    /// How many must.
+    pub needed: u32,
+    /// How many of its own administrators signed it.
+    pub signed_by_own: u32,
+    /// How many must.
+    pub needed_by_own: u32,
+    /// Whether it is in force now.
+    pub published: bool,
+}
+
+/// What a node says of itself to the registrar that it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Acknowledgement {
+    /// Version of the member list in force.
+    pub list_version: u32,
+    /// Connections cut because of that list.
+    pub cut: u32,
+    /// Version of the root in force.
+    pub root_version: u32,
+    /// SHA-256 of each X.509 root certificate of that root to which the node's certificate leads.
+    pub leads_to: Vec<[u8; 32]>,
+    /// End of the node's certificate.
+    pub certificate_not_after: Option<Timestamp>,
+}
+
+fn digests(field: &'static str, digests: &[bytes::Bytes]) -> Result<Vec<[u8; 32]>, Malformed> {
+    if digests.len() > AUTHORITIES_MAX {
+        return Err(Malformed::new(field, "names more than a root can have"));
+    }
+    let read = |one: &bytes::Bytes| {
+        let digest = one.as_ref().try_into();
+        digest.map_err(|_| Malformed::new(field, "must be 32 bytes each"))
+    };
+    digests.iter().map(read).collect()
+}
+
+fn flat(digests: &[[u8; 32]]) -> Vec<bytes::Bytes> {
+    let all = digests.iter().take(AUTHORITIES_MAX);
+    all.map(|one| bytes::Bytes::copy_from_slice(one)).collect()
+}
+
+fn moment(unix_ms: i64) -> Option<Timestamp> {
+    (unix_ms > 0).then(|| Timestamp::from_unix_ms(unix_ms))
+}
+
+impl From<Acknowledgement> for pb::InstalledRequest {
+    fn from(said: Acknowledgement) -> Self {
+        Self {
+            list_version: said.list_version,
+            cut: said.cut,
+            root_version: said.root_version,
+            leads_to: flat(&said.leads_to),
+            certificate_not_after_unix_ms: said.certificate_not_after.map_or(0, Timestamp::unix_ms),
+        }
+    }
+}
+
+impl TryFrom<pb::InstalledRequest> for Acknowledgement {
+    type Error = Malformed;
+
+    fn try_from(message: pb::InstalledRequest) -> Result<Self, Malformed> {
+        Ok(Self {
+            list_version: message.list_version,
+            cut: message.cut,
+            root_version: message.root_version,
+            leads_to: digests("leads_to", &message.leads_to)?,
+            certificate_not_after: moment(message.certificate_not_after_unix_ms),
+        })
+    }
 }
 
 /// How far a member's node is.
@@ -153,6 +240,12 @@ pub struct Standing {
     pub took_ms: u64,
     /// Whether it follows the registrar.
     pub follows: bool,
+    /// Highest version of a root that it acknowledged; 0 for none.
+    pub root_version: u32,
+    /// SHA-256 of each X.509 root certificate to which its certificate leads, as it said last.
+    pub leads_to: Vec<[u8; 32]>,
+    /// End of its certificate, as it said last.
+    pub certificate_not_after: Option<Timestamp>,
 }
 
 /// What waits for the administrators, and how far the nodes are.
@@ -170,6 +263,8 @@ pub struct DeskView {
     pub nodes: Vec<Standing>,
     /// Departures that the list does not say yet.
     pub departures: Vec<String>,
+    /// Next root documents with too few signatures.
+    pub root_proposals: Vec<String>,
 }
 
 impl From<DeskView> for pb::DeskResponse {
@@ -180,6 +275,9 @@ impl From<DeskView> for pb::DeskResponse {
             cut: node.cut,
             took_ms: node.took_ms,
             follows: node.follows,
+            root_version: node.root_version,
+            leads_to: flat(&node.leads_to),
+            certificate_not_after_unix_ms: node.certificate_not_after.map_or(0, Timestamp::unix_ms),
         });
         Self {
             list: view.list,
@@ -188,6 +286,7 @@ impl From<DeskView> for pb::DeskResponse {
             changes: view.changes,
             nodes: nodes.collect(),
             departures: view.departures,
+            root_proposals: view.root_proposals,
         }
     }
 }
@@ -207,6 +306,9 @@ impl TryFrom<pb::DeskResponse> for DeskView {
                 cut: node.cut,
                 took_ms: node.took_ms,
                 follows: node.follows,
+                root_version: node.root_version,
+                leads_to: digests("leads_to", &node.leads_to)?,
+                certificate_not_after: moment(node.certificate_not_after_unix_ms),
             })
         });
         Ok(Self {
@@ -216,6 +318,7 @@ impl TryFrom<pb::DeskResponse> for DeskView {
             changes: message.changes,
             nodes: nodes.collect::<Result<_, Malformed>>()?,
             departures: message.departures,
+            root_proposals: message.root_proposals,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Keys in a PKCS#11 module, here SoftHSM2: the registrar works with them, outlives a module that
+//! Keys in a PKCS#11 module, here `SoftHSM2`: the registrar works with them, outlives a module that
 //! goes away, and says what is wrong.
 
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,10 @@ use tempfile::TempDir;
 use super::certificates::{accepts, certificate_is_clean, list_is_clean};
 use super::shell::{Run, Served, command, creditmesh, free_address, run};
 
-/// Where Debian and others put SoftHSM2.
+/// Said where the module is missing.
+pub(crate) const SKIPPED: &str = "SKIPPED: SoftHSM2 is not installed; tests/run installs it";
+
+/// Where Debian and others put `SoftHSM2`.
 const LIBRARIES: &[&str] = &[
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib64/pkcs11/libsofthsm2.so",
@@ -19,20 +22,17 @@ const LIBRARIES: &[&str] = &[
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 ];
 
-/// A token of SoftHSM2 in a folder of its own.
+/// A token of `SoftHSM2` in a folder of its own.
 pub(crate) struct Module {
     dir: TempDir,
     library: PathBuf,
 }
 
 impl Module {
-    /// `None`, and a word about it, where SoftHSM2 is not installed: `tests/run` installs it.
+    /// `None` where `SoftHSM2` is not installed: `tests/run` installs it.
     pub(crate) fn with_token(label: &str) -> Option<Self> {
         let library = LIBRARIES.iter().map(PathBuf::from).find(|one| one.exists());
-        let Some(library) = library else {
-            println!("SKIPPED: SoftHSM2 is not installed; tests/run installs it");
-            return None;
-        };
+        let library = library?;
         let dir = tempfile::tempdir().unwrap();
         let module = Self { dir, library };
         std::fs::create_dir(module.tokens()).unwrap();
@@ -138,6 +138,7 @@ fn join(module: &Module, admin: &str, member: &str, folder: &str) {
 #[test]
 fn a_registrar_works_with_keys_in_a_module_and_outlives_its_absence() {
     let Some(module) = Module::with_token("net") else {
+        println!("{SKIPPED}");
         return;
     };
     let dir = tempfile::tempdir().unwrap();

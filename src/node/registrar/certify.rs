@@ -43,7 +43,8 @@ impl Inner {
             now,
             entropy: &*self.entropy,
         };
-        let chain = self.authority.issue(&subject, key, statement, &issuance);
+        let authority = self.issuing.current().load();
+        let chain = authority.issue(&subject, key, statement, &issuance);
         let chain = chain.map_err(local)?;
         issued.note(&member.id, &chain).map_err(local)?;
         Ok(chain)
@@ -53,7 +54,8 @@ impl Inner {
     /// where that fails.
     pub(super) fn write_revoked(&self) {
         let (roster, now) = (self.trust.roster(), self.clock.now());
-        let written = self.issued().write_revoked(&self.authority, &roster, now);
+        let authority = self.issuing.current().load();
+        let written = self.issued().write_revoked(&authority, &roster, now);
         if let Err(error) = written {
             tracing::error!(%error, "cannot write the revocation list");
         }

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::files::{Files, Kept};
+use super::issuing::Issuing;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Authority, Departure, Document, Invitation, JoinRequest, Member, MemberList,
-    OwnChange, PeerCertificate, Profile, Roster, Signed, SigningKey, Welcome, check_change,
-    check_desk, check_invitation, check_renewal, check_request, state_freshness,
+    Applicant, Departure, Document, Invitation, JoinRequest, Member, MemberList, OwnChange,
+    PeerCertificate, Profile, Roster, Signed, SigningKey, Welcome, check_change, check_desk,
+    check_invitation, check_renewal, check_request, state_freshness,
 };
 use crate::net::TrustHandle;
 use crate::node::issued::Issued;
@@ -29,9 +30,10 @@ pub(super) struct Desk(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
 pub(super) struct Inner {
+    pub(super) folder: PathBuf,
     pub(super) members_path: PathBuf,
     pub(super) trust: TrustHandle,
-    pub(super) authority: Arc<Authority>,
+    pub(super) issuing: Issuing,
     pub(super) profile: Profile,
     pub(super) freshness_key: Option<SigningKey>,
     pub(super) clock: Arc<dyn Clock>,
@@ -50,9 +52,12 @@ pub(super) struct Nodes {
     pub(super) standings: BTreeMap<MemberId, NodeState>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct NodeState {
     pub(super) followers: usize,
+    pub(super) root_version: u32,
+    pub(super) leads_to: Vec<[u8; 32]>,
+    pub(super) certificate_not_after: Option<Timestamp>,
     pub(super) list_version: u32,
     pub(super) cut: u32,
     pub(super) took_ms: u64,
@@ -68,7 +73,7 @@ pub(super) fn local(error: impl std::fmt::Display) -> RegistrarRefusal {
     RegistrarRefusal::Local(error.to_string())
 }
 
-fn count(number: usize) -> u32 {
+pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
@@ -150,7 +155,8 @@ impl Inner {
         // came before it.
         let filed = kept.filed_unix_ms.map(Timestamp::from_unix_ms);
         let filed = filed.unwrap_or_else(|| self.now());
-        let applicant = check_request(&self.trust.root(), &request, filed).map_err(document)?;
+        let root = self.root_with(&kept.invitation.document().fingerprint);
+        let applicant = check_request(&root, &request, filed).map_err(document)?;
         let roster = self.trust.roster();
         let listed = roster.member(&applicant.member.id).cloned();
         if let Some(member) = listed {
@@ -313,6 +319,11 @@ impl Inner {
             changes: files.changes.values().cloned().collect(),
             nodes: self.standings(&roster),
             departures: roster.departures().texts(),
+            root_proposals: files
+                .root_proposals
+                .values()
+                .map(|root| root.to_text().map_err(local))
+                .collect::<Outcome<_>>()?,
         })
     }
 
@@ -323,13 +334,16 @@ impl Inner {
         active
             .map(|member| {
                 let state = nodes.standings.get(&member.id);
-                let state = state.copied().unwrap_or_default();
+                let state = state.cloned().unwrap_or_default();
                 Standing {
                     member: member.id.clone(),
                     list_version: state.list_version,
                     cut: state.cut,
                     took_ms: state.took_ms,
                     follows: state.followers > 0,
+                    root_version: state.root_version,
+                    leads_to: state.leads_to,
+                    certificate_not_after: state.certificate_not_after,
                 }
             })
             .collect()

@@ -4,8 +4,10 @@
 //! registrar/invitations/<number>.json   an invitation, the digest of its token's secret, the
 //!                                       request that answers it, the certificate, whether spent
 //! registrar/proposals/<digest>.json     a next member list with too few signatures
+//! registrar/roots/<digest>.json         a next root with too few signatures
 //! registrar/changes/<member>.json       a member's own request for a change
 //! registrar/departures.json             members that left, as long as no list says so
+//! registrar/issuing/<digest>.crt        the issuing authority as a later X.509 root certifies it
 //! ```
 //!
 //! Each file is replaced in one step and is on disk before anybody hears of it, so a registrar that
@@ -21,8 +23,10 @@ use subtle::ConstantTimeEq;
 
 use crate::crypto::sha256;
 use crate::domain::{MemberId, Timestamp};
-use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX};
-use crate::membership::{Departures, Invitation, JoinRequest, MemberList, Signed};
+use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX, ROOT_PROPOSALS_MAX};
+use crate::membership::{
+    Departures, Document, Invitation, JoinRequest, MemberList, RootDocument, Signed,
+};
 use crate::node::NodeError;
 use crate::node::join::replace;
 use crate::service::RegistrarRefusal;
@@ -60,6 +64,7 @@ pub(super) struct Files {
     folder: PathBuf,
     pub(super) invitations: BTreeMap<[u8; 16], Kept>,
     pub(super) proposals: BTreeMap<[u8; 32], Signed<MemberList>>,
+    pub(super) root_proposals: BTreeMap<[u8; 32], Signed<RootDocument>>,
     pub(super) changes: BTreeMap<MemberId, String>,
 }
 
@@ -72,7 +77,7 @@ fn wrong(path: &Path, error: impl std::fmt::Display) -> NodeError {
 }
 
 /// The files with this ending in a folder, which is made where it is missing.
-fn texts(folder: &Path) -> Result<Vec<(PathBuf, String)>, NodeError> {
+pub(super) fn texts(folder: &Path, wanted: &str) -> Result<Vec<(PathBuf, String)>, NodeError> {
     fs::create_dir_all(folder).map_err(|error| NodeError::file(folder, &error))?;
     let entries = fs::read_dir(folder).map_err(|error| NodeError::file(folder, &error))?;
     let mut texts = Vec::new();
@@ -80,12 +85,23 @@ fn texts(folder: &Path) -> Result<Vec<(PathBuf, String)>, NodeError> {
         let path = entry
             .map_err(|error| NodeError::file(folder, &error))?
             .path();
-        if path.extension().is_some_and(|ending| ending == "json") {
+        if path.extension().is_some_and(|ending| ending == wanted) {
             let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
             texts.push((path, text));
         }
     }
     Ok(texts)
+}
+
+/// Signed documents by their digests.
+fn documents<T: Document>(folder: &Path) -> Result<BTreeMap<[u8; 32], Signed<T>>, NodeError> {
+    let mut read = BTreeMap::new();
+    for (path, text) in texts(folder, "json")? {
+        let document = Signed::<T>::parse(&text).map_err(|error| wrong(&path, error))?;
+        let digest = document.digest().map_err(|error| wrong(&path, error))?;
+        read.insert(digest, document);
+    }
+    Ok(read)
 }
 
 impl Files {
@@ -95,20 +111,18 @@ impl Files {
         let mut files = Self {
             invitations: BTreeMap::new(),
             proposals: BTreeMap::new(),
+            root_proposals: BTreeMap::new(),
             changes: BTreeMap::new(),
             folder,
         };
-        for (path, text) in texts(&files.folder.join("invitations"))? {
+        for (path, text) in texts(&files.folder.join("invitations"), "json")? {
             let kept: Kept = serde_json::from_str(&text).map_err(|error| wrong(&path, error))?;
             let id = kept.invitation.document().invitation_id;
             files.invitations.insert(id, kept);
         }
-        for (path, text) in texts(&files.folder.join("proposals"))? {
-            let list = Signed::parse(&text).map_err(|error| wrong(&path, error))?;
-            let digest = list.digest().map_err(|error| wrong(&path, error))?;
-            files.proposals.insert(digest, list);
-        }
-        for (path, text) in texts(&files.folder.join("changes"))? {
+        files.proposals = documents(&files.folder.join("proposals"))?;
+        files.root_proposals = documents(&files.folder.join("roots"))?;
+        for (path, text) in texts(&files.folder.join("changes"), "json")? {
             let name = path.file_stem().and_then(|name| name.to_str());
             let member = name.and_then(|name| name.parse().ok());
             let member = member.ok_or_else(|| wrong(&path, "its name is no member's"))?;
@@ -169,6 +183,11 @@ impl Files {
     fn proposal_path(&self, digest: &[u8; 32]) -> PathBuf {
         let name = format!("{}.json", HEXLOWER.encode(digest));
         self.folder.join("proposals").join(name)
+    }
+
+    fn root_proposal_path(&self, digest: &[u8; 32]) -> PathBuf {
+        let name = format!("{}.json", HEXLOWER.encode(digest));
+        self.folder.join("roots").join(name)
     }
 
     fn change_path(&self, member: &MemberId) -> PathBuf {
@@ -233,6 +252,33 @@ impl Files {
         replace(&self.proposal_path(&digest), text.as_bytes()).map_err(|error| local(&error))?;
         self.proposals.insert(digest, list);
         Ok(())
+    }
+
+    /// Holds a next root.
+    pub(super) fn hold_root(
+        &mut self,
+        digest: [u8; 32],
+        root: Signed<RootDocument>,
+    ) -> Result<(), RegistrarRefusal> {
+        let is_new = !self.root_proposals.contains_key(&digest);
+        if is_new && self.root_proposals.len() >= ROOT_PROPOSALS_MAX {
+            return Err(RegistrarRefusal::Full(
+                "4 next roots wait already: sign one of them with `creditmesh network sign`",
+            ));
+        }
+        let text = root
+            .to_text()
+            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+        replace(&self.root_proposal_path(&digest), text.as_bytes()).map_err(|e| local(&e))?;
+        self.root_proposals.insert(digest, root);
+        Ok(())
+    }
+
+    /// Drops every next root that was proposed: they followed the one that is replaced now.
+    pub(super) fn overtake_roots(&mut self) {
+        for digest in std::mem::take(&mut self.root_proposals).into_keys() {
+            drop(fs::remove_file(self.root_proposal_path(&digest)));
+        }
     }
 
     /// Drops what `list`, now in force, has overtaken: every proposal, and requests that it grants.

@@ -7,6 +7,8 @@ mod certify;
 mod departures;
 mod desk;
 mod files;
+mod issuing;
+mod roots;
 mod serving;
 
 use std::net::SocketAddr;
@@ -20,13 +22,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Inner, Nodes};
 use self::files::Files;
+use self::issuing::Issuing;
 use super::admin::secret_passphrase;
 use super::issued::Issued;
 use super::key_place::{authority_key, signing_key};
+use super::root_files::{newest_list, newest_root, remember_former};
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{Authority, Departures, NetworkRoot, Profiles, Roster};
+use crate::membership::{Departures, Profiles};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
@@ -96,7 +100,7 @@ impl RunningRegistrar {
         desk.0.write_revoked();
         let door = RegistrarDoor::new(
             desk.0.trust.clone(),
-            Arc::clone(&desk.0.authority),
+            Arc::clone(desk.0.issuing.current()),
             desk.0.profile,
             parts.entropy,
         );
@@ -175,9 +179,9 @@ impl RunningRegistrar {
 
 fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<Inner, AdminError> {
     let now = parts.clock.now();
-    let root = NetworkRoot::verify(&text_of(&folder.join("network.json"))?, now)?;
+    let root = newest_root(folder, now)?;
     let members_path = folder.join("members.json");
-    let roster = Roster::verify_kept(&root, &text_of(&members_path)?, now)?;
+    let roster = newest_list(folder, &root, now)?;
     let passphrase = secret_passphrase(&read_unlock(folder, passphrase)?);
     let authority = folder.join("authority");
     let key = authority_key(&authority.join("issuing.key"), &passphrase)?;
@@ -186,15 +190,17 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     } else {
         Some(signing_key(&authority.join("freshness.key"), &passphrase)?)
     };
+    let issuing = Issuing::open(folder, key, &root)?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
     let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
     trust.recall_departures(&departures);
-    let authority = Authority::open(&text_of(&authority.join("issuing.crt"))?, key)?;
+    remember_former(folder, &trust);
     Ok(Inner {
+        folder: folder.to_owned(),
         members_path,
         trust,
-        authority: Arc::new(authority),
+        issuing,
         profile: Profiles::embedded()?.renewed,
         freshness_key,
         clock: Arc::clone(&parts.clock),

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use super::desk::{Desk, Inner, Outcome, local};
 use crate::domain::MemberId;
 use crate::service::RegistrarDesk;
-use crate::wire::{DeskView, Enrolment, InvitationKey, Tally, TrustTexts};
+use crate::wire::{
+    Acknowledgement, DeskView, Enrolment, InvitationKey, RootCount, Tally, TrustTexts,
+};
 
 impl Desk {
     /// Runs what waits for the disk on a thread that may wait.
@@ -25,10 +27,7 @@ impl Desk {
 #[tonic::async_trait]
 impl RegistrarDesk for Desk {
     fn roots(&self, from_version: u32) -> Vec<String> {
-        let root = self.0.trust.root();
-        let text = root.signed().to_text();
-        let wanted = root.version() >= from_version;
-        text.ok().filter(|_| wanted).into_iter().collect()
+        self.0.trust.roots_from(from_version)
     }
 
     fn trust(&self, root_version: u32) -> TrustTexts {
@@ -54,7 +53,8 @@ impl RegistrarDesk for Desk {
         };
     }
 
-    fn note_installed(&self, member: &MemberId, list_version: u32, cut: u32) {
+    fn note_installed(&self, member: &MemberId, said: Acknowledgement) {
+        let list_version = said.list_version;
         let uptime = self.0.clock.uptime();
         let mut nodes = self.0.nodes();
         let published = nodes
@@ -64,9 +64,12 @@ impl RegistrarDesk for Desk {
         let state = nodes.standings.entry(member.clone()).or_default();
         if list_version > state.list_version {
             state.list_version = list_version;
-            state.cut = cut;
+            state.cut = said.cut;
             state.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         }
+        state.root_version = state.root_version.max(said.root_version);
+        state.leads_to = said.leads_to;
+        state.certificate_not_after = said.certificate_not_after;
     }
 
     async fn open_invitation(&self, key: InvitationKey) -> Outcome<String> {
@@ -100,5 +103,14 @@ impl RegistrarDesk for Desk {
 
     async fn put_list(&self, list: String) -> Outcome<Tally> {
         self.waiting(move |desk| desk.put_list(&list)).await
+    }
+
+    async fn put_root(&self, root: String) -> Outcome<RootCount> {
+        self.waiting(move |desk| desk.put_root(&root)).await
+    }
+
+    async fn put_issuing(&self, request: String, certificates: Vec<String>) -> Outcome<usize> {
+        self.waiting(move |desk| desk.put_issuing(&request, &certificates))
+            .await
     }
 }

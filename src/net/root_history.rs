@@ -1,0 +1,65 @@
+//! The root documents that led to the one in force, for those who have not walked as far.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::limits::{ROOTS_HELD_MAX, ROOTS_SENT_MAX};
+use crate::membership::{NetworkRoot, RootDocument, Signed};
+
+/// Texts by version: without a gap up to the root in force, at most [`ROOTS_HELD_MAX`].
+#[derive(Debug)]
+pub(super) struct RootHistory(Mutex<BTreeMap<u32, String>>);
+
+impl RootHistory {
+    pub(super) fn beginning_with(root: &NetworkRoot) -> Self {
+        let history = Self(Mutex::default());
+        history.add([root]);
+        history
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds roots that follow the newest one held.
+    pub(super) fn add<'a>(&self, roots: impl IntoIterator<Item = &'a NetworkRoot>) {
+        let mut held = self.lock();
+        for root in roots {
+            if let Ok(text) = root.signed().to_text() {
+                held.insert(root.version(), text);
+            }
+        }
+        while held.len() > ROOTS_HELD_MAX {
+            held.pop_first();
+        }
+    }
+
+    /// Adds the text of the root before the oldest one held, if it is that.
+    pub(super) fn add_former(&self, text: &str) -> bool {
+        let mut held = self.lock();
+        let Some((version, oldest)) = held.first_key_value() else {
+            return false;
+        };
+        let previous = Signed::<RootDocument>::parse(oldest).ok();
+        let previous = previous.and_then(|oldest| oldest.document().previous);
+        let former = Signed::<RootDocument>::parse(text).ok();
+        let is_former = former.and_then(|former| former.digest().ok()) == previous;
+        if !is_former || previous.is_none() || held.len() >= ROOTS_HELD_MAX {
+            return false;
+        }
+        let version = version.saturating_sub(1);
+        held.insert(version, text.to_owned());
+        true
+    }
+
+    /// The texts from a version on, in order; at most [`ROOTS_SENT_MAX`].
+    pub(super) fn from(&self, version: u32) -> Vec<String> {
+        let held = self.lock();
+        let wanted = held.range(version..).map(|(_, text)| text.clone());
+        wanted.take(ROOTS_SENT_MAX).collect()
+    }
+
+    pub(super) fn version(&self, version: u32) -> Option<String> {
+        self.lock().get(&version).cloned()
+    }
+}
