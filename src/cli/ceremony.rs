@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
-use super::network::{now, write_new};
+use super::network::{Admin, now, write_new};
 use super::network_args::{currency_of, kept, registrar_of};
 use super::output::Output;
 use crate::config::UnlockSource;
@@ -81,6 +81,20 @@ pub(super) enum CeremonyCommand {
         /// Certificate to write; must not exist.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+    },
+    /// Take a new X.509 root from the offline machine, for `network rollover prepare`.
+    #[command(after_help = "Example:\n  \
+        creditmesh network ceremony next admin --root root-2.crt --issuing issuing-2.crt\n  \
+        creditmesh network rollover prepare admin --key chair.key --key-passphrase-file pass")]
+    Next {
+        #[command(flatten)]
+        admin: Admin,
+        /// The new root's certificate.
+        #[arg(long, value_name = "FILE")]
+        root: PathBuf,
+        /// The issuing authority's certificate by the new root.
+        #[arg(long, value_name = "FILE")]
+        issuing: PathBuf,
     },
     /// Draft the first root document and the first member list, for the administrators to sign.
     #[command(after_help = "Example:\n  \
@@ -208,6 +222,20 @@ pub(super) fn run(command: &CeremonyCommand, output: &Output) -> Result<Exit, Cl
             let file = out.display().to_string();
             output.show(&json!({ "fingerprint": fingerprint, "file": file }), || {
                 format!("issuing certificate (SHA-256) {fingerprint}\ncarry {file} back")
+            });
+        }
+        CeremonyCommand::Next {
+            admin,
+            root,
+            issuing,
+        } => {
+            admin.open()?.take_offline_root(root, issuing)?;
+            let (fingerprint, place) = (fingerprint_of(&text_of(root)?)?, admin.dir.display());
+            output.show(&json!({ "fingerprint": fingerprint }), || {
+                format!(
+                    "next root certificate (SHA-256) {fingerprint}\n\
+                     next: creditmesh network rollover prepare {place}"
+                )
             });
         }
         CeremonyCommand::Draft(args) => drafted(args, output)?,

@@ -14,6 +14,7 @@ mod import_mark;
 mod issued;
 mod join;
 mod key_place;
+mod offline_root;
 mod operator_authority;
 mod operator_side;
 mod own_change;

@@ -1,5 +1,5 @@
-//! The ceremony of `certs/README.md`, command by command as the page shows them: three administrators
-//! with folders of their own, an offline machine, a registrar that serves, and a node that joins.
+//! The ceremony of `certs/README.md`, command by command as the page shows them: three
+//! administrators with folders of their own, an offline machine, a registrar that serves, and a node that joins.
 
 use std::path::Path;
 use std::process::{Child, Command};
@@ -139,6 +139,23 @@ fn the_ceremony_of_the_page_ends_in_a_registrar_that_serves_and_a_node_that_join
     }
     let shown = table.run(&["network", "show", "admin", "--json"]).json(0);
     assert_eq!(shown["members"][0]["id"], "alpha");
+    for line in commands_of("A new root") {
+        table.follow(&line);
+    }
+    let renewed = creditmesh(&["cert", "renew", "--dir", &alpha]);
+    assert_eq!(renewed.code, 0, "{renewed:?}");
+    let node = table.path("alpha/node.crt");
+    let chain = std::fs::read_to_string(&node).unwrap();
+    assert_eq!(chain.matches("BEGIN CERTIFICATE").count(), 3);
+    for (root, issuing) in [
+        ("offline/root.crt", "carried/issuing.crt"),
+        ("offline-2/root.crt", "carried/issuing-2.crt"),
+    ] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["verify", "-x509_strict", "-CAfile", &table.path(root)]);
+        let verified = run(openssl.args(["-untrusted", &table.path(issuing), &node]));
+        assert_eq!(verified.code, 0, "{root}: {verified:?}");
+    }
     // A founded network is not drafted anew.
     let again = commands.iter().find(|line| line.contains("draft admin"));
     let again: Vec<&str> = again.unwrap().split_whitespace().skip(1).collect();
