@@ -16,8 +16,12 @@ mod certificates;
 mod doctor;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/kills.rs"]
+mod kills;
 #[path = "cli/lending.rs"]
 mod lending;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/modules.rs"]
 mod modules;
 #[path = "cli/operator.rs"]
@@ -28,6 +32,8 @@ mod own;
 mod records;
 #[path = "cli/registrar.rs"]
 mod registrar;
+#[path = "cli/rollover.rs"]
+mod rollover;
 #[path = "cli/shell.rs"]
 mod shell;
 

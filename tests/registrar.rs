@@ -1,6 +1,6 @@
 //! A registrar and nodes in one process, over real sockets and real TLS, by a played clock: removal
 //! under load, renewal without a failed call, a node that slept, and the loss of the registrar.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
 #[path = "registrar/own.rs"]
 mod own;
@@ -24,6 +24,8 @@ use tempfile::TempDir;
 
 #[path = "registrar/roots.rs"]
 mod roots;
+#[path = "registrar/second.rs"]
+mod second;
 
 fn id(text: &str) -> MemberId {
     text.parse().unwrap()
@@ -56,7 +58,9 @@ impl Town {
             registrar: Some(RegistrarConfig {
                 addresses: vec![address.to_string()],
                 listen: address,
+                follows: Vec::new(),
             }),
+            other_registrars: Vec::new(),
         };
         let mut town = Self {
             dir,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::network::{Admin, now, write_new};
-use super::network_args::{currency_of, kept, registrar_of};
+use super::network_args::{currency_of, kept, registrars_of};
 use super::output::Output;
 use crate::config::UnlockSource;
 use crate::env::OsEntropy;
@@ -141,9 +141,9 @@ pub(super) enum CeremonyCommand {
 pub(super) struct IssuingArgs {
     #[command(flatten)]
     own: Own,
-    /// host:port under which members will reach the registrar. May be given up to four times.
-    #[arg(long, value_name = "HOST:PORT", required = true)]
-    registrar: Vec<String>,
+    /// host:port under which members will reach the registrar.
+    #[arg(long, value_name = "HOST:PORT")]
+    registrar: String,
     /// Address that the registrar will listen on.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     registrar_listen: std::net::SocketAddr,
@@ -259,7 +259,8 @@ fn fingerprint_of(pem: &str) -> Result<String, CliError> {
 }
 
 fn issuing(args: &IssuingArgs, output: &Output) -> Result<(), CliError> {
-    let registrar = registrar_of(args.registrar.clone(), args.registrar_listen)?;
+    let addresses = std::slice::from_ref(&args.registrar);
+    let registrar = registrars_of(addresses, &[args.registrar_listen])?.pop();
     let registrar = registrar.ok_or_else(|| CliError::usage("--registrar is missing"))?;
     let keys = NetworkKeys {
         root: None,

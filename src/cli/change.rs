@@ -79,10 +79,8 @@ pub(super) async fn change(args: ChangeArgs, output: &Output) -> Result<Exit, Cl
             (member.to_string(), wished == Wished::Left, key)
         }
     };
-    let mut value = json!({ "member": member, "asked": !left, "left": left });
-    if !key.is_empty() {
-        value["identity_key"] = json!(data_encoding::HEXLOWER.encode(&key));
-    }
+    let next = (!key.is_empty()).then(|| data_encoding::HEXLOWER.encode(&key));
+    let value = json!({ "member": member, "asked": !left, "left": left, "identity_key": next });
     output.show(&value, || {
         if left {
             return format!(

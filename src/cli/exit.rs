@@ -67,9 +67,13 @@ impl CliError {
         }
     }
 
-    /// A file that could not be read or written.
+    /// A file that could not be read or written. What is there already and stays is a refusal.
     pub(super) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::local(format!("{}: {error}", path.display()))
+        let place = path.display();
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            return Self::refused(format!("{place} exists already: name another file"));
+        }
+        Self::local(format!("{place}: {error}"))
     }
 }
 

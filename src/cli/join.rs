@@ -14,7 +14,7 @@ use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::InvitationToken;
-use crate::node::{EnrolStep, Enrolling, Folder, Invited};
+use crate::node::{EnrolStep, Enrolling, Folder, Invited, read_text};
 
 /// `creditmesh node join`.
 #[derive(Debug, Args)]
@@ -73,7 +73,7 @@ pub(super) async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliEr
         return join_by_token(args, token, output).await;
     }
     let file = PathBuf::from(&args.from);
-    let text = std::fs::read_to_string(&file).map_err(|e| CliError::file(&file, &e))?;
+    let text = read_text(&file).map_err(|e| CliError::file(&file, &e))?;
     let folder = Folder::at(&args.node.path);
     if text.contains("creditmesh/welcome/") {
         let joined = folder.accept_welcome(&text, SystemClock.now()).await?;

@@ -105,8 +105,8 @@ pub(super) struct HoldArgs {
     /// Amount signed, in minor units; without it the amount applied for.
     #[arg(long, default_value_t = 0)]
     amount_minor: i64,
-    /// Hours until the hold ends by itself, at most 168.
-    #[arg(long, default_value_t = 72)]
+    /// Hours until the hold ends by itself, 1 to 168.
+    #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=168))]
     hours: u32,
     #[command(flatten)]
     key: Key,
@@ -259,7 +259,8 @@ pub(super) async fn hold(args: &HoldArgs, output: &Output) -> Result<Exit, CliEr
                 amount_minor: args.amount_minor,
                 hours: args.hours,
             };
-            args.node.required().await?.place_hold(request).await?
+            let placed = args.node.required().await?.place_hold(request).await?;
+            return Ok(show_hold(&placed.into_inner(), &args.node.typed(), output));
         }
     };
     Ok(show_change(&change.into_inner(), output))
@@ -277,6 +278,24 @@ pub(super) async fn close(args: &CloseArgs, output: &Output) -> Result<Exit, Cli
         .close_application(request)
         .await?;
     Ok(show_change(&change.into_inner(), output))
+}
+
+/// Prints a new hold, and what ends it.
+fn show_hold(hold: &pb::ChangeResponse, node: &str, output: &Output) -> Exit {
+    let id = &hold.record_id;
+    let next = [
+        format!("creditmesh hold convert {id} --account REFERENCE {node}"),
+        format!("creditmesh hold release {id} {node}"),
+    ];
+    let value = json!({ "record_id": id, "version": hold.version, "next": next });
+    output.show(&value, || {
+        let [paid_out, given_up] = &next;
+        format!(
+            "record {id}, version {}\npaid out?  {paid_out}\ngiven up?  {given_up}",
+            hold.version
+        )
+    });
+    Exit::Done
 }
 
 /// Prints the id and version that a change left behind.

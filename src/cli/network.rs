@@ -14,7 +14,7 @@ use crate::config::UnlockSource;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, OsEntropy, SystemClock};
 use crate::membership::{Member, MemberState, Terms};
-use crate::node::{AdminError, AdminFolder, MemberWish, NodeError, registrar_config};
+use crate::node::{AdminError, AdminFolder, MemberWish, NodeError, read_text, registrar_config};
 
 /// Where the administrators' folder is, and what opens it.
 #[derive(Debug, Clone, Args)]
@@ -276,12 +276,10 @@ fn invite(admin: &Admin, terms: Terms, out: &Path, output: &Output) -> Result<Ex
 
 fn approve(admin: &Admin, request: &Path, out: &Path, output: &Output) -> Result<Exit, CliError> {
     refuse_beside_registrar(admin)?;
-    let text = std::fs::read_to_string(request).map_err(|error| CliError::file(request, &error))?;
+    let text = read_text(request).map_err(|error| CliError::file(request, &error))?;
     if out.exists() {
-        return Err(CliError::refused(format!(
-            "{} exists already",
-            out.display()
-        )));
+        let exists = std::io::ErrorKind::AlreadyExists.into();
+        return Err(CliError::file(out, &exists));
     }
     let mut folder = admin.open()?;
     let (member, welcome) = folder.approve(&text, now(), &OsEntropy::default())?;

@@ -50,21 +50,22 @@ pub(super) struct InitArgs {
     #[arg(long, default_value_t = 1)]
     pub(super) threshold: u32,
     /// host:port under which members will reach the network's registrar; without it the network
-    /// works by files. May be given up to four times.
+    /// works by files. Given again, up to four times, it founds further registrars, each with a
+    /// folder of its own (DIR/registrar-2, ...).
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) registrar: Vec<String>,
     /// Make the root authority's key in a PKCS#11 module, under this name.
     #[arg(long, value_name = "PKCS11-URI")]
     root_key: Option<KeyUri>,
-    /// Make the issuing authority's key in a PKCS#11 module, under this name.
+    /// Make the first registrar's issuing key in a PKCS#11 module, under this name.
     #[arg(long, value_name = "PKCS11-URI")]
     issuing_key: Option<KeyUri>,
-    /// Make the registrar's key for freshness in a PKCS#11 module, under this name.
+    /// Make the first registrar's key for freshness in a PKCS#11 module, under this name.
     #[arg(long, value_name = "PKCS11-URI", requires = "registrar")]
     freshness_key: Option<KeyUri>,
-    /// Address that the registrar will listen on.
+    /// Address that the registrar will listen on; given again, that of the next one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
-    pub(super) registrar_listen: SocketAddr,
+    pub(super) registrar_listen: Vec<SocketAddr>,
 }
 
 impl InitArgs {
@@ -79,6 +80,7 @@ impl InitArgs {
 
     /// What the founders decided.
     pub(super) fn found(&self) -> Result<Found, CliError> {
+        let mut registrars = registrars_of(&self.registrar, &self.registrar_listen)?.into_iter();
         Ok(Found {
             network: self
                 .id
@@ -89,7 +91,8 @@ impl InitArgs {
             administrators: self.administrators.clone(),
             threshold: self.threshold,
             cost: KdfCost::PRODUCTION,
-            registrar: registrar_of(self.registrar.clone(), self.registrar_listen)?,
+            registrar: registrars.next(),
+            other_registrars: registrars.collect(),
         })
     }
 }
@@ -111,9 +114,9 @@ pub(super) struct InviteArgs {
     /// The economic lender it belongs to; without it, itself.
     #[arg(long)]
     pub(super) lender_group: Option<String>,
-    /// Its share of the coverage: a power of two.
-    #[arg(long, default_value_t = 1)]
-    pub(super) weight: u32,
+    /// Its share of the coverage: a power of two, by default 1; of a regulator 0.
+    #[arg(long)]
+    pub(super) weight: Option<u32>,
     /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
     #[arg(long, default_value_t = 2_000_000)]
     pub(super) quota: u64,
@@ -129,18 +132,22 @@ impl InviteArgs {
     pub(super) fn terms(&self) -> Result<Terms, CliError> {
         let member = member_id(&self.member)?;
         let group = self.lender_group.clone();
-        Ok(Terms {
+        let role = Role::from(self.role);
+        let terms = Terms {
             lender_group: group
                 .unwrap_or_else(|| member.to_string())
                 .parse()
                 .map_err(|error| CliError::usage(format!("--lender-group: {error}")))?,
             member,
-            role: self.role.into(),
+            role,
             level: self.level.into(),
-            weight: self.weight,
+            weight: self.weight.unwrap_or(u32::from(role != Role::Regulator)),
             quota_elements_per_epoch: self.quota,
             purposes: Purpose::ALL.to_vec(),
-        })
+        };
+        terms
+            .broken_rule()
+            .map_or(Ok(terms.clone()), |rule| Err(CliError::usage(rule)))
     }
 }
 
@@ -193,16 +200,24 @@ pub(super) fn currency_of(text: &str) -> Result<Currency, CliError> {
         .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
 }
 
-/// What the founders said of the registrar, checked as `registrar.toml` will be.
-pub(super) fn registrar_of(
-    addresses: Vec<String>,
-    listen: SocketAddr,
-) -> Result<Option<RegistrarConfig>, CliError> {
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let config = RegistrarConfig { addresses, listen };
-    RegistrarConfig::parse(&config.to_text())
-        .map(Some)
-        .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+/// What the founders said of the registrars, checked as each `registrar.toml` will be.
+pub(super) fn registrars_of(
+    addresses: &[String],
+    listens: &[SocketAddr],
+) -> Result<Vec<RegistrarConfig>, CliError> {
+    let listens = listens.iter().chain(listens.last().into_iter().cycle());
+    let configs = addresses.iter().zip(listens).map(|(own, listen)| {
+        let others = addresses.iter().filter(|other| *other != own);
+        let config = RegistrarConfig {
+            addresses: addresses.to_vec(),
+            listen: *listen,
+            follows: others.cloned().collect(),
+        };
+        if config.follows.len() + 1 < addresses.len() {
+            return Err(CliError::usage("--registrar: name each address once"));
+        }
+        RegistrarConfig::parse(&config.to_text())
+            .map_err(|error| CliError::usage(format!("--registrar: {error}")))
+    });
+    configs.collect()
 }

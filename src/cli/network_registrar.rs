@@ -218,9 +218,8 @@ pub(super) async fn change(
 pub(super) fn unreached_text(administration: &Administration) -> Vec<String> {
     let line = |one: &Unreached| {
         format!(
-            "not reached: {}; that registrar takes this over from the others once it runs, and \
-             whoever follows it alone goes on with what was in force until its freshness ends, at \
-             most ten minutes",
+            "not reached: {}; it takes this over from the others once it runs and reaches them. \
+             Where it runs but is cut off, nodes that follow it hear of this from their peers only",
             one.reason
         )
     };
@@ -244,7 +243,7 @@ async fn sign_roots(
     for next in administration.root_proposals().await? {
         let (mut lines, mut value) = (next_lines(&next), next_value(&next));
         if !dry_run {
-            let count = administration.put_root(next, &[]).await?;
+            let count = administration.put_root(next, Vec::new()).await?;
             lines.push(count_text(count));
             if let Some(fields) = value.as_object_mut() {
                 fields.insert("signed".to_owned(), json!(count.signed));

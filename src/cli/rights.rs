@@ -114,7 +114,7 @@ pub(super) fn can_i(args: &CanIArgs, output: &Output) -> Result<Exit, CliError> 
     };
     let read = |name: &str| {
         let path = args.dir.join(name);
-        std::fs::read_to_string(&path).map_err(|error| CliError::file(&path, &error))
+        crate::node::read_text(&path).map_err(|error| CliError::file(&path, &error))
     };
     let refused = |error: &dyn std::error::Error| CliError::refused(error.to_string());
     let root = NetworkRoot::verify(&read("network.json")?, now).map_err(|e| refused(&e))?;

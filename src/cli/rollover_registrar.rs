@@ -38,7 +38,7 @@ pub(super) async fn run(command: &RolloverCommand, output: &Output) -> Result<Ex
         RolloverCommand::Prepare(_) => {
             let document = folder.preparing(&admin.source(), now(), &entropy)?;
             let next = administration.propose_root(document).await?;
-            put(&mut administration, next, &[]).await?
+            put(&mut administration, next, Vec::new()).await?
         }
         RolloverCommand::Activate(_) => activate(admin, &mut folder, &mut administration).await?,
         RolloverCommand::Taint(step) => {
@@ -48,7 +48,7 @@ pub(super) async fn run(command: &RolloverCommand, output: &Output) -> Result<Ex
             let certificates = folder.issuing_to_hand()?;
             administration.hand_issuing(&certificates).await?;
             let next = administration.propose_root(document).await?;
-            put(&mut administration, next, &[]).await?
+            put(&mut administration, next, Vec::new()).await?
         }
         RolloverCommand::Revoke(step) => revoke(step, &mut folder, &mut administration).await?,
         RolloverCommand::Status(_) => Done {
@@ -59,8 +59,8 @@ pub(super) async fn run(command: &RolloverCommand, output: &Output) -> Result<Ex
             let at = (now(), &entropy as &dyn crate::env::Entropy);
             let (document, seed) = folder.replacing(lost, new, &admin.source(), at)?;
             let next = administration.propose_root(document).await?;
-            let added = [SigningKey::from_seed(seed)];
-            let done = put(&mut administration, next, &added).await?;
+            let added = vec![SigningKey::from_seed(seed)];
+            let done = put(&mut administration, next, added).await?;
             if administration.root().version() > folder.root().version() {
                 folder.drop_key(lost);
             }
@@ -72,7 +72,11 @@ pub(super) async fn run(command: &RolloverCommand, output: &Output) -> Result<Ex
     let ready = match command {
         RolloverCommand::Status(_) => administration.readiness_now(stage).await?,
         // What the nodes do by themselves is awaited for some seconds.
-        _ => administration.readiness(stage).await?,
+        RolloverCommand::Prepare(_)
+        | RolloverCommand::Activate(_)
+        | RolloverCommand::Taint(_)
+        | RolloverCommand::Revoke(_)
+        | RolloverCommand::ReplaceKey { .. } => administration.readiness(stage).await?,
     };
     show(&folder, &administration, (&ready, &done.lines), output);
     Ok(done.exit)
@@ -104,7 +108,7 @@ async fn revoke(
         let certificates = folder.issuing_to_hand()?;
         administration.hand_issuing(&certificates).await?;
         let next = administration.propose_root(document).await?;
-        done = put(administration, next, &[]).await?;
+        done = put(administration, next, Vec::new()).await?;
         *folder = step.step.admin.open()?;
     }
     if folder.stage() == Stage::Revoked {
@@ -150,7 +154,7 @@ async fn activate(
 async fn put(
     administration: &mut Administration,
     next: NextRoot,
-    added: &[SigningKey],
+    added: Vec<SigningKey>,
 ) -> Result<Done, CliError> {
     let mut lines = next_lines(&next);
     let count = administration.put_root(next, added).await?;

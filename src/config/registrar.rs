@@ -31,6 +31,8 @@ pub struct RegistrarConfig {
     pub addresses: Vec<String>,
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Those of the addresses that are other registrars, which this one follows.
+    pub follows: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +40,8 @@ pub struct RegistrarConfig {
 struct RawRegistrar {
     addresses: Vec<String>,
     listen: String,
+    #[serde(default)]
+    follows: Vec<String>,
 }
 
 /// Checks the addresses of registrars, as they stand in `registrar.toml` and `node.toml`.
@@ -57,9 +61,15 @@ impl RegistrarConfig {
             let key = "addresses";
             return Err(RegistrarConfigError::Value { key, rule });
         }
+        if !raw.follows.iter().all(|one| raw.addresses.contains(one)) {
+            let rule = "must list some of `addresses`: those of the other registrars";
+            let key = "follows";
+            return Err(RegistrarConfigError::Value { key, rule });
+        }
         let listen = raw.listen.parse();
         Ok(Self {
             addresses: raw.addresses,
+            follows: raw.follows,
             listen: listen.map_err(|_| RegistrarConfigError::Value {
                 key: "listen",
                 rule: "must be an address and port such as 0.0.0.0:7400",
@@ -74,8 +84,11 @@ impl RegistrarConfig {
             "# Where members and administrators reach the network's registrars; tokens name them.\n\
              addresses = {:?}\n\
              # Address that `creditmesh network serve` listens on.\n\
-             listen = \"{}\"\n",
-            self.addresses, self.listen
+             listen = \"{}\"\n\
+             # The other registrars among `addresses`: this one takes newer roots and lists from \
+             them.\n\
+             follows = {:?}\n",
+            self.addresses, self.listen, self.follows
         )
     }
 }
@@ -87,13 +100,18 @@ mod tests {
     #[test]
     fn the_text_reads_back_and_each_broken_key_is_named() {
         let config = RegistrarConfig {
-            addresses: vec!["registrar.example:7400".to_owned()],
+            addresses: vec![
+                "registrar.example:7400".to_owned(),
+                "second.example:7400".to_owned(),
+            ],
             listen: "0.0.0.0:7400".parse().unwrap(),
+            follows: vec!["second.example:7400".to_owned()],
         };
         let text = config.to_text();
         assert_eq!(RegistrarConfig::parse(&text).unwrap(), config);
         for (from, to, key) in [
             ("registrar.example:7400", "registrar.example", "addresses"),
+            ("follows = [\"second", "follows = [\"third", "follows"),
             ("0.0.0.0:7400", "nowhere", "listen"),
         ] {
             let error = RegistrarConfig::parse(&text.replace(from, to)).unwrap_err();

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Bytes of a file that is read as one text: the longest document with room to spare.
+pub const TEXT_FILE_BYTES_MAX: usize = 2 * WELCOME_BYTES_MAX;
+
 /// Bytes of a network's root document with its signatures.
 pub const ROOT_BYTES_MAX: usize = 64 * 1024;
 
@@ -54,8 +57,8 @@ pub const INVITATIONS_MAX: usize = 1_024;
 /// Next member lists that wait for signatures at once.
 pub const PROPOSALS_MAX: usize = 16;
 
-/// Next root documents that wait for signatures at once.
-pub const ROOT_PROPOSALS_MAX: usize = 4;
+/// Next root documents that wait for signatures at once: one that each administrator began.
+pub const ROOT_PROPOSALS_MAX: usize = ADMINISTRATORS_MAX;
 
 /// Root documents in one message, in the order of their versions; whoever lacks more asks again.
 pub const ROOTS_SENT_MAX: usize = 64;
@@ -96,6 +99,13 @@ pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest member list that a node hands on to a peer, in bytes.
 pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
+
+/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as long
+/// as none of them has it.
+pub const HEARD_LIST_WAIT_MIN: Duration = Duration::from_secs(2);
+
+/// Longest pause between such questions.
+pub const HEARD_LIST_WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// Peers that a node asks for trust documents at once, while no registrar answers.
 pub const RELAYS_ASKED_MAX: usize = 3;

@@ -318,8 +318,8 @@ impl Authority {
         &self.signer
     }
 
-    /// Signs the registrar's own certificate, for the end that is called only; gives the chain in
-    /// PEM. It names no member, so no gate admits its holder.
+    /// Signs a registrar's own certificate, for both ends of a connection: registrars follow each
+    /// other. Gives the chain in PEM. It names no member, so no member's gate admits its holder.
     ///
     /// # Errors
     /// [`AuthorityError`].
@@ -335,7 +335,10 @@ impl Authority {
         params.subject_alt_names = vec![SanType::DnsName(ia5(dns_name)?)];
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
         let certificate = self.signer.sign(&params, key)?;
         Ok(self.chain_of(&certificate))

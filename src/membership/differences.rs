@@ -129,6 +129,7 @@ mod tests {
         next.members[0].quota_elements_per_epoch = 7;
         next.members[0].dispute = Some("desk@bank-a.example".to_owned());
         next.members.remove(1);
+        next.members[0] = next.members[0].with_identity_key([9; 32], 2);
         let told = differences(&list, &next);
         for words in [
             "bank-a is suspended",
@@ -138,6 +139,14 @@ mod tests {
         ] {
             assert!(told.iter().any(|one| one == words), "{words}: {told:?}");
         }
+        let keys = told.iter().filter(|one| one.contains("identity"));
+        assert_eq!(keys.count(), 1, "once: {told:?}");
+        next.members[0].former_identity_keys.clear();
+        let told = differences(&list, &next);
+        assert!(
+            told.iter()
+                .any(|one| one.starts_with("bank-a: identity key"))
+        );
         assert!(
             differences(
                 &MemberList {

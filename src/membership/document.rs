@@ -126,7 +126,13 @@ impl<T: Document> Signed<T> {
                 bytes_max: T::BYTES_MAX,
             });
         }
-        let signed: Self = serde_json::from_str(text).map_err(|error| malformed(text, &error))?;
+        let signed: Self = serde_json::from_str(text).map_err(|error| {
+            if is_of_another_format(text, T::FORMAT) {
+                DocumentError::WrongFormat { wanted: T::FORMAT }
+            } else {
+                malformed(text, &error)
+            }
+        })?;
         signed.check_shape()?;
         Ok(signed)
     }
@@ -247,8 +253,17 @@ impl<T: Document> Signed<T> {
     }
 }
 
+/// Whether a text that cannot be read as a document of this format says that it is of another one.
+fn is_of_another_format(text: &str, wanted: &str) -> bool {
+    let value: Option<Value> = serde_json::from_str(text).ok();
+    let format = value
+        .as_ref()
+        .and_then(|one| one.pointer("/document/format"));
+    let format = format.and_then(Value::as_str);
+    format.is_some_and(|format| format != wanted)
+}
+
 fn malformed(text: &str, error: &serde_json::Error) -> DocumentError {
-    // A text of another kind usually fails on an unknown field: say the more useful thing.
     if text.trim_start().starts_with('{') {
         DocumentError::Malformed {
             reason: error.to_string(),

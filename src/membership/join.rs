@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::certificate::PeerCertificate;
 use super::document::{Document, DocumentError, Signed};
 use super::key::{CertificateKey, KeyError, RequestedKey};
-use super::list::{ListError, Member, MemberList, MemberState};
+use super::list::{ListError, Member, MemberList, MemberState, weight_rule};
 use super::network::{NetworkRoot, RootDocument, RootError};
 use super::refusal::Refusal;
 use super::roster::Roster;
@@ -99,6 +99,14 @@ pub struct Terms {
     /// For which purposes it may ask.
     #[serde(with = "words")]
     pub purposes: Vec<Purpose>,
+}
+
+impl Terms {
+    /// The first rule of an entry that these terms would break.
+    #[must_use]
+    pub fn broken_rule(&self) -> Option<&'static str> {
+        weight_rule(self.role, self.weight)
+    }
 }
 
 /// An invitation, signed by an administrator.

@@ -307,6 +307,15 @@ impl MemberList {
     }
 }
 
+/// The rule that a member's weight breaks.
+pub(super) fn weight_rule(role: Role, weight: u32) -> Option<&'static str> {
+    let fits = match role {
+        Role::Regulator => weight == 0,
+        Role::Lender | Role::Bureau => weight.is_power_of_two() && weight <= MEMBER_WEIGHT_MAX,
+    };
+    (!fits).then_some("its weight must be a power of two up to 1,048,576, and 0 for a regulator")
+}
+
 impl Member {
     /// Every identity key that it has or had, the present one first.
     pub fn identity_keys(&self) -> impl Iterator<Item = &[u8; 32]> {
@@ -330,12 +339,6 @@ impl Member {
     fn broken_rule(&self) -> Option<&'static str> {
         let answers = self.state == MemberState::Active && self.role != Role::Regulator;
         let purposes: BTreeSet<_> = self.purposes.iter().collect();
-        let weight_fits = match self.role {
-            Role::Regulator => self.weight == 0,
-            Role::Lender | Role::Bureau => {
-                self.weight.is_power_of_two() && self.weight <= MEMBER_WEIGHT_MAX
-            }
-        };
         let contact_fits = |text: &String| {
             (1..=MEMBER_CONTACT_BYTES_MAX).contains(&text.len())
                 && !text.chars().any(char::is_control)
@@ -352,10 +355,6 @@ impl Member {
             (
                 self.endpoints.iter().all(|text| is_endpoint(text)),
                 "an endpoint must be host:port",
-            ),
-            (
-                weight_fits,
-                "its weight must be a power of two up to 1,048,576, and 0 for a regulator",
             ),
             (
                 self.former_identity_keys.len() <= FORMER_KEYS_MAX,
@@ -382,6 +381,7 @@ impl Member {
             .into_iter()
             .find(|(holds, _)| !holds)
             .map(|(_, rule)| rule)
+            .or_else(|| weight_rule(self.role, self.weight))
             .or_else(|| self.grants.iter().find_map(Grant::broken_rule))
     }
 }

@@ -113,7 +113,8 @@ pub use pkcs11::{ModuleDefaults, default_pin, set_module_defaults};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use registrar_tls::{
-    RegistrarServer, RegistrarTlsError, registrar_client, registrar_name_of, stranger_client,
+    RegistrarServer, RegistrarTlsError, is_registrar, registrar_client, registrar_name_of,
+    stranger_client,
 };
 pub use request::{
     ChangeRequest, DeskRequest, NewIdentity, OwnChange, Renewal, RenewalRequest, RequestError,

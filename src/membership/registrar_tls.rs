@@ -8,14 +8,17 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ServerConfig;
 use rustls::{DigitallySignedStruct, SignatureScheme};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
 
 use super::authority::{Authority, AuthorityError, Issuance};
 use super::key::{CertificateKey, RequestedKey};
 use super::network::NetworkRoot;
 use super::profile::Profile;
 use super::trust::{
-    Shown, TrustError, client_config_of, optional_verifier, provider, roots, server_config_of,
-    server_verifier,
+    Shown, TrustError, client_config, client_config_of, optional_verifier, provider, roots,
+    server_config_of, server_verifier,
 };
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::{Clock, Entropy};
@@ -27,12 +30,30 @@ pub fn registrar_name_of(network: &NetworkId) -> String {
     format!("registrar.{network}")
 }
 
+/// Whether a certificate, which TLS has accepted, is a registrar's: it bears that one name.
+#[must_use]
+pub fn is_registrar(der: &[u8], network: &NetworkId) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    let names = certificate.subject_alternative_name().ok().flatten();
+    names.is_some_and(|names| {
+        let wanted = registrar_name_of(network);
+        let [GeneralName::DNSName(found)] = names.value.general_names.as_slice() else {
+            return false;
+        };
+        *found == wanted
+    })
+}
+
 /// The registrar's end: shows a certificate of the network, and accepts callers that show one of
 /// the network or none.
 #[derive(Debug, Clone)]
 pub struct RegistrarServer {
     /// For connections that callers open.
     pub config: Arc<ServerConfig>,
+    /// For connections to the network's other registrars.
+    pub client: Arc<ClientConfig>,
     /// When the certificate in it is to be replaced: at half its life.
     pub renew_at: Timestamp,
 }
@@ -79,9 +100,11 @@ impl RegistrarServer {
             chain: &chain,
             key: &key,
         };
-        let verifier = optional_verifier(&roots(root.authorities())?)?;
+        let anchors = roots(root.authorities())?;
+        let verifier = optional_verifier(&anchors)?;
         Ok(Self {
             config: Arc::new(server_config_of(verifier, shown, clock)?),
+            client: Arc::new(client_config(&anchors, shown, clock)?),
             renew_at: now.plus(profile.life() / 2),
         })
     }

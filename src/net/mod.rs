@@ -70,7 +70,7 @@ pub use node_tls::NodeTls;
 pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
-pub use registrar::{RegistrarCall, RegistrarCaller, RegistrarDoor, RegistrarGate};
+pub use registrar::{OtherRegistrar, RegistrarCall, RegistrarCaller, RegistrarDoor, RegistrarGate};
 pub use registrar_client::{
     RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust,
 };

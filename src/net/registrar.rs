@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ServerConfig};
 use tonic::body::Body;
 use tower::Layer;
 
@@ -24,7 +24,9 @@ use super::words::IssuedBy;
 use crate::domain::MemberId;
 use crate::env::Entropy;
 use crate::limits::{CONNECTION_CUT_AGE, IDLE_CONNECTION_MAX, REFUSED_CONNECTION_MAX};
-use crate::membership::{Authority, PeerCertificate, Profile, RegistrarServer, RegistrarTlsError};
+use crate::membership::{
+    Authority, PeerCertificate, Profile, RegistrarServer, RegistrarTlsError, is_registrar,
+};
 
 /// Who calls the registrar.
 #[derive(Debug)]
@@ -36,15 +38,24 @@ pub enum RegistrarCaller {
         /// What it showed.
         certificate: Box<PeerCertificate>,
     },
+    /// Another registrar of the network.
+    Registrar(CallerName),
     /// Somebody without a certificate; each counts for itself.
     Stranger(CallerName),
 }
+
+/// What a call carries whose caller is another registrar of the network: it may follow, as a member
+/// may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherRegistrar;
 
 /// A caller's name among connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallerName {
     /// A member.
     Member(MemberId),
+    /// The network's other registrars together.
+    Registrar,
     /// A stranger, by the number of its connection.
     Stranger(u64),
 }
@@ -53,6 +64,7 @@ impl fmt::Display for CallerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Member(member) => member.fmt(f),
+            Self::Registrar => f.write_str("another registrar"),
             Self::Stranger(_) => f.write_str("a caller without a certificate"),
         }
     }
@@ -63,7 +75,7 @@ impl NamesHolder for RegistrarCaller {
 
     fn holder(&self) -> &CallerName {
         match self {
-            Self::Member { name, .. } | Self::Stranger(name) => name,
+            Self::Member { name, .. } | Self::Registrar(name) | Self::Stranger(name) => name,
         }
     }
 }
@@ -117,7 +129,7 @@ impl RegistrarDoor {
     fn admits(&self, caller: &RegistrarCaller) -> bool {
         match caller {
             RegistrarCaller::Member { certificate, .. } => self.0.trust.admit(certificate).is_ok(),
-            RegistrarCaller::Stranger(_) => true,
+            RegistrarCaller::Registrar(_) | RegistrarCaller::Stranger(_) => true,
         }
     }
 
@@ -134,6 +146,13 @@ impl RegistrarDoor {
             root_version: root.version(),
             authority,
         })
+    }
+
+    /// For connections to the network's other registrars, with the certificate of the moment.
+    #[must_use]
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        self.renew();
+        Arc::clone(&self.0.shown.load().server.client)
     }
 
     /// Renews the registrar's own certificate where that is due: at half its life, and where root or
@@ -188,6 +207,9 @@ impl Door for RegistrarDoor {
     }
 
     fn read(&self, der: &[u8]) -> Result<RegistrarCaller, String> {
+        if is_registrar(der, self.0.trust.network()) {
+            return Ok(RegistrarCaller::Registrar(CallerName::Registrar));
+        }
         let certificate = PeerCertificate::parse(der).map_err(|error| error.to_string())?;
         Ok(RegistrarCaller::Member {
             name: CallerName::Member(certificate.member().clone()),
@@ -254,12 +276,16 @@ impl Admission for RegistrarGate {
         let Some(connection) = connection else {
             return Ok(RegistrarCall { _running: None });
         };
-        if let RegistrarCaller::Member { certificate, .. } = &**connection.certificate() {
-            let extensions = request.extensions_mut();
-            match self.0.0.trust.admit(certificate) {
-                Ok(peer) => drop(extensions.insert(peer)),
-                Err(refusal) => drop(extensions.insert(refusal)),
+        let extensions = request.extensions_mut();
+        match &**connection.certificate() {
+            RegistrarCaller::Member { certificate, .. } => {
+                match self.0.0.trust.admit(certificate) {
+                    Ok(peer) => drop(extensions.insert(peer)),
+                    Err(refusal) => drop(extensions.insert(refusal)),
+                }
             }
+            RegistrarCaller::Registrar(_) => drop(extensions.insert(OtherRegistrar)),
+            RegistrarCaller::Stranger(_) => {}
         }
         Ok(RegistrarCall {
             _running: connection.begin_call(self.0.uptime(), usize::MAX),

@@ -12,7 +12,9 @@ use tonic::{Code, Status, Streaming};
 use tower::service_fn;
 
 use super::node_tls::NodeTls;
+use super::registrar::RegistrarDoor;
 use super::tls_dial::{DialFailure, Dialled, dial_tls};
+use super::trust::TrustHandle;
 use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Clock;
@@ -251,6 +253,24 @@ impl RegistrarClient {
             name: registrar_name_of(root.network()),
             shown: Showing::Nothing(config),
             clock: Arc::clone(clock),
+        };
+        route.connect().await
+    }
+
+    /// Connects as a registrar, with the certificate of `door`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_registrar(
+        endpoint: &str,
+        door: &RegistrarDoor,
+        trust: &TrustHandle,
+    ) -> Result<Self, RegistrarError> {
+        let route = Route {
+            endpoint: endpoint.to_owned(),
+            name: registrar_name_of(trust.network()),
+            shown: Showing::Nothing(door.client_config()),
+            clock: Arc::clone(trust.clock()),
         };
         route.connect().await
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::trust::TrustHandle;
 use crate::limits::{ROOTS_HELD_MAX, ROOTS_SENT_MAX};
 use crate::membership::{NetworkRoot, RootDocument, Signed};
 
@@ -61,5 +62,39 @@ impl RootHistory {
 
     pub(super) fn version(&self, version: u32) -> Option<String> {
         self.lock().get(&version).cloned()
+    }
+}
+
+impl TrustHandle {
+    /// Adds the text of the root before the oldest one that this handle can hand on; `false` where
+    /// it is another document, or enough are held.
+    pub fn remember_former_root(&self, text: &str) -> bool {
+        self.history().add_former(text)
+    }
+
+    /// The root documents from a version on, in the order of their versions, the one in force last;
+    /// 0 for all that are held. At most [`crate::limits::ROOTS_SENT_MAX`].
+    #[must_use]
+    pub fn roots_from(&self, version: u32) -> Vec<String> {
+        self.history().from(version)
+    }
+
+    /// The text of one version of the root, where it is held.
+    #[must_use]
+    pub fn root_text(&self, version: u32) -> Option<String> {
+        self.history().version(version)
+    }
+
+    /// The root documents after `version` that fit into `bytes_max` together.
+    #[must_use]
+    pub fn roots_within(&self, version: u32, bytes_max: usize) -> Vec<String> {
+        let mut left = bytes_max;
+        let mut fit = |text: &String| {
+            let fits = text.len() <= left;
+            left = left.saturating_sub(text.len());
+            fits
+        };
+        let roots = self.roots_from(version.saturating_add(1)).into_iter();
+        roots.take_while(|text| fit(text)).collect()
     }
 }

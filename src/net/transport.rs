@@ -110,9 +110,8 @@ struct Connected {
 }
 
 impl Line {
-    /// Puts the channel of the moment in the place of `held`, where that is another one; gives
-    /// which it is.
-    fn refresh(&self, held: &mut Option<(u64, Channel)>) -> Result<u64, Status> {
+    /// The channel of the moment and which it is: `held`, where that is still the one.
+    fn current(&self, held: Option<(u64, Channel)>) -> Result<(u64, Channel), Status> {
         let trust = self.tls.trust();
         trust.may_call(&self.member).map_err(|refusal| {
             let error = DialError::Refused {
@@ -130,10 +129,8 @@ impl Line {
             let is_fresh = now.saturating_sub(connected.since) < CHANNEL_AGE_MAX;
             if connected.generation == generation && is_fresh {
                 let serial = connected.serial;
-                if held.as_ref().is_none_or(|(ours, _)| *ours != serial) {
-                    *held = Some((serial, connected.channel.clone()));
-                }
-                return Ok(serial);
+                let held = held.filter(|(ours, _)| *ours == serial);
+                return Ok(held.unwrap_or_else(|| (serial, connected.channel.clone())));
             }
         }
         let channel = self.connect()?;
@@ -144,8 +141,7 @@ impl Line {
             generation,
             since: now,
         });
-        *held = Some((serial, channel));
-        Ok(serial)
+        Ok((serial, channel))
     }
 
     /// Leaves a channel whose connection ended: the next call begins with a fresh one.
@@ -181,16 +177,37 @@ impl Line {
     }
 }
 
-/// One client's hold on a line: the channel that it made ready, until the line has a fresh one.
+/// One client's hold on a line: the channel that it made ready, or why there is none.
+///
+/// It is always ready: generated clients turn an error of readiness into mere text, and callers are
+/// to find the cause of a failure in its status.
 #[derive(Debug)]
 struct FreshChannel {
     line: Arc<Line>,
-    ready: Option<(u64, Channel)>,
+    ready: Result<Option<(u64, Channel)>, Status>,
 }
 
 impl FreshChannel {
     const fn new(line: Arc<Line>) -> Self {
-        Self { line, ready: None }
+        let ready = Ok(None);
+        Self { line, ready }
+    }
+
+    /// Waits for the channel of the moment.
+    fn poll_channel(&mut self, cx: &mut Context<'_>) -> Poll<Result<(u64, Channel), Status>> {
+        let held = std::mem::replace(&mut self.ready, Ok(None));
+        let (serial, mut channel) = self.line.current(held.ok().flatten())?;
+        match channel.poll_ready(cx) {
+            Poll::Pending => {
+                self.ready = Ok(Some((serial, channel)));
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(Ok((serial, channel))),
+            Poll::Ready(Err(error)) => {
+                self.line.leave(serial);
+                Poll::Ready(Err(Status::from_error(error.into())))
+            }
+        }
     }
 }
 
@@ -205,53 +222,46 @@ impl Service<Request<Body>> for FreshChannel {
     type Error = Status;
     type Future = Calling;
 
-    /// Chooses the channel of the moment, and waits for that one.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let serial = self.line.refresh(&mut self.ready)?;
-        let Some((_, channel)) = &mut self.ready else {
-            return Poll::Ready(Err(not_ready()));
-        };
-        let polled = ready!(channel.poll_ready(cx));
-        Poll::Ready(polled.map_err(|error| {
-            self.ready = None;
-            self.line.leave(serial);
-            Status::from_error(error.into())
-        }))
+        self.ready = ready!(self.poll_channel(cx)).map(Some);
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Calling {
         let trust = self.line.tls.trust();
         let version = self.line.version.of(trust.list_version());
         request.headers_mut().insert(LIST_VERSION_HEADER, version);
+        let called = match &mut self.ready {
+            Ok(Some((serial, channel))) => Ok((*serial, channel.call(request))),
+            Ok(None) => Err(Some(Status::internal("called before it was ready"))),
+            Err(status) => Err(Some(status.clone())),
+        };
         Calling {
             line: Arc::clone(&self.line),
-            answer: self.ready.as_mut().map(|(serial, channel)| {
-                let answer = channel.call(request);
-                (*serial, answer)
-            }),
+            called,
         }
     }
-}
-
-fn not_ready() -> Status {
-    Status::internal("a channel was called before it was ready")
 }
 
 /// The answer to one call on a line.
 #[derive(Debug)]
 struct Calling {
     line: Arc<Line>,
-    answer: Option<(u64, ResponseFuture)>,
+    /// The call on one of the line's channels, or why there is none.
+    called: Result<(u64, ResponseFuture), Option<Status>>,
 }
 
 impl Future for Calling {
     type Output = Result<Response<Body>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some((serial, answer)) = &mut self.answer else {
-            return Poll::Ready(Err(not_ready()));
+        let (serial, answered) = match &mut self.called {
+            Ok((serial, answer)) => (*serial, ready!(Pin::new(answer).poll(cx))),
+            Err(status) => {
+                let told = || Status::internal("the answer was taken already");
+                return Poll::Ready(Err(status.take().unwrap_or_else(told)));
+            }
         };
-        let (serial, answered) = (*serial, ready!(Pin::new(answer).poll(cx)));
         let response = answered.map_err(|error| {
             self.line.leave(serial);
             Status::from_error(error.into())

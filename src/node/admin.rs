@@ -22,6 +22,7 @@ use super::admin_keys::{NetworkKeys, ensure_passphrase, found_authority, found_r
 use super::issued::Issued;
 use super::join::replace;
 use super::key_place::authority_key;
+use super::other_registrars::{found_other, hand_documents};
 use super::rollover::{Stage, open_authority};
 use super::root_files::{newest_list, newest_root};
 use super::seeds::open_seeds;
@@ -138,6 +139,8 @@ pub struct Found {
     pub cost: KdfCost,
     /// Where the network's registrar will be; none where it works by files.
     pub registrar: Option<RegistrarConfig>,
+    /// The network's other registrars, each with a folder of its own.
+    pub other_registrars: Vec<RegistrarConfig>,
 }
 
 /// An invitation as written.
@@ -215,13 +218,18 @@ impl AdminFolder {
         let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
         write_private(&path.join("keyring.json"), text.as_bytes())?;
         let authority_pem = found_authority(path, &found.network, places, &unlock, (now, entropy))?;
-        let freshness_keys = match &found.registrar {
+        let mut freshness_keys = match &found.registrar {
             Some(registrar) => {
                 let place = places.freshness.as_ref();
                 vec![found_registrar(path, registrar, place, &unlock, entropy)?]
             }
             None => Vec::new(),
         };
+        let others: Vec<_> = (2..).zip(&found.other_registrars).collect();
+        for other in &others {
+            let at = (now, entropy);
+            freshness_keys.push(found_other(path, *other, &found.network, &unlock, at)?);
+        }
         let mut administrators = Vec::new();
         let mut seeds = Vec::new();
         for name in &found.administrators {
@@ -250,11 +258,12 @@ impl AdminFolder {
         let list = MemberList::first(root.network(), now, LIST_LIFE);
         let list = signed(list, &seeds)?.to_text()?;
         replace(&path.join("members.json"), list.as_bytes())?;
+        let text = root.signed().to_text()?;
+        for (number, _) in others {
+            hand_documents(path, number, (&text, &list))?;
+        }
         // Last, so that a folder with a network.json is a whole one.
-        replace(
-            &path.join("network.json"),
-            root.signed().to_text()?.as_bytes(),
-        )?;
+        replace(&path.join("network.json"), text.as_bytes())?;
         Self::open(path, passphrase, now, entropy)
     }
 
@@ -330,6 +339,7 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Invite, AdminError> {
+        super::administration::not_listed(&self.roster, &terms.member)?;
         let mut invitation_id = [0; 16];
         entropy.fill(&mut invitation_id)?;
         let invitation = Invitation {
@@ -388,6 +398,7 @@ impl AdminFolder {
         state: MemberState,
         now: Timestamp,
     ) -> Result<(), AdminError> {
+        super::administration::not_already(&self.roster, member, state)?;
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.set_state(member, state)?;
         self.publish(list, now)
@@ -447,7 +458,7 @@ impl AdminFolder {
 }
 
 pub(super) fn read(path: &Path) -> Result<String, NodeError> {
-    fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    super::read_text(path).map_err(|error| NodeError::file(path, &error))
 }
 
 pub(super) fn signed<T: Document>(

@@ -70,6 +70,36 @@ pub struct Administration {
     clock: Arc<dyn Clock>,
 }
 
+/// Goes on only where an id was never given.
+pub(super) fn not_listed(roster: &Roster, member: &MemberId) -> Result<(), AdminError> {
+    match roster.member(member) {
+        None => Ok(()),
+        Some(_) => Err(AdminError::Nothing(format!(
+            "{member} is on the member list already, and an id is given once"
+        ))),
+    }
+}
+
+/// Goes on only where a member is not in this state already.
+pub(super) fn not_already(
+    roster: &Roster,
+    member: &MemberId,
+    state: MemberState,
+) -> Result<(), AdminError> {
+    let entry = roster.member(member);
+    if entry.is_none_or(|entry| entry.state != state) {
+        return Ok(());
+    }
+    let word = match state {
+        MemberState::Active => "active",
+        MemberState::Suspended => "suspended",
+        MemberState::Removed => "removed",
+    };
+    Err(AdminError::Nothing(format!(
+        "{member} is {word} already: nothing changes"
+    )))
+}
+
 /// Whether a member keeps its identity keys, or has exactly what its own request, signed by the old
 /// key and by the new one, says.
 fn has_asked_keys(
@@ -176,12 +206,7 @@ impl Administration {
         entropy: &dyn Entropy,
     ) -> Result<Zeroizing<String>, AdminError> {
         let roster = self.roster().await?;
-        if roster.member(&terms.member).is_some() {
-            return Err(AdminError::Nothing(format!(
-                "{} is on the member list already, and an id is given once",
-                terms.member
-            )));
-        }
+        not_listed(&roster, &terms.member)?;
         let mut invitation_id = [0; 16];
         entropy.fill(&mut invitation_id)?;
         let mut invitation = Signed::unsigned(Invitation {
@@ -226,7 +251,10 @@ impl Administration {
         let Look { roster, view } = self.look().await?;
         let mut list = self.following(&roster);
         match wish {
-            MemberWish::State(member, state) => list.set_state(member, *state)?,
+            MemberWish::State(member, state) => {
+                not_already(&roster, member, *state)?;
+                list.set_state(member, *state)?;
+            }
             MemberWish::Rights(member, change) => list.change_rights(member, change)?,
             MemberWish::Approve(member) => self.approve(&mut list, &roster, &view, member)?,
         }
@@ -406,17 +434,17 @@ impl Administration {
     }
 
     /// Where those who signed the list in force are administrators no longer, proposes the same
-    /// list anew, signed by every key at hand and `added`.
-    pub(super) async fn sign_list_anew(&mut self, added: &[SigningKey]) -> Result<(), AdminError> {
+    /// list anew, signed by every key at hand.
+    pub(super) async fn sign_list_anew(&mut self) -> Result<(), AdminError> {
+        if self.keys.is_empty() {
+            // The administrator whose key was replaced ran this; the others sign the list.
+            return Ok(());
+        }
         let Look { roster, view } = self.look().await?;
         if !must_sign_anew(self.root(), &view.list, self.now()) {
             return Ok(());
         }
-        let mut proposal =
-            self.checked(Signed::unsigned(self.following(&roster)), &roster, &view)?;
-        for key in added {
-            proposal.list.sign(key.key())?;
-        }
+        let proposal = self.checked(Signed::unsigned(self.following(&roster)), &roster, &view)?;
         self.put(proposal).await.map(|_| ())
     }
 

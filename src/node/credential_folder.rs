@@ -67,7 +67,7 @@ impl CredentialFolder {
     pub fn read(&self) -> Result<OperatorCredentials, NodeError> {
         let text = |name: &str| {
             let path = self.0.join(name);
-            std::fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))
+            super::read_text(&path).map_err(|error| NodeError::file(&path, &error))
         };
         let key = read_private(&self.0.join(KEY))?;
         let read = OperatorCredentials::new(&text(CERTIFICATE)?, &key, &text(AUTHORITY)?);

@@ -62,6 +62,9 @@ struct Registrars<'a> {
     clock: &'a Arc<dyn Clock>,
 }
 
+/// A registrar, and the invitation that waits there or why none does.
+type Found = (Connected, Result<String, RegistrarError>);
+
 /// A registrar that answers, and the way to the root in force.
 struct Connected {
     client: RegistrarClient,
@@ -72,15 +75,28 @@ struct Connected {
 }
 
 impl Registrars<'_> {
-    async fn connect(&self) -> Result<Connected, NodeError> {
-        let mut last = None;
+    /// The first registrar at which the invitation waits. Where all answer and none has it, the
+    /// first one, and why it refuses; otherwise why one of them cannot be asked.
+    async fn connect(&self, key: &InvitationKey) -> Result<Found, NodeError> {
+        let (mut first, mut last) = (None, None);
         for endpoint in &self.token.registrars {
-            match self.connect_to(endpoint).await {
-                Ok(connected) => return Ok(connected),
-                Err(error) => last = Some(error),
+            let mut connected = match self.connect_to(endpoint).await {
+                Ok(connected) => connected,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
+            match connected.client.open_invitation(key).await {
+                Ok(invitation) => return Ok((connected, Ok(invitation))),
+                Err(error) => first = first.or(Some((connected, Err(error)))),
             }
         }
-        Err(last.unwrap_or_else(|| NodeError::Folder("the token names no registrar".to_owned())))
+        match (last, first) {
+            (Some(error), _) => Err(error),
+            (None, Some(found)) => Ok(found),
+            (None, None) => Err(NodeError::Folder("the token names no registrar".to_owned())),
+        }
     }
 
     async fn connect_to(&self, endpoint: &str) -> Result<Connected, NodeError> {
@@ -143,15 +159,17 @@ impl Folder {
             id: token.invitation_id,
             secret: crate::crypto::Secret::from_bytes(*token.secret.expose()),
         };
+        let (connected, invitation) = registrars.connect(&key).await?;
         let Connected {
             mut client,
             pinned,
             later,
-        } = registrars.connect().await?;
+        } = connected;
         if self.certificate().exists() && self.members().exists() {
-            return self.acknowledge_again(&pinned, &mut client, &key).await;
+            let again = self.acknowledge_again(&pinned, &mut client, (&key, invitation));
+            return again.await;
         }
-        let invitation = client.open_invitation(&key).await?;
+        let invitation = invitation?;
         let parsed = Signed::<Invitation>::parse(&invitation);
         let parsed = parsed.map_err(|error| document_error("invitation", error))?;
         check_invitation(&parsed, clock.now())?.pinned(&token.fingerprint)?;
@@ -205,7 +223,7 @@ impl Folder {
         &self,
         root: &NetworkRoot,
         client: &mut RegistrarClient,
-        key: &InvitationKey,
+        (key, invitation): (&InvitationKey, Result<String, RegistrarError>),
     ) -> Result<MemberId, NodeError> {
         let leaf = self.leaf()?;
         let place = self.path().display();
@@ -217,7 +235,7 @@ impl Folder {
         if leaf.network() != root.network() {
             return Err(other());
         }
-        match client.open_invitation(key).await {
+        match invitation {
             Ok(text) => {
                 let parsed = Signed::<Invitation>::parse(&text);
                 let parsed = parsed.map_err(|error| document_error("invitation", error))?;

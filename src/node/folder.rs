@@ -284,7 +284,7 @@ impl Folder {
                 format!("{place} is no node's folder: make one with `creditmesh node join`");
             return Err(NodeError::Folder(reason));
         }
-        std::fs::read_to_string(path).map_err(|error| {
+        super::read_text(path).map_err(|error| {
             let joins = [self.certificate(), self.members()];
             if error.kind() == std::io::ErrorKind::NotFound && joins.iter().any(|one| one == path) {
                 let joined = path == self.members() && self.certificate().exists();

@@ -85,7 +85,7 @@ impl Issued {
     /// [`NodeError`] where it cannot be read.
     pub(super) fn open(folder: &Path) -> Result<Self, NodeError> {
         let path = folder.join("issued");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match super::read_text(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             read => read.map_err(|error| NodeError::file(&path, &error))?,
         };

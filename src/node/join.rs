@@ -10,7 +10,8 @@ use crate::crypto::KdfCost;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    Invitation, Joiner, Signed, Welcome, accept_welcome, check_invitation, request_to_join,
+    Invitation, JoinError, Joiner, Signed, Welcome, accept_welcome, check_invitation,
+    request_to_join,
 };
 
 /// How the new node will run.
@@ -57,8 +58,12 @@ impl Folder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Joined, NodeError> {
-        let invitation = Signed::<Invitation>::parse(invited.invitation)
-            .map_err(|error| document_error("invitation", error))?;
+        let invitation = Signed::<Invitation>::parse(invited.invitation).map_err(|error| {
+            JoinError::Document {
+                file: "invitation",
+                error,
+            }
+        })?;
         let root = check_invitation(&invitation, now)?;
         let member = invitation.document().terms.member.clone();
         let opened = if self.path().join("node.toml").exists() {
@@ -130,8 +135,10 @@ impl Folder {
     /// [`NodeError`] where the welcome is not for this node.
     pub async fn accept_welcome(&self, text: &str, now: Timestamp) -> Result<Joined, NodeError> {
         let root = self.root(now)?;
-        let welcome =
-            Signed::<Welcome>::parse(text).map_err(|error| document_error("welcome", error))?;
+        let welcome = Signed::<Welcome>::parse(text).map_err(|error| JoinError::Document {
+            file: "welcome",
+            error,
+        })?;
         let opened = self.open().await?;
         let key = opened.tls_key().await;
         let member = opened.config.member.to_string();

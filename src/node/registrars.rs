@@ -12,7 +12,7 @@ use crate::membership::{JoinRequest, MemberList, NetworkRoot, RootDocument, Sign
 use crate::net::{RegistrarClient, RegistrarError, fetch_roots};
 use crate::wire::{DeskView, RootCount, Standing, Tally};
 
-/// A registrar that a command did not reach, and why.
+/// A registrar that did not take part in a command, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreached {
     /// `host:port`.
@@ -86,7 +86,14 @@ impl Registrars {
         self.reached.first_mut().ok_or(AdminError::NoKey)
     }
 
-    /// Asks all of them; one that fails is set aside. Fails only where all do.
+    fn note_unreached(&mut self, error: &RegistrarError, endpoint: &str) {
+        if !self.unreached.iter().any(|one| one.endpoint == endpoint) {
+            self.unreached.push(unreached_by(error, endpoint));
+        }
+    }
+
+    /// Asks all of them; one that fails is noted, and not asked again where it does not answer.
+    /// Fails only where all do.
     async fn each<T>(
         &mut self,
         mut ask: impl AsyncFnMut(&mut RegistrarClient) -> Result<T, RegistrarError>,
@@ -98,13 +105,12 @@ impl Registrars {
                     answers.push(answer);
                     kept.push(client);
                 }
-                Err(error) if error.is_passing() => {
-                    let endpoint = client.endpoint().to_owned();
-                    self.unreached.push(unreached_by(&error, &endpoint));
-                    last = Some(error);
-                }
                 Err(error) => {
-                    kept.push(client);
+                    let endpoint = client.endpoint().to_owned();
+                    self.note_unreached(&error, &endpoint);
+                    if !error.is_passing() {
+                        kept.push(client);
+                    }
                     last = Some(error);
                 }
             }
@@ -245,6 +251,7 @@ fn merged(views: Vec<DeskView>) -> Result<DeskView, AdminError> {
         }
         add_missing(&mut whole.changes, view.changes);
         add_missing(&mut whole.root_proposals, view.root_proposals);
+        add_missing(&mut whole.departures, view.departures);
         if Some(version) == newest {
             whole.list = view.list;
             add_missing(&mut whole.proposals, view.proposals);

@@ -177,8 +177,9 @@ impl Renewing {
             || next.is_some_and(|next| leaf.is_stated_by(&next))
     }
 
-    /// A registrar refuses this node's certificate: where a change of the identity key waits, it may
-    /// be in force already, and only a certificate by the new key leads to the list that says so.
+    /// A registrar refuses this node's certificate: where a change of the identity key waits, it
+    /// may be in force already, and only a certificate by the new key leads to the list that says
+    /// so.
     pub(super) async fn after_refusal(&self) {
         let next = self.renewer.lock().await.identities.next();
         if next.is_some_and(|next| !self.tls.certificate().is_stated_by(&next.public())) {

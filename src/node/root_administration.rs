@@ -112,14 +112,15 @@ impl Administration {
     pub async fn put_root(
         &mut self,
         mut next: NextRoot,
-        added: &[SigningKey],
+        added: Vec<SigningKey>,
     ) -> Result<RootCount, AdminError> {
         let named: Vec<[u8; 32]> = [
             self.root().administrator_keys(),
             keys_of(next.signed.document()),
         ]
         .concat();
-        for key in self.keys.iter().chain(added) {
+        self.keys.extend(added);
+        for key in &self.keys {
             if named.contains(&key.key().public()) {
                 next.signed.sign(key.key())?;
             }
@@ -128,7 +129,10 @@ impl Administration {
         let count = self.registrars.put_root(&text, version).await?;
         if count.published {
             self.walk().await?;
-            self.sign_list_anew(added).await?;
+            // From here on only those whom the new root names.
+            let named = self.root().administrator_keys();
+            self.keys.retain(|key| named.contains(&key.key().public()));
+            self.sign_list_anew().await?;
         }
         Ok(count)
     }

@@ -91,8 +91,7 @@ impl RunningNode {
         let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
         trust.recall_departures(&departures);
         let tls = NodeTls::new(&trust, &certificate)?;
-        folder.remember_former_roots(&trust);
-        take_kept_freshness(folder, &trust);
+        take_kept(folder, &trust);
         let limits = ListenLimits::default();
         let listener = Listener::bind(opened.config.listen, tls.clone(), limits).await;
         let listener =
@@ -251,6 +250,7 @@ impl RunningNode {
             asked: Arc::default(),
             renewing: renewing.clone(),
         };
+        self.tasks.spawn(follower.clone().hear(self.stop.clone()));
         self.tasks.spawn(follower.run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));
     }
@@ -390,9 +390,11 @@ fn renewing(folder: &Folder, opened: &Opened, tls: &NodeTls, home: &Home) -> Ren
     }
 }
 
-/// Takes the freshness statement that the node had when it stopped, if it still says something.
-fn take_kept_freshness(folder: &Folder, trust: &TrustHandle) {
-    let Ok(text) = std::fs::read_to_string(folder.freshness()) else {
+/// Takes the freshness statement that the node had when it stopped, if it still says something, and
+/// the roots that it can hand on.
+fn take_kept(folder: &Folder, trust: &TrustHandle) {
+    folder.remember_former_roots(trust);
+    let Ok(text) = super::read_text(&folder.freshness()) else {
         return;
     };
     if let Err(error) = trust.install_freshness(&text) {
@@ -471,7 +473,7 @@ async fn watch(path: PathBuf, stop: CancellationToken, mut taken: impl FnMut(Str
             continue;
         }
         seen = found;
-        match std::fs::read_to_string(&path) {
+        match super::read_text(&path) {
             Ok(text) => taken(text),
             Err(error) => tracing::error!(%error, path = %path.display(), "cannot be read"),
         }

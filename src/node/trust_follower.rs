@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::Folder;
 use super::renew::Renewing;
 use crate::limits::{
-    FRESHNESS_INTERVAL, PULL_INTERVAL, REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN,
-    RELAYS_ASKED_MAX,
+    FRESHNESS_INTERVAL, HEARD_LIST_WAIT_MAX, HEARD_LIST_WAIT_MIN, PULL_INTERVAL,
+    REGISTRAR_BACKOFF_MAX, REGISTRAR_BACKOFF_MIN, RELAYS_ASKED_MAX,
 };
 use crate::membership::{Freshness, Supersession};
 use crate::net::{
@@ -67,6 +67,36 @@ impl TrustFollower {
                 () = stop.cancelled() => return,
                 () = sleep(pause) => {}
             }
+        }
+    }
+
+    /// Asks peers, also while a registrar is followed, where one of them has spoken of a newer list
+    /// and no registrar brings it: it may be cut off from the others. Until `stop`.
+    pub(super) async fn hear(self, stop: CancellationToken) {
+        let mut pause = HEARD_LIST_WAIT_MIN;
+        let mut before = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            let missing = |follower: &Self| {
+                let heard = follower.trust.newest_heard();
+                (heard > follower.trust.roster().version()).then_some(heard)
+            };
+            let heard = missing(&self);
+            if heard.is_some() && heard == before {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = self.ask_peers() => {}
+                }
+                // Hearsay: whoever made a version up costs less and less.
+                pause = pause.saturating_mul(2).min(HEARD_LIST_WAIT_MAX);
+            }
+            if missing(&self).is_none() {
+                pause = HEARD_LIST_WAIT_MIN;
+            }
+            before = heard;
         }
     }
 

@@ -115,7 +115,7 @@ impl Folder {
     /// The departures that this node has kept, unread.
     pub(super) fn departures_text(&self) -> Result<Vec<String>, NodeError> {
         let path = self.departures_file();
-        match std::fs::read_to_string(&path) {
+        match super::read_text(&path) {
             Ok(text) => serde_json::from_str(&text).map_err(|_| self.damaged_departures()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(NodeError::file(&path, &error)),
@@ -138,7 +138,7 @@ impl Folder {
     /// What this node has noted as seen; `None` before it began for the first time.
     pub(super) fn seen(&self) -> Result<Option<Seen>, NodeError> {
         let path = self.seen_file();
-        match std::fs::read_to_string(&path) {
+        match super::read_text(&path) {
             Ok(text) => Ok(Some(Seen::parse(&text)?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(NodeError::file(&path, &error)),
@@ -169,7 +169,7 @@ impl Folder {
     fn later_roots(&self, held: u32) -> Vec<String> {
         (1..=WALK_MAX)
             .filter_map(|step| held.checked_add(step))
-            .map_while(|version| std::fs::read_to_string(self.root_file(version)).ok())
+            .map_while(|version| super::read_text(&self.root_file(version)).ok())
             .collect()
     }
 
@@ -268,7 +268,7 @@ impl Folder {
             .ok()
             .map(|list| list.document().root_version)
             .filter(|version| *version < root.version())
-            .and_then(|version| std::fs::read_to_string(self.root_file(version)).ok())
+            .and_then(|version| super::read_text(&self.root_file(version)).ok())
             .and_then(|text| NetworkRoot::verify_kept(&text, now).ok())
             .and_then(|former| Roster::verify_kept(&former, &text, now).ok());
         match (former, seen) {

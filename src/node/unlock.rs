@@ -73,7 +73,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> 
 
 /// Reads a file that nobody but its owner may read.
 pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, NodeError> {
-    let text = std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))?;
+    let text = super::reading::read_bounded(path).map_err(|error| NodeError::file(path, &error))?;
     let mode = std::fs::metadata(path).map_err(|error| NodeError::file(path, &error))?;
     if mode.permissions().mode() & 0o077 != 0 {
         return Err(NodeError::unlock(

@@ -14,6 +14,7 @@ use crate::limits::{
     ISSUING_SENT_MAX, REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX,
 };
 use crate::membership::{Refusal, VerifiedPeer};
+use crate::net::OtherRegistrar;
 use crate::wire::pb::registrar_server::{Registrar as Generated, RegistrarServer};
 use crate::wire::{
     Acknowledgement, DeskView, Enrolment, InvitationKey, Malformed, RootCount, Tally, TrustTexts,
@@ -146,11 +147,14 @@ pub fn registrar_server(service: RegistrarService) -> RegistrarServer<RegistrarS
         .max_encoding_message_size(REGISTRAR_ANSWER_BYTES_MAX)
 }
 
-/// The member that calls; the gate judged it.
-fn member<T>(request: &Request<T>) -> Result<MemberId, Status> {
+/// The member that calls, nobody where another registrar does; the gate judged it.
+fn follower<T>(request: &Request<T>) -> Result<Option<MemberId>, Status> {
     let extensions = request.extensions();
     if let Some(peer) = extensions.get::<VerifiedPeer>() {
-        return Ok(peer.member().clone());
+        return Ok(Some(peer.member().clone()));
+    }
+    if extensions.get::<OtherRegistrar>().is_some() {
+        return Ok(None);
     }
     Err(match extensions.get::<Refusal>() {
         Some(refusal) => Status::permission_denied(format!("{refusal}; {}", refusal.next_step())),
@@ -169,12 +173,27 @@ fn key(id: &[u8], secret: &[u8]) -> Result<InvitationKey, Status> {
 /// Counts a node among the followers until it is dropped.
 struct Following {
     desk: Arc<dyn RegistrarDesk>,
-    member: MemberId,
+    /// Nobody where another registrar follows.
+    member: Option<MemberId>,
+}
+
+impl Following {
+    fn begin(desk: &Arc<dyn RegistrarDesk>, member: Option<MemberId>) -> Self {
+        if let Some(member) = &member {
+            desk.note_following(member, true);
+        }
+        Self {
+            desk: Arc::clone(desk),
+            member,
+        }
+    }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.desk.note_following(&self.member, false);
+        if let Some(member) = &self.member {
+            self.desk.note_following(member, false);
+        }
     }
 }
 
@@ -267,7 +286,7 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::FetchRequest>,
     ) -> Result<Response<pb::TrustDocuments>, Status> {
-        member(&request)?;
+        follower(&request)?;
         let texts = self.0.trust(request.into_inner().root_version);
         Ok(Response::new(texts.into()))
     }
@@ -278,14 +297,10 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::FollowRequest>,
     ) -> Result<Response<Documents>, Status> {
-        let member = member(&request)?;
-        self.0.note_following(&member, true);
+        let member = follower(&request)?;
         let place = Place {
             news: self.0.news(),
-            following: Following {
-                desk: Arc::clone(&self.0),
-                member,
-            },
+            following: Following::begin(&self.0, member),
             root_version: request.into_inner().root_version,
             sent_list: None,
             began: false,
@@ -300,10 +315,12 @@ impl Generated for RegistrarService {
         &self,
         request: Request<pb::InstalledRequest>,
     ) -> Result<Response<pb::InstalledResponse>, Status> {
-        let member = member(&request)?;
+        let member = follower(&request)?;
         let said = Acknowledgement::try_from(request.into_inner());
         let said = said.map_err(|error| malformed(&error))?;
-        self.0.note_installed(&member, said);
+        if let Some(member) = member {
+            self.0.note_installed(&member, said);
+        }
         Ok(Response::new(pb::InstalledResponse {}))
     }
 

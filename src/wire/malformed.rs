@@ -2,7 +2,7 @@
 
 /// A message that breaks its contract: the field, and the bound or form that it broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("malformed message: field {field}: {reason}")]
+#[error("{field}: {reason}")]
 pub struct Malformed {
     /// Path of the field, as in the `.proto` file.
     pub field: &'static str,

@@ -261,10 +261,10 @@ pub struct DeskView {
     pub changes: Vec<String>,
     /// Every active member's node.
     pub nodes: Vec<Standing>,
-    /// Departures that the list does not say yet.
-    pub departures: Vec<String>,
     /// Next root documents with too few signatures.
     pub root_proposals: Vec<String>,
+    /// Departures that the list does not say yet.
+    pub departures: Vec<String>,
 }
 
 impl From<DeskView> for pb::DeskResponse {
@@ -285,8 +285,8 @@ impl From<DeskView> for pb::DeskResponse {
             requests: view.requests,
             changes: view.changes,
             nodes: nodes.collect(),
-            departures: view.departures,
             root_proposals: view.root_proposals,
+            departures: view.departures,
         }
     }
 }
@@ -317,8 +317,8 @@ impl TryFrom<pb::DeskResponse> for DeskView {
             requests: message.requests,
             changes: message.changes,
             nodes: nodes.collect::<Result<_, Malformed>>()?,
-            departures: message.departures,
             root_proposals: message.root_proposals,
+            departures: message.departures,
         })
     }
 }

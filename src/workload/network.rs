@@ -91,6 +91,7 @@ impl SimulatedNetwork {
             threshold: 2,
             cost: KdfCost::FLOOR,
             registrar: None,
+            other_registrars: Vec::new(),
         };
         let source = UnlockSource::PassphraseFile("passphrase".into());
         let now = parts.clock.now();

@@ -125,6 +125,7 @@ impl Town {
             threshold: 1,
             cost: KdfCost::FLOOR,
             registrar,
+            other_registrars: Vec::new(),
         };
         let (now, entropy) = (town.now(), OsEntropy::default());
         AdminFolder::found(&town.admin(), &found, &Self::passphrase(), now, &entropy).unwrap();
@@ -139,6 +140,7 @@ impl Town {
         let mut town = Self::founded(Some(RegistrarConfig {
             addresses: vec![listen.to_string()],
             listen,
+            follows: Vec::new(),
         }));
         town.serve().await;
         town

@@ -91,6 +91,8 @@ fn two_lenders_join_by_file_and_lend_by_the_documented_commands() {
     let application = text(&first, "application_id");
     let held = creditmesh(&["hold", "--dir", &alpha, application, "--json"]).json(0);
     assert_eq!(held["version"], 1);
+    let next = held["next"][0].as_str().unwrap();
+    assert!(next.starts_with("creditmesh hold convert"), "{held}");
     let second = assess(&beta, "b-1", &["--id", BORROWER, "--explain"]).json(0);
     lending_shape(&second);
     assert_eq!(second["counts"]["live_holds"]["lo"], 1, "{second:#}");

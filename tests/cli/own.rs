@@ -1,4 +1,4 @@
-//! What a member asks for itself, by the documented commands, with nodes that are killed in between.
+//! What a member asks for itself, by the documented commands, with a node that is killed.
 
 use std::time::Duration;
 

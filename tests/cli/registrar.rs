@@ -12,15 +12,19 @@ use super::shell::{Served, begin, creditmesh, creditmesh_reading, free_address};
 /// A network with a registrar that runs.
 pub(super) struct City {
     dir: TempDir,
-    registrar: Option<Served>,
+    pub(super) registrar: Option<Served>,
 }
 
 impl City {
-    pub(crate) fn found(administrators: &str, threshold: &str) -> Self {
+    pub(super) fn found(administrators: &str, threshold: &str) -> Self {
+        Self::found_at(administrators, threshold, &[&free_address()])
+    }
+
+    /// Founds a network with a registrar at each address; the first one serves.
+    pub(super) fn found_at(administrators: &str, threshold: &str, addresses: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let admin = dir.path().join("admin").display().to_string();
-        let address = free_address();
-        let run = creditmesh(&[
+        let mut arguments = vec![
             "network",
             "init",
             &admin,
@@ -32,12 +36,12 @@ impl City {
             administrators,
             "--threshold",
             threshold,
-            "--registrar",
-            &address,
-            "--registrar-listen",
-            &address,
             "--json",
-        ]);
+        ];
+        for address in addresses {
+            arguments.extend(["--registrar", address, "--registrar-listen", address]);
+        }
+        let run = creditmesh(&arguments);
         run.json(0);
         let mut city = Self {
             dir,
@@ -47,8 +51,25 @@ impl City {
         city
     }
 
-    pub(crate) fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         self.registrar = Some(Served::registrar(&self.path("admin")));
+    }
+
+    /// Ends the registrar's process and starts it anew.
+    pub(super) fn registrar_again(&mut self) {
+        self.registrar = None;
+        self.serve();
+    }
+
+    pub(super) fn wait_until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if holds() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("not so within 30 s: {what}");
     }
 
     pub(super) fn path(&self, name: &str) -> String {
@@ -61,12 +82,12 @@ impl City {
         creditmesh(&[&["network", verb, &admin], rest].concat())
     }
 
-    fn invite(&self, member: &str, role: &str) -> String {
+    pub(super) fn invite(&self, member: &str, role: &str) -> String {
         let run = self.network(&["invite", "--member", member, "--role", role, "--json"]);
         run.json(0)["token"].as_str().unwrap().to_owned()
     }
 
-    fn begin_join(&self, token: &str, member: &str) -> Child {
+    pub(super) fn begin_join(&self, token: &str, member: &str) -> Child {
         let address = free_address();
         let dir = self.path(member);
         begin(&["node", "join", token, "--dir", &dir, "--listen", &address])
@@ -164,7 +185,7 @@ fn two_lenders_and_a_bureau_join_by_one_command_each_and_one_is_removed() {
     }
     drop(nodes.pop());
     let again = city.network(&["remove", "gamma", "--json"]);
-    again.says(1, &["this is so already"]);
+    again.says(1, &["gamma is removed already"]);
 }
 
 #[test]

@@ -110,14 +110,7 @@ async fn a_member_that_leaves_under_load_is_refused_at_once_and_nobody_else_is()
     assert_eq!(failures, Vec::<String>::new());
     assert!(left_here(&eve, "eve"));
 
-    // It gets no certificate any more, and says so again without harm.
-    let error = eve.renew_certificate().await.unwrap_err().to_string();
-    assert!(error.contains("eve left the network"), "{error}");
-    stop(eve).await;
-    let clock = Arc::new(town.clock.clone());
-    let again = town.folder("eve").wish(OwnWish::Leave, clock).await;
-    assert_eq!(again.unwrap(), (id("eve"), Wished::Left));
-
+    stays_out(&town, eve).await;
     // Nodes and the registrar keep it across a restart, without each other.
     town.registrar.take().unwrap().shutdown().await;
     stop(alpha).await;
@@ -125,6 +118,16 @@ async fn a_member_that_leaves_under_load_is_refused_at_once_and_nobody_else_is()
     assert!(left_here(&alpha, "eve"));
     town.serve().await;
     the_next_list_has_it_removed(&town, &[&alpha, &beta]).await;
+}
+
+/// It gets no certificate any more, and says so again without harm.
+async fn stays_out(town: &Town, eve: Arc<RunningNode>) {
+    let error = eve.renew_certificate().await.unwrap_err().to_string();
+    assert!(error.contains("eve left the network"), "{error}");
+    stop(eve).await;
+    let clock = Arc::new(town.clock.clone());
+    let again = town.folder("eve").wish(OwnWish::Leave, clock).await;
+    assert_eq!(again.unwrap(), (id("eve"), Wished::Left));
 }
 
 async fn the_next_list_has_it_removed(town: &Town, nodes: &[&Arc<RunningNode>]) {
@@ -229,7 +232,11 @@ async fn answered(folder: &str, key: &str) -> u64 {
     let (code, stdout, stderr) = run.await.unwrap();
     let answer: serde_json::Value =
         serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{code}: {stdout} {stderr}"));
-    answer["coverage"]["answered"].as_u64().unwrap()
+    answer
+        .pointer("/coverage/answered")
+        .unwrap()
+        .as_u64()
+        .unwrap()
 }
 
 /// For how long calls of `node` to `peer` fail from now on, once they do: from the last answer to
@@ -309,7 +316,7 @@ async fn a_changed_identity_key_is_in_use_within_seconds_and_mirrors_go_on() {
         let trouble = beta.core().follower.troubles();
         let reach = mirrored.reach().await.unwrap();
         assert!(reach.size >= before.size, "nothing is loaded anew");
-        trouble.get(&id("alpha")).is_none() && reach.checkpoint_at > before.checkpoint_at
+        !trouble.contains_key(&id("alpha")) && reach.checkpoint_at > before.checkpoint_at
     })
     .await;
     println!(

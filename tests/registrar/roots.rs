@@ -17,7 +17,7 @@ impl Town {
         AdminFolder::open(&self.admin(), &Self::passphrase(), now, &entropy).unwrap()
     }
 
-    async fn publish(&self, document: RootDocument, added: &[SigningKey]) {
+    async fn publish(&self, document: RootDocument, added: Vec<SigningKey>) {
         let mut administration = self.administration().await;
         let next = administration.propose_root(document).await.unwrap();
         assert!(!next.differences.is_empty());
@@ -26,11 +26,11 @@ impl Town {
         administration.root_acknowledged().await.unwrap();
     }
 
-    async fn prepare_and_activate(&self) {
+    pub(super) async fn prepare_and_activate(&self) {
         let (now, entropy) = (self.clock.now(), OsEntropy::default());
         let document = self.authority();
         let document = document.preparing(&Self::passphrase(), now, &entropy);
-        self.publish(document.unwrap(), &[]).await;
+        self.publish(document.unwrap(), Vec::new()).await;
         let mut folder = self.authority();
         let certificates = folder.issuing_to_hand().unwrap();
         let mut administration = self.administration().await;
@@ -39,20 +39,20 @@ impl Town {
         folder.activate(&Self::passphrase()).unwrap();
     }
 
-    async fn ready(&self, stage: Stage) -> Vec<Readiness> {
+    pub(super) async fn ready(&self, stage: Stage) -> Vec<Readiness> {
         let mut administration = self.administration().await;
         administration.readiness(stage).await.unwrap()
     }
 
-    async fn taint(&self) {
+    pub(super) async fn taint(&self) {
         let now = self.clock.now();
-        self.publish(self.authority().tainting(now).unwrap(), &[])
+        self.publish(self.authority().tainting(now).unwrap(), Vec::new())
             .await;
     }
 
-    async fn revoke(&self) {
+    pub(super) async fn revoke(&self) {
         let now = self.clock.now();
-        self.publish(self.authority().revoking(now).unwrap(), &[])
+        self.publish(self.authority().revoking(now).unwrap(), Vec::new())
             .await;
         self.authority().settle(&Self::passphrase()).unwrap();
     }
@@ -93,12 +93,9 @@ async fn roots_certificates_and_lists_change_by_registrar_with_64_calls_in_fligh
     let tainted = town.ready(Stage::Tainted).await;
     require_ready(&tainted, &[]).unwrap();
     for name in ["alpha", "beta"] {
-        assert_eq!(
-            of(&tainted, name),
-            (false, true),
-            "{name} renewed by itself"
-        );
+        assert!(of(&tainted, name).1, "{name} leads to the new one");
     }
+    assert_eq!(of(&tainted, "beta"), (false, true), "renewed by itself");
     pause().await;
     town.revoke().await;
     pause().await;
@@ -155,7 +152,8 @@ async fn a_stage_waits_for_whoever_is_not_ready_and_names_it() {
         .replacing("chair", "chair-2", &Town::passphrase(), (now, &entropy))
         .unwrap();
     let list = alpha.core().home.trust.roster().version();
-    town.publish(document, &[SigningKey::from_seed(seed)]).await;
+    town.publish(document, vec![SigningKey::from_seed(seed)])
+        .await;
     for node in [&alpha, &beta] {
         let trust = &node.core().home.trust;
         until("on the list signed anew", async || {

@@ -19,9 +19,12 @@ impl Inner {
         let mut files = self.files();
         let roster = self.trust.roster();
         let next = roster.departures().with(&roster, text, self.now());
-        let Some((next, member)) = next.map_err(|error| match error {
-            DepartureError::Full => RegistrarRefusal::NotNow(error.to_string()),
-            other => document(other),
+        let Some((next, member)) = next.map_err(|error| {
+            if error == DepartureError::Full {
+                RegistrarRefusal::NotNow(error.to_string())
+            } else {
+                document(error)
+            }
         })?
         else {
             return Ok(());

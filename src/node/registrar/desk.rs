@@ -400,7 +400,7 @@ impl Inner {
         })
     }
 
-    fn publish(&self, files: &mut Files, signed: &Signed<MemberList>) -> Outcome<()> {
+    pub(super) fn publish(&self, files: &mut Files, signed: &Signed<MemberList>) -> Outcome<()> {
         let text = signed.to_text().map_err(local)?;
         let roster = Roster::verify(&self.trust.root(), &text, self.now()).map_err(document)?;
         roster.supersedes(&self.trust.roster()).map_err(document)?;

@@ -13,7 +13,7 @@
 //! Each file is replaced in one step and is on disk before anybody hears of it, so a registrar that
 //! is killed goes on where it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,8 @@ pub(super) fn texts(folder: &Path, wanted: &str) -> Result<Vec<(PathBuf, String)
             .map_err(|error| NodeError::file(folder, &error))?
             .path();
         if path.extension().is_some_and(|ending| ending == wanted) {
-            let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+            let text =
+                crate::node::read_text(&path).map_err(|error| NodeError::file(&path, &error))?;
             texts.push((path, text));
         }
     }
@@ -141,7 +142,7 @@ impl Files {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let text = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+        let text = crate::node::read_text(&path).map_err(|error| NodeError::file(&path, &error))?;
         serde_json::from_str(&text).map_err(|error| wrong(&path, error))
     }
 
@@ -254,16 +255,33 @@ impl Files {
         Ok(())
     }
 
-    /// Holds a next root.
+    /// Holds a next root. One that the same administrator alone signed before gives way: whoever
+    /// stole one key cannot take up all the room.
     pub(super) fn hold_root(
         &mut self,
         digest: [u8; 32],
         root: Signed<RootDocument>,
+        administrators: &[[u8; 32]],
     ) -> Result<(), RegistrarRefusal> {
+        let signers = |root: &Signed<RootDocument>| {
+            let keys = root.signatures().iter().map(|one| one.key);
+            let entitled = keys.filter(|key| administrators.contains(key));
+            entitled.collect::<BTreeSet<_>>()
+        };
+        let own = signers(&root);
+        let others = self.root_proposals.iter();
+        let before = others.filter(|(other, held)| **other != digest && signers(held) == own);
+        let before: Vec<[u8; 32]> = before.map(|(other, _)| *other).collect();
+        if own.len() == 1 {
+            for other in before {
+                self.root_proposals.remove(&other);
+                drop(fs::remove_file(self.root_proposal_path(&other)));
+            }
+        }
         let is_new = !self.root_proposals.contains_key(&digest);
         if is_new && self.root_proposals.len() >= ROOT_PROPOSALS_MAX {
             return Err(RegistrarRefusal::Full(
-                "4 next roots wait already: sign one of them with `creditmesh network sign`",
+                "16 next roots wait already: sign one of them with `creditmesh network sign`",
             ));
         }
         let text = root

@@ -6,6 +6,7 @@
 mod certify;
 mod departures;
 mod desk;
+mod fellows;
 mod files;
 mod issuing;
 mod roots;
@@ -21,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Inner, Nodes};
+use self::fellows::Fellow;
 use self::files::Files;
 use self::issuing::Issuing;
 use super::admin::secret_passphrase;
@@ -58,7 +60,7 @@ pub struct RunningRegistrar {
 }
 
 fn text_of(path: &Path) -> Result<String, NodeError> {
-    std::fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    crate::node::read_text(path).map_err(|error| NodeError::file(path, &error))
 }
 
 /// Reads where the network's registrars are; `None` where the folder's network has none.
@@ -121,6 +123,14 @@ impl RunningRegistrar {
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
+        for endpoint in config.follows {
+            let fellow = Fellow {
+                endpoint,
+                desk: desk.clone(),
+                door: registrar.door.clone(),
+            };
+            registrar.tasks.spawn(fellow.run(registrar.stop.clone()));
+        }
         registrar.serve(listener, desk);
         tracing::info!(%address, "registrar serves");
         Ok(registrar)
@@ -190,9 +200,9 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     } else {
         Some(signing_key(&authority.join("freshness.key"), &passphrase)?)
     };
-    let issuing = Issuing::open(folder, key, &root)?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
+    let issuing = Issuing::open(folder, key, &root)?;
     let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));
     trust.recall_departures(&departures);
     remember_former(folder, &trust);

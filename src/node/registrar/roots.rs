@@ -54,7 +54,7 @@ impl Inner {
         if tally.is_enough() {
             self.publish_root(&mut files, &held, &offered)?;
         } else {
-            files.hold_root(digest, offered)?;
+            files.hold_root(digest, offered, &held.administrator_keys())?;
         }
         Ok(counted(&tally, tally.is_enough()))
     }
@@ -72,7 +72,7 @@ impl Inner {
         found.map_or(held, Arc::new)
     }
 
-    fn publish_root(
+    pub(super) fn publish_root(
         &self,
         files: &mut Files,
         held: &NetworkRoot,

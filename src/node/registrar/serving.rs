@@ -14,7 +14,7 @@ use crate::wire::{
 
 impl Desk {
     /// Runs what waits for the disk on a thread that may wait.
-    async fn waiting<T: Send + 'static>(
+    pub(super) async fn waiting<T: Send + 'static>(
         &self,
         step: impl FnOnce(&Inner) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {

@@ -138,3 +138,29 @@ fn a_checkpoint_seen_ahead_must_be_met_when_its_leaves_come() {
     };
     assert_eq!((proof.smaller, proof.larger), (twin.note, peer.note));
 }
+
+#[test]
+fn a_mirror_goes_on_under_a_replaced_key_and_a_fork_across_the_change_is_proven() {
+    let mut peer = Peer::open(13);
+    let (mirror, old) = (peer.mirrored(), peer.public());
+    peer.key = [4; 32];
+    peer.publish(8);
+    let sent = peer.send(24, 1);
+    let accepted = mirror.accept(&sent.tail(), &peer.public(), None).unwrap();
+    assert_eq!((accepted.added, accepted.head.size()), (8, 32));
+    assert!(mirror.accept(&sent.tail(), &old, None).is_err());
+
+    let note = peer.lie(24, [1; 32], peer.now.plus(Duration::from_secs(1)));
+    let sent = peer.send(24, 0);
+    let fault = peer.refused(&mirror, &Sent { note, ..sent });
+    let MirrorFault::Fork(proof) = fault else {
+        panic!("not a fork: {fault}")
+    };
+    assert!(
+        proof.check(&peer.public()).is_err(),
+        "one note is by the old key"
+    );
+    let kind = proof.check_among(&peer.public(), &[old]).unwrap();
+    assert_eq!(kind, Some(ForkKind::TwoRoots));
+    assert!(proof.check_among(&peer.public(), &[[7; 32]]).is_err());
+}

@@ -220,7 +220,9 @@ impl Town {
             registrar: Some(RegistrarConfig {
                 addresses: vec![address.to_string()],
                 listen: address,
+                follows: Vec::new(),
             }),
+            other_registrars: Vec::new(),
         };
         let (admin, now) = (folder.join("admin"), parts.clock.now());
         AdminFolder::found(&admin, &found, &passphrase(), now, &*parts.entropy)?;
