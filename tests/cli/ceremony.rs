@@ -1,5 +1,6 @@
 //! The ceremony of `certs/README.md`, command by command as the page shows them: three
-//! administrators with folders of their own, an offline machine, a registrar that serves, and a node that joins.
+//! administrators with folders of their own, an offline machine, a registrar that serves, and a
+//! node that joins.
 
 use std::path::Path;
 use std::process::{Child, Command};
