@@ -8,6 +8,8 @@
     reason = "tests may panic, and wait for the program"
 )]
 
+#[path = "cli/ceremony.rs"]
+mod ceremony;
 #[path = "cli/certificates.rs"]
 mod certificates;
 #[path = "cli/doctor.rs"]
@@ -22,6 +24,8 @@ mod kills;
 mod lending;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/modules.rs"]
+mod modules;
 #[path = "cli/operator.rs"]
 mod operator;
 #[path = "cli/own.rs"]

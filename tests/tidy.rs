@@ -133,6 +133,7 @@ fn mentions_stay_in_their_rooms() {
         "use crate::wire::pb::Answer;",
         "fn f(m: pb::Answer) {}",
         "use prost::Message;",
+        "use cryptoki::session::Session;",
     ] {
         let files = rust("src/protocol/ask.rs", planted);
         assert_eq!(

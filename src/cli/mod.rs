@@ -4,11 +4,13 @@
 //! low, 4 local fault.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench;
+mod ceremony;
 mod cert;
 mod cert_metrics;
 mod change;
@@ -34,6 +36,9 @@ mod usage;
 
 use exit::{CliError, Exit};
 use output::Output;
+
+use crate::crypto::SecretBytes;
+use crate::membership::{ModuleDefaults, set_module_defaults};
 
 /// See over-borrowing and default across lenders, without showing each other the customers.
 #[derive(Debug, Parser)]
@@ -107,6 +112,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
     log::start();
+    set_module_defaults(ModuleDefaults {
+        library: std::env::var_os("CREDITMESH_PKCS11_MODULE").map(PathBuf::from),
+        pin: std::env::var_os("CREDITMESH_PIN")
+            .map(|pin| SecretBytes::new(pin.into_encoded_bytes())),
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -50,9 +50,11 @@ impl Admin {
 pub(super) enum NetworkCommand {
     /// Found a network: authority, administrators' keys, root document, empty member list.
     #[command(
-        after_help = "Example:\n  creditmesh network init admin --id credit-net --currency USD"
+        after_help = "Examples:\n  creditmesh network init admin --id credit-net --currency USD\n  \
+        creditmesh network init admin --id credit-net --registrar registrar.example:7400 \\\n    \
+        --issuing-key 'pkcs11:token=net;object=issuing?module-path=/usr/lib/hsm.so&pin-source=pin'"
     )]
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.
     #[command(
         after_help = "Examples:\n  creditmesh network invite admin --member alpha\n  \
@@ -95,6 +97,9 @@ pub(super) enum NetworkCommand {
     #[command(after_help = "Example:\n  \
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
     Key(KeyArgs),
+    /// Make the keys on machines of their own, file in and file out.
+    #[command(subcommand)]
+    Ceremony(Box<super::ceremony::CeremonyCommand>),
     /// Exchange the X.509 root in stages, or an administrator's lost key.
     #[command(subcommand)]
     Rollover(RolloverCommand),
@@ -177,7 +182,7 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        NetworkCommand::Init(args) => init(&args.admin, &args.found()?, output),
+        NetworkCommand::Init(args) => init(&args, output),
         NetworkCommand::Invite(args) => match &args.out {
             Some(out) => invite(&args.admin, args.terms()?, out, output),
             None => through::invite(&args.admin, &args.signing, args.terms()?, output).await,
@@ -197,6 +202,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
         NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
+        NetworkCommand::Ceremony(command) => super::ceremony::run(&command, output),
         NetworkCommand::Rollover(command) => super::rollover::run(&command, output).await,
         NetworkCommand::Show { admin } => show(&admin, output),
         NetworkCommand::CanI(args) => super::rights::can_i(&args, output),
@@ -224,16 +230,18 @@ pub(super) fn member_id(text: &str) -> Result<MemberId, CliError> {
         .map_err(|error| CliError::usage(format!("member: {error}")))
 }
 
-fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create_new(true).open(path);
     file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
         .map_err(|error| CliError::file(path, &error))
 }
 
-fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError> {
-    let entropy = OsEntropy::default();
-    let folder = AdminFolder::found(&admin.dir, found, &admin.source(), now(), &entropy)?;
+fn init(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
+    let (admin, found, keys) = (&args.admin, args.found()?, args.keys()?);
+    let (entropy, source) = (OsEntropy::default(), admin.source());
+    let what = (&found, &keys);
+    let folder = AdminFolder::found_with(&admin.dir, what, &source, now(), &entropy)?;
     let fingerprint = folder.root().fingerprint_text();
     let value = json!({ "network": found.network.as_str(), "fingerprint": fingerprint });
     output.show(&value, || {
@@ -244,7 +252,7 @@ fn init(admin: &Admin, found: &Found, output: &Output) -> Result<Exit, CliError>
             found.network,
             admin.dir.display(),
             admin.passphrase_file.display(),
-            next_steps(found, &admin.dir)
+            next_steps(&found, &admin.dir)
         )
     });
     Ok(Exit::Done)

@@ -1,7 +1,7 @@
 //! What the longer of the administrators' commands take.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -11,8 +11,8 @@ use super::network_registrar::Signing;
 use crate::config::RegistrarConfig;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, Purpose, Role};
-use crate::membership::Terms;
-use crate::node::Found;
+use crate::membership::{KeyUri, Terms};
+use crate::node::{Found, NetworkKeys};
 
 /// A role in the network.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -54,12 +54,30 @@ pub(super) struct InitArgs {
     /// folder of its own (DIR/registrar-2, ...).
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) registrar: Vec<String>,
+    /// Make the root authority's key in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI")]
+    root_key: Option<KeyUri>,
+    /// Make the first registrar's issuing key in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI")]
+    issuing_key: Option<KeyUri>,
+    /// Make the first registrar's key for freshness in a PKCS#11 module, under this name.
+    #[arg(long, value_name = "PKCS11-URI", requires = "registrar")]
+    freshness_key: Option<KeyUri>,
     /// Address that the registrar will listen on; given again, that of the next one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     pub(super) registrar_listen: Vec<SocketAddr>,
 }
 
 impl InitArgs {
+    /// Where the keys are made. What the names say is kept, so their files become absolute.
+    pub(super) fn keys(&self) -> Result<NetworkKeys, CliError> {
+        Ok(NetworkKeys {
+            root: kept(self.root_key.as_ref())?,
+            issuing: kept(self.issuing_key.as_ref())?,
+            freshness: kept(self.freshness_key.as_ref())?,
+        })
+    }
+
     /// What the founders decided.
     pub(super) fn found(&self) -> Result<Found, CliError> {
         let mut registrars = registrars_of(&self.registrar, &self.registrar_listen)?.into_iter();
@@ -167,13 +185,23 @@ impl From<LevelName> for Level {
     }
 }
 
-fn currency_of(text: &str) -> Result<Currency, CliError> {
+/// The name of a key with absolute files.
+pub(super) fn kept(uri: Option<&KeyUri>) -> Result<Option<KeyUri>, CliError> {
+    let Some(uri) = uri else {
+        return Ok(None);
+    };
+    let here = std::env::current_dir();
+    let here = here.map_err(|error| CliError::file(Path::new("."), &error))?;
+    Ok(Some(uri.clone().anchored(&here)))
+}
+
+pub(super) fn currency_of(text: &str) -> Result<Currency, CliError> {
     text.parse()
         .map_err(|_| CliError::usage("--currency: an ISO 4217 code such as USD"))
 }
 
 /// What the founders said of the registrars, checked as each `registrar.toml` will be.
-fn registrars_of(
+pub(super) fn registrars_of(
     addresses: &[String],
     listens: &[SocketAddr],
 ) -> Result<Vec<RegistrarConfig>, CliError> {

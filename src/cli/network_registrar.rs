@@ -15,17 +15,19 @@ use super::rollover_registrar::{count_text, next_lines, next_value};
 use crate::env::{OsEntropy, SystemClock};
 use crate::membership::{MemberState, Terms};
 use crate::node::{
-    Administration, MemberWish, NodeParts, Proposal, RunningRegistrar, Unreached, read_signing_key,
+    Administration, KeyPlace, MemberWish, NodeParts, Proposal, RunningRegistrar, Unreached,
+    open_signing_key,
 };
 use crate::wire::{Standing, Tally};
 
 /// Whose key signs, and whether anything is signed at all.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Signing {
-    /// An administrator's own key file; without it every key in the folder signs.
-    #[arg(long, value_name = "FILE", requires = "key_passphrase_file")]
-    key: Option<PathBuf>,
-    /// File whose first line is the passphrase of --key.
+    /// An administrator's own key: a file, or a key in a PKCS#11 module by its name
+    /// pkcs11:token=NAME;object=NAME (RFC 7512). Without it every key in the folder signs.
+    #[arg(long, value_name = "KEY")]
+    key: Option<KeyPlace>,
+    /// File whose first line is the passphrase of --key, or its token's PIN.
     #[arg(long, value_name = "FILE", requires = "key")]
     key_passphrase_file: Option<PathBuf>,
     /// Show what would change, and sign nothing.
@@ -35,9 +37,12 @@ pub(super) struct Signing {
 
 impl Signing {
     pub(super) async fn open(&self, admin: &Admin) -> Result<Administration, CliError> {
-        let keys = match (&self.key, &self.key_passphrase_file) {
-            (Some(key), Some(passphrase)) => vec![read_signing_key(key, passphrase)?],
-            (None, _) | (_, None) => admin.open()?.signing_keys(),
+        let keys = match &self.key {
+            Some(key) => {
+                let secret = self.key_passphrase_file.as_deref();
+                vec![open_signing_key(key, secret)?]
+            }
+            None => admin.open()?.signing_keys(),
         };
         let clock = Arc::new(SystemClock);
         Ok(Administration::open(&admin.dir, keys, clock).await?)

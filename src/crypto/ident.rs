@@ -46,6 +46,36 @@ impl IdentityKey {
     }
 }
 
+/// A key did not sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotSigned {
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// An Ed25519 key that signs, wherever it is kept.
+pub trait Signs: fmt::Debug + Send + Sync {
+    /// The public key.
+    fn public(&self) -> [u8; 32];
+
+    /// Signs `message`, which must begin with a label or another text that says what it is.
+    ///
+    /// # Errors
+    /// [`NotSigned`] where the key is kept outside of this process, and is out of reach.
+    fn try_sign(&self, message: &[u8]) -> Result<[u8; 64], NotSigned>;
+}
+
+impl Signs for IdentityKey {
+    fn public(&self) -> [u8; 32] {
+        self.public
+    }
+
+    fn try_sign(&self, message: &[u8]) -> Result<[u8; 64], NotSigned> {
+        Ok(self.sign(message))
+    }
+}
+
 impl fmt::Debug for IdentityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityKey")

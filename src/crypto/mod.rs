@@ -32,7 +32,7 @@ mod unlock;
 
 pub use backend::{avx512_present, vector_backend};
 pub use digest::sha256;
-pub use ident::{IdentityKey, SignatureRefused, verify};
+pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{OpenError, SealContext, SealError, Sealed};
 pub use secret::{Secret, SecretBytes};

@@ -199,7 +199,7 @@ impl Home {
     pub fn sign_checkpoint(&self, origin: &str, log: &Frontier) -> Result<String, FlowError> {
         let now = self.clock.now();
         let checkpoint = Checkpoint::new(origin, log.size(), log.root(), now)?;
-        Ok(checkpoint.sign(&self.identity())?.to_string())
+        Ok(checkpoint.sign(&*self.identity())?.to_string())
     }
 
     /// A random nonce.

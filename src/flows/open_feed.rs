@@ -55,7 +55,7 @@ pub(super) async fn ensure_open(
         draft.commit(&home.vault).await?;
     }
     let (checkpoint, head) = opening.head.checkpoint(now)?;
-    let note = checkpoint.sign(&home.identity())?.to_string();
+    let note = checkpoint.sign(&*home.identity())?.to_string();
     let mut draft = Draft::default();
     let open = Some(OpenFeed { head, note });
     rows.stage_head(&mut draft, revision + 1, &FeedRow { attempt, open });

@@ -303,7 +303,7 @@ impl PublisherTask {
             None => return Ok(()),
         };
         let (checkpoint, head) = head.checkpoint(now)?;
-        let note = checkpoint.sign(&home.identity())?.to_string();
+        let note = checkpoint.sign(&*home.identity())?.to_string();
         rows.stage_head(
             draft,
             revision,

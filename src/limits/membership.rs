@@ -191,6 +191,10 @@ pub const CERTIFICATE_STATEMENT_LIFE: Duration = Duration::from_secs(100 * 86_40
 /// Certificates of one chain: a member's, an issuing authority's, and one more during a rollover.
 pub const CERTIFICATE_CHAIN_MAX: usize = 3;
 
+/// Certificates of one member that have not ended: a registrar issues no more, so that a member
+/// that renews without a pause fills nothing. A node renews a certificate of a day twice a day.
+pub const CERTIFICATES_PER_MEMBER_MAX: usize = 64;
+
 /// Bytes of one member's certificate in DER.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
 

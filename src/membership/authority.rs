@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+use super::authority_key::{Attempt, AuthorityKey};
 use super::certificate::{STATEMENT_DER_HEAD, STATEMENT_OID, dns_name_of, sha256, uri_of};
 use super::key::{CertificateKey, KeyError, RequestedKey};
 use super::profile::Profile;
@@ -33,6 +34,9 @@ pub enum AuthorityError {
         "the authority's certificate and key do not belong together; give both of one ceremony"
     )]
     OtherKey,
+    /// The certificate was signed by another root.
+    #[error("the issuing authority's certificate is not signed by this root; give the right one")]
+    OtherRoot,
     /// A member's certificate was given in place of an authority's, or the wrong kind of authority.
     #[error("this certificate may not sign {wanted}; give the certificate of the right authority")]
     WrongKind {
@@ -95,7 +99,7 @@ pub struct Subject<'a> {
 pub(super) struct Signer {
     pub(super) certificate: CertificateDer<'static>,
     pub(super) pem: String,
-    pub(super) key: CertificateKey,
+    pub(super) key: AuthorityKey,
     pub(super) not_after: Timestamp,
 }
 
@@ -103,7 +107,7 @@ impl Signer {
     /// `path_length` is how many authorities may stand below this one.
     pub(super) fn open(
         pem: &str,
-        key: CertificateKey,
+        key: AuthorityKey,
         path_length: u32,
         wanted: &'static str,
     ) -> Result<Self, AuthorityError> {
@@ -139,11 +143,12 @@ impl Signer {
         params: &CertificateParams,
         key: &RequestedKey,
     ) -> Result<Certificate, AuthorityError> {
-        let issuer = Issuer::from_ca_cert_der(&self.certificate, self.key.pair())
-            .map_err(|error| not_built(&error))?;
+        let attempt = Attempt::by(&self.key);
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, &attempt);
+        let issuer = issuer.map_err(|error| not_built(&error))?;
         params
             .signed_by(key.public_key(), &issuer)
-            .map_err(|error| not_built(&error))
+            .map_err(|error| attempt.refused(&error))
     }
 }
 
@@ -153,20 +158,32 @@ impl Signer {
 pub struct RootAuthority(Signer);
 
 impl RootAuthority {
-    /// Makes a new root with a fresh key.
+    /// Makes a new root with a fresh key in memory.
     ///
     /// # Errors
     /// [`AuthorityError`].
     pub fn found(network: &NetworkId, issuance: &Issuance<'_>) -> Result<Self, AuthorityError> {
-        let key = CertificateKey::generate()?;
+        Self::found_with(network, &CertificateKey::generate()?.into(), issuance)
+    }
+
+    /// Makes a new root with this key.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn found_with(
+        network: &NetworkId,
+        key: &AuthorityKey,
+        issuance: &Issuance<'_>,
+    ) -> Result<Self, AuthorityError> {
         // Chains are matched by name first, so no two authorities may have one.
         let name = format!("root {}", hex_short(&key.spki_sha256()));
         let mut params = params(&name, network.as_str(), issuance, None)?;
         make_authority(&mut params, 1);
+        let attempt = Attempt::by(key);
         let certificate = params
-            .self_signed(key.pair())
-            .map_err(|error| not_built(&error))?;
-        Self::open(&certificate.pem(), key)
+            .self_signed(&attempt)
+            .map_err(|error| attempt.refused(&error))?;
+        Self::open(&certificate.pem(), key.clone())
     }
 
     /// Opens a root from its certificate (PEM) and key.
@@ -174,8 +191,11 @@ impl RootAuthority {
     /// # Errors
     /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or
     /// [`AuthorityError::WrongKind`].
-    pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, AuthorityError> {
-        Signer::open(certificate_pem, key, 1, "issuing authorities").map(Self)
+    pub fn open(
+        certificate_pem: &str,
+        key: impl Into<AuthorityKey>,
+    ) -> Result<Self, AuthorityError> {
+        Signer::open(certificate_pem, key.into(), 1, "issuing authorities").map(Self)
     }
 
     /// Certifies the key of an issuing authority; gives its certificate in PEM.
@@ -205,7 +225,7 @@ impl RootAuthority {
 
     /// The root's key, to be kept encrypted.
     #[must_use]
-    pub const fn key(&self) -> &CertificateKey {
+    pub const fn key(&self) -> &AuthorityKey {
         &self.0.key
     }
 }
@@ -225,8 +245,11 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::Unreadable`], [`AuthorityError::OtherKey`] or
     /// [`AuthorityError::WrongKind`].
-    pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, AuthorityError> {
-        Signer::open(certificate_pem, key, 0, "members' certificates").map(|signer| Self {
+    pub fn open(
+        certificate_pem: &str,
+        key: impl Into<AuthorityKey>,
+    ) -> Result<Self, AuthorityError> {
+        Signer::open(certificate_pem, key.into(), 0, "members' certificates").map(|signer| Self {
             signer,
             also: String::new(),
         })
@@ -238,7 +261,7 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`] where `certificate_pem` is not an issuing authority's for the same key.
     pub fn certified_also(mut self, certificate_pem: &str) -> Result<Self, AuthorityError> {
-        let key = CertificateKey::from_pkcs8(self.signer.key.pkcs8().expose())?;
+        let key = self.signer.key.clone();
         Signer::open(certificate_pem, key, 0, "members' certificates")?;
         certificate_pem.clone_into(&mut self.also);
         Ok(self)
@@ -278,6 +301,7 @@ impl Authority {
             SanType::URI(ia5(&uri_of(network, role, member))?),
             SanType::DnsName(ia5(&dns_name_of(network, member))?),
         ];
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
@@ -309,6 +333,7 @@ impl Authority {
         let ends_by = Some(self.signer.not_after);
         let mut params = params("registrar", network.as_str(), issuance, ends_by)?;
         params.subject_alt_names = vec![SanType::DnsName(ia5(dns_name)?)];
+        params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
@@ -327,7 +352,7 @@ impl Authority {
 
     /// The authority's key, to be kept encrypted.
     #[must_use]
-    pub const fn key(&self) -> &CertificateKey {
+    pub const fn key(&self) -> &AuthorityKey {
         &self.signer.key
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::text::{hex, hex_short};
-use crate::crypto::{IdentityKey, labels, verify};
+use crate::crypto::{NotSigned, Signs, labels, verify};
 use crate::limits::DOCUMENT_SIGNATURES_MAX;
 
 /// A kind of document: its format word, where it stands in a document, and its size.
@@ -65,6 +65,9 @@ pub enum DocumentError {
         /// First characters of the key.
         key: String,
     },
+    /// The key that should sign is out of reach.
+    #[error("the document is not signed: {0}")]
+    NotSigned(#[from] NotSigned),
     /// One key signed more than once.
     #[error("key {key}… stands twice among the signatures; each administrator signs once")]
     SignedTwice {
@@ -182,9 +185,10 @@ impl<T: Document> Signed<T> {
     /// Adds the signature of `key`, in place of an earlier one by the same key.
     ///
     /// # Errors
-    /// [`DocumentError::Malformed`] where the document cannot be written as JSON.
-    pub fn sign(&mut self, key: &IdentityKey) -> Result<(), DocumentError> {
-        let signature = key.sign(&self.signed_bytes()?);
+    /// [`DocumentError::Malformed`] where the document cannot be written as JSON,
+    /// [`DocumentError::NotSigned`] where the key is out of reach.
+    pub fn sign(&mut self, key: &dyn Signs) -> Result<(), DocumentError> {
+        let signature = key.try_sign(&self.signed_bytes()?)?;
         self.signatures.retain(|other| other.key != key.public());
         self.signatures.push(DocumentSignature {
             key: key.public(),
@@ -323,7 +327,7 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Secret;
+    use crate::crypto::{IdentityKey, Secret};
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -12,7 +12,7 @@ use super::document::{Document, DocumentError, Signed};
 use super::network::NetworkRoot;
 use super::roster::Roster;
 use super::text::{hex, moment, name};
-use crate::crypto::IdentityKey;
+use crate::crypto::Signs;
 use crate::domain::{NetworkId, Timestamp};
 use crate::limits::{CLOCK_SKEW_MAX, FRESHNESS_BYTES_MAX, FRESHNESS_LIFE_MAX};
 
@@ -296,7 +296,7 @@ fn check_times(statement: &FreshnessStatement, now: Timestamp) -> Result<(), Fre
 pub fn state_freshness(
     root: &NetworkRoot,
     roster: &Roster,
-    key: &IdentityKey,
+    key: &dyn Signs,
     now: Timestamp,
 ) -> Result<String, FreshnessError> {
     if !root.freshness_keys().contains(&key.public()) {

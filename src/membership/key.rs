@@ -50,12 +50,20 @@ pub enum KeyError {
     /// The passphrase does not open the file.
     #[error("the passphrase does not open the key file, or the file is damaged")]
     WrongPassphrase,
+    /// A key in a PKCS#11 module.
+    #[error("the key {key} {reason}")]
+    Module {
+        /// Its token and name.
+        key: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// Not a certificate request for a P-256 key, signed by that key.
-    #[error(
-        "the certificate request is not PEM for a P-256 key that signed it; make a new one by \
-         `node join`"
-    )]
-    Request,
+    #[error("the certificate request {fault}; make a new one by `node join`")]
+    Request {
+        /// What is wrong with it.
+        fault: &'static str,
+    },
 }
 
 /// A P-256 key pair of a certificate: of an authority, or of a node's TLS.
@@ -222,21 +230,29 @@ impl RequestedKey {
     /// # Errors
     /// [`KeyError::Request`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let refused = |fault| KeyError::Request { fault };
         if pem.len() > CERTIFICATE_REQUEST_BYTES_MAX {
-            return Err(KeyError::Request);
+            return Err(refused("is too long"));
         }
-        let (label, der) = pkcs8::Document::from_pem(pem).map_err(|_| KeyError::Request)?;
+        let not_pem = "is not one PEM block with `CERTIFICATE REQUEST`";
+        let (label, der) =
+            pkcs8::der::pem::decode_vec(pem.as_bytes()).map_err(|_| refused(not_pem))?;
+        if label != REQUEST_LABEL {
+            return Err(refused(not_pem));
+        }
         let (rest, request) =
-            X509CertificationRequest::from_der(der.as_bytes()).map_err(|_| KeyError::Request)?;
-        if label != REQUEST_LABEL || !rest.is_empty() {
-            return Err(KeyError::Request);
+            X509CertificationRequest::from_der(&der).map_err(|_| refused("is not in PKCS#10"))?;
+        if !rest.is_empty() {
+            return Err(refused("is followed by something else"));
         }
-        request.verify_signature().map_err(|_| KeyError::Request)?;
         let spki = request.certification_request_info.subject_pki.raw;
-        let key = SubjectPublicKeyInfo::from_der(spki).map_err(|_| KeyError::Request)?;
-        if key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
-            return Err(KeyError::Request);
-        }
+        let key = SubjectPublicKeyInfo::from_der(spki)
+            .ok()
+            .filter(|key| key.algorithm() == &rcgen::PKCS_ECDSA_P256_SHA256)
+            .ok_or_else(|| refused("is for another kind of key than P-256"))?;
+        request
+            .verify_signature()
+            .map_err(|_| refused("is not signed by its own key"))?;
         Ok(Self {
             key,
             spki_sha256: sha256(spki),
@@ -298,7 +314,11 @@ mod tests {
             .unwrap()
             .pem()
             .unwrap();
-        assert_eq!(RequestedKey::from_pem(&pem).err(), Some(KeyError::Request));
+        let fault = "is for another kind of key than P-256";
+        assert_eq!(
+            RequestedKey::from_pem(&pem).err(),
+            Some(KeyError::Request { fault })
+        );
 
         let good = CertificateKey::generate().unwrap().request_pem().unwrap();
         let mut der = pkcs8::Document::from_pem(&good).unwrap().1.into_vec();
@@ -309,7 +329,9 @@ mod tests {
             .unwrap();
         assert_eq!(
             RequestedKey::from_pem(&broken).err(),
-            Some(KeyError::Request)
+            Some(KeyError::Request {
+                fault: "is not signed by its own key"
+            })
         );
     }
 

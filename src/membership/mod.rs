@@ -7,6 +7,8 @@
 
 mod authority;
 
+mod authority_key;
+
 mod calendar;
 
 mod certificate;
@@ -27,6 +29,8 @@ mod join;
 
 mod key;
 
+mod key_uri;
+
 mod life;
 
 mod list;
@@ -40,6 +44,10 @@ mod network;
 mod operator;
 
 mod operator_tls;
+
+mod paper;
+
+mod pkcs11;
 
 mod profile;
 
@@ -77,6 +85,7 @@ mod token;
 mod trust;
 
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
+pub use authority_key::AuthorityKey;
 pub use calendar::Calendar;
 pub use certificate::{CertificateError, PeerCertificate, dns_name_of};
 pub use departure::{Departure, DepartureError, Departures, depart};
@@ -91,6 +100,7 @@ pub use join::{
     check_invitation, check_request, request_to_join,
 };
 pub use key::{CertificateKey, KeyError, RequestedKey};
+pub use key_uri::{KeyUri, KeyUriError};
 pub use life::LifeLeft;
 pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
 pub use log::{EntryFault, EntryMalformed, History, LogEntry, LogEvent, Pin, log_id, log_origin};
@@ -101,6 +111,8 @@ pub use operator::{
     WantedOperator,
 };
 pub use operator_tls::{OperatorCredentials, OperatorServer};
+pub use paper::{certificate_fingerprint, check_certified_by};
+pub use pkcs11::{ModuleDefaults, default_pin, set_module_defaults};
 pub use profile::{Profile, ProfileError, Profiles};
 pub use refusal::Refusal;
 pub use registrar_tls::{

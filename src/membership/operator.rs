@@ -5,6 +5,7 @@
 //! own end.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType};
@@ -66,6 +67,7 @@ pub enum OperatorError {
 #[derive(Debug)]
 pub struct OperatorAuthority {
     signer: Signer,
+    key: Arc<CertificateKey>,
     member: MemberId,
 }
 
@@ -143,9 +145,15 @@ impl OperatorAuthority {
     /// # Errors
     /// [`OperatorError::Authority`] where they do not belong together.
     pub fn open(certificate_pem: &str, key: CertificateKey) -> Result<Self, OperatorError> {
-        let signer = Signer::open(certificate_pem, key, 0, "operators' certificates")?;
+        let key = Arc::new(key);
+        let shared = Arc::clone(&key).into();
+        let signer = Signer::open(certificate_pem, shared, 0, "operators' certificates")?;
         let member = member_of(&signer.certificate).ok_or(OperatorError::OtherAuthority)?;
-        Ok(Self { signer, member })
+        Ok(Self {
+            signer,
+            key,
+            member,
+        })
     }
 
     /// Its certificate, in PEM: what clients check the node against.
@@ -156,8 +164,8 @@ impl OperatorAuthority {
 
     /// Its key, to be kept sealed.
     #[must_use]
-    pub const fn key(&self) -> &CertificateKey {
-        &self.signer.key
+    pub fn key(&self) -> &CertificateKey {
+        &self.key
     }
 
     /// Certifies the key of an operator. The certificate never outlives the authority.

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::roster::Roster;
 use super::statement::CertificateStatement;
 use super::text::{hex, moment, name};
-use crate::crypto::IdentityKey;
+use crate::crypto::{IdentityKey, Signs};
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::limits::{
     CERTIFICATE_REQUEST_BYTES_MAX, CERTIFICATE_STATEMENT_LIFE, CLOCK_SKEW_MAX, ENDPOINTS_MAX,
@@ -221,7 +221,7 @@ pub fn request_change(
         made_at: now,
     });
     for signer in signers {
-        request.sign(signer)?;
+        request.sign(*signer)?;
     }
     Ok(request.to_text()?)
 }
@@ -298,7 +298,7 @@ impl Document for DeskRequest {
 /// # Errors
 /// [`RequestError::Document`].
 pub fn request_desk(
-    administrator: &IdentityKey,
+    administrator: &dyn Signs,
     network: &NetworkId,
     now: Timestamp,
 ) -> Result<String, RequestError> {

@@ -8,6 +8,7 @@ use rcgen::{
 };
 
 use super::authority::{Authority, AuthorityError, not_built, second_of};
+use super::authority_key::Attempt;
 use super::certificate::PeerCertificate;
 use crate::domain::Timestamp;
 
@@ -44,9 +45,11 @@ impl Authority {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         let signer = self.signer();
-        let issuer = Issuer::from_ca_cert_der(&signer.certificate, signer.key.pair())
+        let attempt = Attempt::by(&signer.key);
+        let issuer = Issuer::from_ca_cert_der(&signer.certificate, &attempt)
             .map_err(|error| not_built(&error))?;
-        let list = params.signed_by(&issuer).map_err(|e| not_built(&e))?;
+        let list = params.signed_by(&issuer);
+        let list = list.map_err(|error| attempt.refused(&error))?;
         list.pem().map_err(|error| not_built(&error))
     }
 }

@@ -155,10 +155,16 @@ impl RegistrarDoor {
         Arc::clone(&self.0.shown.load().server.client)
     }
 
-    /// Renews the registrar's own certificate where that is due: at half its life, and where root
-    /// or issuing authority are other ones. Connections of members whose chains lead to none of the
-    /// new root's certificates are cut.
-    fn renew(&self) {
+    /// Renews the registrar's own certificate where that is due: at half its life, and where root or
+    /// issuing authority are other ones. Connections of members whose chains lead to none of the
+    /// new root's certificates are cut. Waits for the authority's key, which may lie in a device.
+    pub fn renew(&self) {
+        self.replace_shown(true);
+    }
+
+    /// Shows another certificate where root or authority are other ones, or, if `renews`, the one
+    /// shown is at half its life.
+    fn replace_shown(&self, renews: bool) {
         let Inner {
             trust,
             authority,
@@ -170,7 +176,7 @@ impl RegistrarDoor {
         let held = shown.load();
         let (version, current) = (trust.root().version(), authority.load_full());
         let is_same = held.root_version == version && Arc::ptr_eq(&held.authority, &current);
-        if is_same && trust.clock().now() < held.server.renew_at {
+        if is_same && !(renews && trust.clock().now() >= held.server.renew_at) {
             return;
         }
         match Self::fresh(trust, current, profile, &**entropy) {
@@ -199,7 +205,7 @@ impl Door for RegistrarDoor {
     }
 
     fn tls(&self) -> Arc<ServerConfig> {
-        self.renew();
+        self.replace_shown(false);
         Arc::clone(&self.0.shown.load().server.config)
     }
 
@@ -232,7 +238,6 @@ impl Door for RegistrarDoor {
     }
 
     fn sweep(&self) -> usize {
-        self.renew();
         let now = self.uptime();
         let connections = &self.0.connections;
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, |caller| self.admits(caller))

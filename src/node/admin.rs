@@ -13,19 +13,20 @@
 //! used-invitations      numbers of the invitations that were used
 //! ```
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::NodeError;
-use super::admin_keys::{ensure_passphrase, found_authority, found_registrar};
+use super::admin_keys::{NetworkKeys, ensure_passphrase, found_authority, found_registrar};
+use super::issued::Issued;
 use super::join::replace;
+use super::key_place::authority_key;
 use super::other_registrars::{found_other, hand_documents};
 use super::rollover::{Stage, open_authority};
 use super::root_files::{newest_list, newest_root};
-use super::unlock::{open_seed, read_unlock, write_private};
+use super::seeds::open_seeds;
+use super::unlock::{read_unlock, write_private};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{
     IdentityKey, KdfCost, Keyring, OpenError, SealContext, SealError, Secret, SecretBytes, Unlock,
@@ -33,10 +34,10 @@ use crate::crypto::{
 use crate::domain::{Currency, MemberId, NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    Administrator, Applicant, Authority, AuthorityError, CertificateKey, Document, DocumentError,
-    Founding, Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList,
-    MemberState, NetworkRoot, ProfileError, Profiles, RequestError, RightsChange, RootDocument,
-    RootError, Roster, Signed, SigningKey, Subject, Terms, Welcome, check_request,
+    Administrator, Applicant, Authority, AuthorityError, Document, DocumentError, Founding,
+    Invitation, Issuance, JoinError, JoinRequest, KeyError, ListError, MemberList, MemberState,
+    NetworkRoot, ProfileError, Profiles, RequestError, RightsChange, RootDocument, RootError,
+    Roster, Signed, SigningKey, Subject, Terms, Welcome, check_request,
 };
 use crate::net::RegistrarError;
 
@@ -190,6 +191,21 @@ impl AdminFolder {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Self, AdminError> {
+        let keys = NetworkKeys::default();
+        Self::found_with(path, (found, &keys), passphrase, now, entropy)
+    }
+
+    /// Founds a network in a new folder, with keys that are made where `keys` says.
+    ///
+    /// # Errors
+    /// As [`Self::found`]; and [`AdminError::Key`] where a module does not make a key.
+    pub fn found_with(
+        path: &Path,
+        (found, places): (&Found, &NetworkKeys),
+        passphrase: &UnlockSource,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, AdminError> {
         if path.join("network.json").exists() {
             return Err(AdminError::Occupied(path.display().to_string()));
         }
@@ -201,9 +217,12 @@ impl AdminFolder {
         let unlock = read_unlock(path, passphrase)?;
         let (keys, text) = Keyring::create(&unlock, found.network.as_str(), entropy, found.cost)?;
         write_private(&path.join("keyring.json"), text.as_bytes())?;
-        let authority_pem = found_authority(path, &found.network, &unlock, now, entropy)?;
+        let authority_pem = found_authority(path, &found.network, places, &unlock, (now, entropy))?;
         let mut freshness_keys = match &found.registrar {
-            Some(registrar) => vec![found_registrar(path, registrar, &unlock, entropy)?],
+            Some(registrar) => {
+                let place = places.freshness.as_ref();
+                vec![found_registrar(path, registrar, place, &unlock, entropy)?]
+            }
             None => Vec::new(),
         };
         let others: Vec<_> = (2..).zip(&found.other_registrars).collect();
@@ -261,23 +280,10 @@ impl AdminFolder {
         let root = newest_root(path, now)?;
         let roster = newest_list(path, &root, now)?;
         let unlock = read_unlock(path, passphrase)?;
-        let keys = Keyring::unlock(&read(&path.join("keyring.json"))?, &unlock, entropy)?;
-        let mut seeds = Vec::new();
-        for administrator in &root.document().administrators {
-            let file = path
-                .join("administrators")
-                .join(format!("{}.key", administrator.name));
-            // One that was handed over lies with its administrator.
-            if !file.exists() {
-                continue;
-            }
-            seeds.push(open_seed(&keys, &administrator.name, &file)?);
-        }
+        let seeds = open_seeds(path, &root, &unlock, entropy)?;
         let authority_folder = path.join("authority");
-        let key = CertificateKey::from_encrypted_pem(
-            &read(&authority_folder.join("issuing.key"))?,
-            &secret_passphrase(&unlock),
-        )?;
+        let file = authority_folder.join("issuing.key");
+        let key = authority_key(&file, &secret_passphrase(&unlock))?;
         let authority = open_authority(path, &root, key)?;
         Ok(Self {
             path: path.to_owned(),
@@ -371,7 +377,7 @@ impl AdminFolder {
         let mut list = MemberList::following(&self.roster, now, LIST_LIFE);
         list.enter(applicant.member.clone())?;
         let chain = self.issue(&applicant, now, entropy)?;
-        super::issued::note(&self.path, &member, &chain)?;
+        Issued::open(&self.path)?.note(&member, &chain)?;
         self.publish(list, now)?;
         self.note_used(&applicant)?;
         let welcome = Welcome {
@@ -447,36 +453,7 @@ impl AdminFolder {
         roster.supersedes(&self.roster)?;
         replace(&self.path.join("members.json"), text.as_bytes())?;
         self.roster = roster;
-        super::issued::write_revoked(&self.path, &self.authority, &self.roster, now)
-    }
-
-    fn used(&self) -> PathBuf {
-        self.path.join("used-invitations")
-    }
-
-    fn refuse_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
-        let text = fs::read_to_string(self.used()).unwrap_or_default();
-        let used: BTreeSet<&str> = text.lines().collect();
-        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
-        if used.contains(id.as_str()) {
-            Err(AdminError::UsedBefore)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn note_used(&self, applicant: &Applicant) -> Result<(), AdminError> {
-        let id = data_encoding::HEXLOWER.encode(&applicant.invitation_id);
-        let path = self.used();
-        let written = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| {
-                writeln!(file, "{id}")?;
-                file.sync_all()
-            });
-        Ok(written.map_err(|error| NodeError::file(&path, &error))?)
+        Issued::open(&self.path)?.write_revoked(&self.authority, &self.roster, now)
     }
 }
 

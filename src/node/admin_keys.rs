@@ -4,26 +4,47 @@ use std::path::Path;
 
 use super::admin::secret_passphrase;
 use super::join::replace;
-use super::unlock::{read_unlock, write_private};
+use super::key_place::{first_line, pin_of};
+use super::unlock::write_private;
 use super::{AdminError, AdminFolder, NodeError};
 use crate::config::{RegistrarConfig, UnlockSource};
 use crate::crypto::{Secret, Unlock};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    CertificateKey, Issuance, Profiles, RequestedKey, RootAuthority, SigningKey,
+    AuthorityKey, CertificateKey, Issuance, KeyUri, Profiles, RequestedKey, RootAuthority,
+    SigningKey,
 };
 
-/// Reads an administrator's key from its own file: encrypted PKCS#8, opened by the first line of
-/// the passphrase file.
-///
-/// # Errors
-/// [`AdminError::Key`] where the passphrase does not open it, or it holds another kind of key.
-pub fn read_signing_key(file: &Path, passphrase: &Path) -> Result<SigningKey, AdminError> {
-    let pem = super::read_text(file).map_err(|error| NodeError::file(file, &error))?;
-    let source = UnlockSource::PassphraseFile(passphrase.to_owned());
-    let passphrase = secret_passphrase(&read_unlock(Path::new(""), &source)?);
-    Ok(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
+/// Where the keys of a network's authorities and of its registrar are made; encrypted files in the
+/// folder where nothing is said.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkKeys {
+    /// The root authority's.
+    pub root: Option<KeyUri>,
+    /// The issuing authority's.
+    pub issuing: Option<KeyUri>,
+    /// The registrar's, for freshness.
+    pub freshness: Option<KeyUri>,
+}
+
+/// A fresh authority's key: in memory, or in a module.
+pub(super) fn make_authority_key(place: Option<&KeyUri>) -> Result<AuthorityKey, AdminError> {
+    Ok(match place {
+        Some(uri) => AuthorityKey::make_in_module(uri, &pin_of(uri)?)?,
+        None => CertificateKey::generate()?.into(),
+    })
+}
+
+/// A fresh key that signs documents: in memory, or in a module.
+pub(super) fn make_signing_key(
+    place: Option<&KeyUri>,
+    entropy: &dyn Entropy,
+) -> Result<SigningKey, AdminError> {
+    Ok(match place {
+        Some(uri) => SigningKey::make_in_module(uri, &pin_of(uri)?)?,
+        None => SigningKey::from_seed(Secret::random(entropy)?),
+    })
 }
 
 impl AdminFolder {
@@ -50,9 +71,7 @@ impl AdminFolder {
             .ok_or_else(|| {
                 AdminError::Nothing(format!("the key of {name} was handed over before"))
             })?;
-        let source = UnlockSource::PassphraseFile(passphrase.to_owned());
-        let passphrase = secret_passphrase(&read_unlock(Path::new(""), &source)?);
-        let pem = key.to_encrypted_pem(&passphrase, entropy)?;
+        let pem = key.to_file_text(&first_line(passphrase)?, entropy)?;
         write_private(file, pem.as_bytes())?;
         let sealed = self
             .path()
@@ -81,11 +100,12 @@ pub(super) fn ensure_passphrase(
 pub(super) fn found_registrar(
     path: &Path,
     registrar: &RegistrarConfig,
+    place: Option<&KeyUri>,
     unlock: &Unlock,
     entropy: &dyn Entropy,
 ) -> Result<[u8; 32], AdminError> {
-    let key = SigningKey::from_seed(Secret::random(entropy)?);
-    let pem = key.to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
+    let key = make_signing_key(place, entropy)?;
+    let pem = key.to_file_text(&secret_passphrase(unlock), entropy)?;
     write_private(
         &path.join("authority").join("freshness.key"),
         pem.as_bytes(),
@@ -98,9 +118,9 @@ pub(super) fn found_registrar(
 pub(super) fn found_authority(
     path: &Path,
     network: &NetworkId,
+    keys: &NetworkKeys,
     unlock: &Unlock,
-    now: Timestamp,
-    entropy: &dyn Entropy,
+    (now, entropy): (Timestamp, &dyn Entropy),
 ) -> Result<String, AdminError> {
     let profiles = Profiles::embedded()?;
     let issuance = |profile| Issuance {
@@ -108,14 +128,15 @@ pub(super) fn found_authority(
         now,
         entropy,
     };
-    let root = RootAuthority::found(network, &issuance(&profiles.root))?;
-    let key = CertificateKey::generate()?;
+    let root = make_authority_key(keys.root.as_ref())?;
+    let root = RootAuthority::found_with(network, &root, &issuance(&profiles.root))?;
+    let key = make_authority_key(keys.issuing.as_ref())?;
     let requested = RequestedKey::from_pem(&key.request_pem()?)?;
     let issuing = root.sign_issuing(network, &requested, &issuance(&profiles.issuing))?;
     let passphrase = secret_passphrase(unlock);
     let folder = path.join("authority");
-    let root_key = root.key().to_encrypted_pem(&passphrase, entropy)?;
-    let issuing_key = key.to_encrypted_pem(&passphrase, entropy)?;
+    let root_key = root.key().to_file_text(&passphrase, entropy)?;
+    let issuing_key = key.to_file_text(&passphrase, entropy)?;
     write_private(&folder.join("root.key"), root_key.as_bytes())?;
     write_private(&folder.join("issuing.key"), issuing_key.as_bytes())?;
     replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;

@@ -141,7 +141,7 @@ impl CredentialIssuer for RunningIssuer {
 fn flow_error(error: NodeError) -> FlowError {
     match error {
         NodeError::Store(error) => error.into(),
-        NodeError::Key(error @ KeyError::Request) => {
+        NodeError::Key(error @ KeyError::Request { .. }) => {
             Malformed::new("request_pem", error.to_string()).into()
         }
         NodeError::Operator(error @ OperatorError::Life) => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::admin::{read, secret_passphrase};
 use super::admin_keys::{ensure_passphrase, found_registrar};
 use super::join::replace;
+use super::key_place::authority_key;
 use super::unlock::{read_unlock, write_private};
 use super::{AdminError, NodeError};
 use crate::config::{RegistrarConfig, UnlockSource};
@@ -46,7 +47,7 @@ pub(super) fn found_other(
     let name = |ending: &str| kept.join(format!("registrar-{number}.{ending}"));
     replace(&name("csr"), request.as_bytes())?;
     replace(&name("crt"), issuing.as_bytes())?;
-    found_registrar(&folder, registrar, &own, entropy)
+    found_registrar(&folder, registrar, None, &own, entropy)
 }
 
 fn sign_issuing(
@@ -57,8 +58,7 @@ fn sign_issuing(
     (now, entropy): (Timestamp, &dyn Entropy),
 ) -> Result<String, AdminError> {
     let authority = admin.join("authority");
-    let key = read(&authority.join("root.key"))?;
-    let key = CertificateKey::from_encrypted_pem(&key, &secret_passphrase(unlock))?;
+    let key = authority_key(&authority.join("root.key"), &secret_passphrase(unlock))?;
     let root = RootAuthority::open(&read(&authority.join("root.crt"))?, key)?;
     let profiles = Profiles::embedded()?;
     let issuance = Issuance {

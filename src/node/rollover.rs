@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::NodeError;
 use super::admin::{AdminError, AdminFolder, read, secret_passphrase, signed};
 use super::join::replace;
+use super::key_place::authority_key;
 use super::root_files::{keep_newest, keep_version};
 use super::unlock::{open_seed, read_unlock, write_private};
 use crate::config::UnlockSource;
@@ -18,7 +19,7 @@ use crate::crypto::{IdentityKey, Keyring, Secret, Unlock};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    Administrator, Authority, CertificateKey, Issuance, MemberList, NetworkRoot, Profiles,
+    Administrator, Authority, AuthorityKey, Issuance, MemberList, NetworkRoot, Profiles,
     RequestedKey, RootAuthority, RootDocument,
 };
 
@@ -126,7 +127,7 @@ impl Files {
 pub(super) fn open_authority(
     admin: &Path,
     root: &NetworkRoot,
-    key: CertificateKey,
+    key: AuthorityKey,
 ) -> Result<Authority, AdminError> {
     let files = Files::of(admin);
     let (old, new) = (files.own("issuing.crt"), files.next("issuing.crt"));
@@ -416,10 +417,8 @@ impl AdminFolder {
 
     fn reopen_authority(&mut self, passphrase: &UnlockSource) -> Result<(), AdminError> {
         let unlock = read_unlock(&self.path, passphrase)?;
-        let key = CertificateKey::from_encrypted_pem(
-            &read(&Files::of(&self.path).own("issuing.key"))?,
-            &secret_passphrase(&unlock),
-        )?;
+        let file = Files::of(&self.path).own("issuing.key");
+        let key = authority_key(&file, &secret_passphrase(&unlock))?;
         self.authority = open_authority(&self.path, &self.root, key)?;
         Ok(())
     }
@@ -462,7 +461,7 @@ fn found_root(
     let root = RootAuthority::found(network, &issuance)?;
     let key = root
         .key()
-        .to_encrypted_pem(&secret_passphrase(unlock), entropy)?;
+        .to_file_text(&secret_passphrase(unlock), entropy)?;
     write_private(&folder.join("root.key"), key.as_bytes())?;
     Ok(root)
 }

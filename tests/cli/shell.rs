@@ -40,7 +40,7 @@ pub(crate) fn program() -> OsString {
     other.unwrap_or_else(|| env!("CARGO_BIN_EXE_creditmesh").into())
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     command.args(arguments).stdin(Stdio::null());
     command
@@ -48,7 +48,12 @@ fn command(arguments: &[&str]) -> Command {
 
 /// Runs one command to its end.
 pub(crate) fn creditmesh(arguments: &[&str]) -> Run {
-    ended(command(arguments).output().unwrap())
+    run(&mut command(arguments))
+}
+
+/// Runs a command that was made ready to its end.
+pub(crate) fn run(command: &mut Command) -> Run {
+    ended(command.output().unwrap())
 }
 
 /// What a command that ended said.
@@ -86,6 +91,16 @@ pub(crate) fn begin(arguments: &[&str]) -> Child {
         .unwrap()
 }
 
+/// The same in a folder.
+pub(crate) fn begin_in(folder: &Path, arguments: &[&str]) -> Child {
+    command(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// `node serve` or `network serve` of one folder; dropping it kills the process.
 #[derive(Debug)]
 pub(crate) struct Served(Child);
@@ -101,7 +116,12 @@ impl Served {
     }
 
     fn serve(arguments: &[&str], says: &str) -> Self {
-        let mut child = command(arguments)
+        Self::of(&mut command(arguments), says)
+    }
+
+    /// A command that serves, made ready.
+    pub(crate) fn of(command: &mut Command, says: &str) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

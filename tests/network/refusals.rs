@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use creditmesh::crypto::{IdentityKey, Secret};
+use creditmesh::crypto::{IdentityKey, Secret, SecretBytes};
 use creditmesh::domain::Role;
 use creditmesh::env::{Clock, ManualClock};
 use creditmesh::membership::{
@@ -273,7 +273,10 @@ async fn a_certificate_without_a_key_statement_is_refused() {
         .push(SanType::URI(uri.try_into().unwrap()));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let authority = &network.minted.authority;
-    let signer_key = KeyPair::try_from(authority.key().pkcs8().expose()).unwrap();
+    let word = SecretBytes::from("word".to_owned());
+    let key = authority.key().to_file_text(&word, &entropy()).unwrap();
+    let key = CertificateKey::from_encrypted_pem(&key, &word).unwrap();
+    let signer_key = KeyPair::try_from(key.pkcs8().expose()).unwrap();
     let issuer = Issuer::from_ca_cert_pem(authority.certificate_pem(), signer_key).unwrap();
     let certificate = params.signed_by(&pair, &issuer).unwrap();
     let shown = Shown {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, Secret};
 use creditmesh::env::Clock;
 use creditmesh::membership::{
-    Authority, CertificateKey, Departures, Freshness, FreshnessError, Issuance, ListError,
-    NetworkRoot, Profiles, Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster,
-    Seen, Signed, state_freshness,
+    Authority, Departures, Freshness, FreshnessError, Issuance, ListError, NetworkRoot, Profiles,
+    Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster, Seen, Signed,
+    state_freshness,
 };
 use creditmesh::net::{Memory, TrustHandle};
 
@@ -46,8 +46,7 @@ fn second_root(network: &Network) -> (RootAuthority, String) {
 }
 
 fn authority(network: &Network, first: &str, also: Option<&str>) -> Authority {
-    let pkcs8 = network.minted.authority.key().pkcs8();
-    let key = CertificateKey::from_pkcs8(pkcs8.expose()).unwrap();
+    let key = network.minted.authority.key().clone();
     let authority = Authority::open(first, key).unwrap();
     match also {
         Some(also) => authority.certified_also(also).unwrap(),

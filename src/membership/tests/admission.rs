@@ -298,13 +298,13 @@ fn a_request_for_authority_rights_names_and_a_long_life_gets_none_of_it() {
 
 #[test]
 fn authorities_sign_only_what_is_theirs() {
-    let root_key = CertificateKey::from_pkcs8(NET.root_authority.key().pkcs8().expose()).unwrap();
+    let root_key = NET.root_authority.key().clone();
     let root_pem = NET.root_authority.certificate_pem();
     assert!(matches!(
         Authority::open(root_pem, root_key),
         Err(AuthorityError::WrongKind { .. })
     ));
-    let issuing_key = || CertificateKey::from_pkcs8(NET.authority.key().pkcs8().expose()).unwrap();
+    let issuing_key = || NET.authority.key().clone();
     let issuing_pem = NET.authority.certificate_pem();
     assert!(matches!(
         RootAuthority::open(issuing_pem, issuing_key()),

@@ -34,6 +34,7 @@ impl Inner {
         if let Some(error) = departed.refused.first() {
             return Err(local(error));
         }
+        self.write_revoked();
         files.forget_where(&member, |list| forgotten(&next, list).is_some());
         self.tell();
         tracing::info!(%member, "a member left");

@@ -15,12 +15,12 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
 use crate::membership::{
-    Applicant, Departure, Document, Invitation, Issuance, JoinRequest, Member, MemberList,
-    OwnChange, PeerCertificate, Profile, RequestedKey, Roster, Signed, SigningKey, Subject,
-    Welcome, check_change, check_desk, check_invitation, check_renewal, check_request,
-    state_freshness,
+    Applicant, Departure, Document, Invitation, JoinRequest, Member, MemberList, OwnChange,
+    PeerCertificate, Profile, Roster, Signed, SigningKey, Welcome, check_change, check_desk,
+    check_invitation, check_renewal, check_request, state_freshness,
 };
 use crate::net::TrustHandle;
+use crate::node::issued::Issued;
 use crate::node::join::replace;
 use crate::service::RegistrarRefusal;
 use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally};
@@ -41,6 +41,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) files: Mutex<Files>,
+    pub(super) issued: Mutex<Issued>,
     pub(super) nodes: Mutex<Nodes>,
     pub(super) news: watch::Sender<u64>,
 }
@@ -97,23 +98,29 @@ impl Inner {
     }
 
     /// States anew which list is the newest, where the network asks for that and the last statement
-    /// is some minutes old or `at_once`.
-    pub(super) fn state_freshness(&self, at_once: bool) {
+    /// is some minutes old or `at_once`. Gives whether all is well.
+    pub(super) fn state_freshness(&self, at_once: bool) -> bool {
         let Some(key) = &self.freshness_key else {
-            return;
+            return true;
         };
         let now = self.now();
         let held = self.trust.freshness();
         let is_due = held.is_none_or(|held| now.since(held.issued_at()) >= FRESHNESS_INTERVAL);
         if !(is_due || at_once) {
-            return;
+            return true;
         }
         let (root, roster) = (self.trust.root(), self.trust.roster());
         let stated = state_freshness(&root, &roster, key.key(), now)
             .and_then(|text| self.trust.install_freshness(&text));
         match stated {
-            Ok(_) => self.tell(),
-            Err(error) => tracing::error!(%error, "cannot state freshness"),
+            Ok(_) => {
+                self.tell();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot state freshness");
+                false
+            }
         }
     }
 
@@ -228,31 +235,6 @@ impl Inner {
             welcome: Signed::unsigned(welcome).to_text().map_err(local)?,
             freshness: self.freshness(),
         })
-    }
-
-    fn issue(
-        &self,
-        member: &Member,
-        key: &RequestedKey,
-        statement: &crate::membership::CertificateStatement,
-    ) -> Outcome<String> {
-        let root = self.trust.root();
-        let subject = Subject {
-            network: root.network(),
-            role: member.role,
-            member: &member.id,
-            identity_key: &member.identity_key,
-        };
-        let issuance = Issuance {
-            profile: &self.profile,
-            now: self.now(),
-            entropy: &*self.entropy,
-        };
-        let issuing = self.issuing.current().load_full();
-        let chain = issuing.issue(&subject, key, statement, &issuance);
-        let chain = chain.map_err(local)?;
-        self.log_certificate(&member.id, *key.spki_sha256(), statement)?;
-        Ok(chain)
     }
 
     pub(super) fn acknowledge(&self, key: &InvitationKey) -> Outcome<()> {
@@ -429,6 +411,7 @@ impl Inner {
         self.log_list(&roster)?;
         replace(&self.members_path, text.as_bytes()).map_err(local)?;
         self.trust.install(&text).map_err(local)?;
+        self.write_revoked();
         self.nodes().published = Some((roster.version(), self.clock.uptime()));
         files.overtake(|change| !still_wanted(&roster, change));
         self.prune_departures(files);

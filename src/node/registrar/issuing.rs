@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 
 use super::desk::{Outcome, local};
 use super::files::texts;
-use crate::membership::{Authority, CertificateKey, NetworkRoot, certified_by};
+use crate::membership::{Authority, AuthorityKey, NetworkRoot, certified_by};
 use crate::node::join::replace;
 use crate::node::{AdminError, NodeError};
 
@@ -29,7 +29,7 @@ impl Issuing {
     /// Opens what lies in the registrar's folder.
     pub(super) fn open(
         folder: &Path,
-        key: CertificateKey,
+        key: AuthorityKey,
         root: &NetworkRoot,
     ) -> Result<Self, AdminError> {
         let path = folder.join("authority").join("issuing.crt");
@@ -63,11 +63,8 @@ impl Issuing {
     }
 
     fn with(&self, pem: &str) -> Result<Authority, AdminError> {
-        let key = self.current.load().key().pkcs8();
-        Ok(Authority::open(
-            pem,
-            CertificateKey::from_pkcs8(key.expose())?,
-        )?)
+        let key = self.current.load().key().clone();
+        Ok(Authority::open(pem, key)?)
     }
 
     /// Takes certificates into use that are for this key and lead to a root of `root`; gives how

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::desk::{Inner, Outcome, local};
-use crate::crypto::IdentityKey;
+use crate::crypto::Signs;
 use crate::domain::{MemberId, Timestamp};
 use crate::limits::{CERTIFICATES_PER_MEMBER_DAY_MAX, LOG_PAGE_BYTES_MAX, LOG_PAGE_ENTRIES_MAX};
 use crate::membership::{
@@ -57,7 +57,7 @@ impl MembershipLog {
     pub(super) fn open(
         folder: &Path,
         root: &NetworkRoot,
-        key: &IdentityKey,
+        key: &dyn Signs,
         now: Timestamp,
     ) -> Result<Self, NodeError> {
         let origin = log_origin(root.network(), &key.public());
@@ -117,7 +117,7 @@ impl MembershipLog {
 
     /// Logs an event; it is on disk and signed for when this comes back. Events that wait for the
     /// disk at the same time share one write and one signature.
-    fn log(&self, event: LogEvent, key: &IdentityKey, now: Timestamp) -> Outcome<()> {
+    fn log(&self, event: LogEvent, key: &dyn Signs, now: Timestamp) -> Outcome<()> {
         let ticket = {
             let mut queue = locked(&self.queue);
             queue.next += 1;
@@ -151,7 +151,7 @@ impl MembershipLog {
     fn log_documents(
         &self,
         (root, roster): (&NetworkRoot, &Roster),
-        key: &IdentityKey,
+        key: &dyn Signs,
         now: Timestamp,
     ) -> Outcome<()> {
         let mut writer = locked(&self.writer);
@@ -179,7 +179,7 @@ impl MembershipLog {
         &self,
         writer: &mut Writer,
         events: Vec<LogEvent>,
-        key: &IdentityKey,
+        key: &dyn Signs,
         now: Timestamp,
     ) -> Vec<Outcome<()>> {
         let mut leaves = Vec::new();
@@ -248,7 +248,7 @@ impl MembershipLog {
 fn sign(
     origin: &str,
     history: &History,
-    key: &IdentityKey,
+    key: &dyn Signs,
     now: Timestamp,
 ) -> Result<String, String> {
     Checkpoint::new(origin, history.size(), history.tree_root(), now)
@@ -297,7 +297,7 @@ impl Writer {
 
 impl Inner {
     /// The log with the key that signs for it, in networks that have one.
-    fn signed_log(&self) -> Option<(&MembershipLog, &IdentityKey)> {
+    fn signed_log(&self) -> Option<(&MembershipLog, &dyn Signs)> {
         let log = self.log.as_ref()?;
         Some((log, self.freshness_key.as_ref()?.key()))
     }

@@ -3,6 +3,7 @@
 //! It works in the administrators' folder, or in a copy of it without `administrators/`: of all
 //! secrets it needs the issuing authority's key and the freshness key only.
 
+mod certify;
 mod departures;
 mod desk;
 mod fellows;
@@ -27,11 +28,13 @@ use self::files::Files;
 use self::issuing::Issuing;
 use self::log::MembershipLog;
 use super::admin::secret_passphrase;
+use super::issued::Issued;
+use super::key_place::{authority_key, signing_key};
 use super::root_files::{newest_list, newest_root, remember_former};
 use super::unlock::read_unlock;
 use super::{AdminError, NodeError, NodeParts};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::membership::{CertificateKey, Departures, Profiles, SigningKey};
+use crate::membership::{Departures, Profiles};
 use crate::net::{
     Door, ListenLimits, Listener, RegistrarDoor, RegistrarGate, TrustHandle, registrar_gated_server,
 };
@@ -39,6 +42,9 @@ use crate::service::{RegistrarService, registrar_server};
 
 /// How often the registrar looks whether a freshness statement is due.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long the registrar waits after a statement that failed, before it tries again.
+const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long calls under way may go on at a shutdown before their connections are cut.
 const STREAM_GRACE: Duration = Duration::from_millis(300);
@@ -96,6 +102,8 @@ impl RunningRegistrar {
         let logged = desk.0.log_in_force();
         logged.map_err(|error| NodeError::Folder(error.to_string()))?;
         desk.0.state_freshness(false);
+        // A registrar that was killed may have published a list without it.
+        desk.0.write_revoked();
         let door = RegistrarDoor::new(
             desk.0.trust.clone(),
             Arc::clone(desk.0.issuing.current()),
@@ -145,19 +153,25 @@ impl RunningRegistrar {
                 tracing::error!(%error, "the registrar's service ended");
             }
         });
-        let stop = self.stop.clone();
+        let (stop, door) = (self.stop.clone(), self.door.clone());
         self.tasks.spawn(async move {
-            let mut ticks = tokio::time::interval(LOOK);
+            let mut pause = Duration::ZERO;
             loop {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    _ = ticks.tick() => {
-                        if let Err(error) = desk.0.log_in_force() {
-                            tracing::error!(%error, "cannot log the documents in force");
-                        }
-                        desk.0.state_freshness(false);
-                    }
+                    () = tokio::time::sleep(pause) => {}
                 }
+                let (desk, door) = (Arc::clone(&desk.0), door.clone());
+                // The keys may lie in a device, which is waited for.
+                let stated = tokio::task::spawn_blocking(move || {
+                    door.renew();
+                    if let Err(error) = desk.log_in_force() {
+                        tracing::error!(%error, "cannot log the documents in force");
+                    }
+                    desk.state_freshness(false)
+                });
+                let is_stated = stated.await.unwrap_or(false);
+                pause = if is_stated { LOOK } else { FAULT_PAUSE };
             }
         });
     }
@@ -187,17 +201,15 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     let roster = newest_list(folder, &root, now)?;
     let passphrase = secret_passphrase(&read_unlock(folder, passphrase)?);
     let authority = folder.join("authority");
-    let key = text_of(&authority.join("issuing.key"))?;
-    let key = CertificateKey::from_encrypted_pem(&key, &passphrase)?;
+    let key = authority_key(&authority.join("issuing.key"), &passphrase)?;
     let freshness_key = if root.freshness_keys().is_empty() {
         None
     } else {
-        let pem = text_of(&authority.join("freshness.key"))?;
-        Some(SigningKey::from_encrypted_pem(&pem, &passphrase)?)
+        Some(signing_key(&authority.join("freshness.key"), &passphrase)?)
     };
     let log = freshness_key
         .as_ref()
-        .map(|key: &SigningKey| MembershipLog::open(folder, &root, key.key(), now));
+        .map(|key| MembershipLog::open(folder, &root, key.key(), now));
     let log = log.transpose()?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
@@ -216,6 +228,7 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         files: Mutex::new(files),
+        issued: Mutex::new(Issued::open(folder)?),
         nodes: Mutex::new(Nodes::default()),
         news: watch::Sender::new(0),
     })
