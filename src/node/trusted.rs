@@ -229,8 +229,8 @@ impl Folder {
         })
     }
 
-    /// A member list on its way in: it is noted as seen before it takes the place of the one before,
-    /// and a node may be killed in between.
+    /// A member list on its way in: it is noted as seen before it takes the place of the one
+    /// before, and a node may be killed in between.
     fn staged(&self) -> PathBuf {
         self.path().join("staged.json")
     }
