@@ -276,7 +276,8 @@ impl LogFollower {
         let (kind, says) = if is_own {
             let says = format!(
                 "an OPRF key of this member for level {} and epoch {} is logged that this node \
-                 does not have: it was restored from an older backup, or somebody has the identity key",
+                 does not have: it was restored from an older backup, or somebody has the identity \
+                 key",
                 terms.level, terms.epoch
             );
             ("own-oprf-key", says)
