@@ -1,5 +1,5 @@
-//! What peers hand on: trust documents where no registrar answers, and the checkpoints of membership
-//! logs that they saw.
+//! What peers hand on: trust documents where no registrar answers, and the checkpoints of
+//! membership logs that they saw.
 
 use std::sync::Arc;
 

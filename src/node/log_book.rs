@@ -1,5 +1,5 @@
-//! The membership logs that a node keeps: what it read, what it found, and the contradictions that it
-//! holds the proof of. Nothing of it is in a backup, so no restore takes it back.
+//! The membership logs that a node keeps: what it read, what it found, and the contradictions that
+//! it holds the proof of. Nothing of it is in a backup, so no restore takes it back.
 //!
 //! ```text
 //! log/<id>/entries, checkpoint       the log as read, and the newest checkpoint it was checked by

@@ -1,5 +1,5 @@
-//! Reading the registrars' membership logs: new entries are fetched and checked, this node's own OPRF
-//! keys are filed, and checkpoints are compared with those that peers saw.
+//! Reading the registrars' membership logs: new entries are fetched and checked, this node's own
+//! OPRF keys are filed, and checkpoints are compared with those that peers saw.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -275,8 +275,9 @@ impl LogFollower {
         }
         let (kind, says) = if is_own {
             let says = format!(
-                "an OPRF key of this member for level {} and epoch {} is logged that this node does \
-                 not have: it was restored from an older backup, or somebody has the identity key",
+                "an OPRF key of this member for level {} and epoch {} is logged that this node \
+                 does not have: it was restored from an older backup, or somebody has the identity \
+                 key",
                 terms.level, terms.epoch
             );
             ("own-oprf-key", says)

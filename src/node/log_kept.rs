@@ -101,8 +101,8 @@ impl KeptLog {
             history.size() == size && history.tree_root() == *root
         };
         if held.as_ref().is_some_and(|held| !fits(held)) {
-            let says = "this node's own copy of the log was cut short or altered; it is read again, \
-                        and must lead to the checkpoint held";
+            let says = "this node's own copy of the log was cut short or altered; it is read \
+                        again, and must lead to the checkpoint held";
             notes.add(LogFinding::new("copy-damaged", None, says.to_owned(), None));
             notes.write(place.folder())?;
             tracing::error!(origin, "{says}");
@@ -284,8 +284,8 @@ impl KeptLog {
             return Ok(true);
         }
         let says = format!(
-            "the registrar shows two histories: {from} has a checkpoint of {size} entries that does \
-             not fit those which this node read; both checkpoints are kept in {}; tell the \
+            "the registrar shows two histories: {from} has a checkpoint of {size} entries that \
+             does not fit those which this node read; both checkpoints are kept in {}; tell the \
              administrators",
             self.place.folder().display()
         );
@@ -322,8 +322,8 @@ impl KeptLog {
                 && self.history.pins_as(judge.roster.list());
             if !same {
                 let says = format!(
-                    "member list {in_force} in the log is not the list with that version that is in \
-                     force here; tell the administrators"
+                    "member list {in_force} in the log is not the list with that version that is \
+                     in force here; tell the administrators"
                 );
                 self.found("list", None, says, judge.now)?;
             }
@@ -363,8 +363,8 @@ fn list_faults(entry: &LogEntry, history: &History, judge: &Judge) -> Vec<(&'sta
     let mut wrong = Vec::new();
     if !fits {
         let says = format!(
-            "member list {version} in the log is another one than this node has had: there are two; \
-             tell the administrators"
+            "member list {version} in the log is another one than this node has had: there are \
+             two; tell the administrators"
         );
         wrong.push(("list", says));
     }

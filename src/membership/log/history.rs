@@ -1,5 +1,5 @@
-//! What a membership log says so far, and whether an entry may follow: the one set of rules by which
-//! a registrar writes, and everybody else checks.
+//! What a membership log says so far, and whether an entry may follow: the one set of rules by
+//! which a registrar writes, and everybody else checks.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,111 @@
+//! Prints how many entries of a membership log a reader checks in a second, beside the raw cost of
+//! the Ed25519 signature and the SHA-256 hashes in them: `cargo bench --bench log`.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use creditmesh::crypto::{IdentityKey, Secret, sha256, verify};
+use creditmesh::domain::{MemberId, NetworkId, Timestamp};
+use creditmesh::membership::{CertificateStatement, History, LogEntry, LogEvent, MemberState, Pin};
+
+const ENTRIES: u32 = 2_000;
+const RUNS: usize = 9;
+
+/// The least time of several runs, so that other work on the machine counts little.
+fn least(
+    mut run: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<Duration, Box<dyn std::error::Error>> {
+    let mut least = Duration::MAX;
+    for _ in 0..RUNS {
+        let begun = Instant::now();
+        run()?;
+        least = least.min(begun.elapsed());
+    }
+    Ok(least)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let network: NetworkId = "credit-net".parse()?;
+    let member: MemberId = "alpha".parse()?;
+    let identity = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
+    let at = Timestamp::from_unix_ms(1_790_000_000_000);
+    let pins = vec![Pin {
+        member: member.clone(),
+        state: MemberState::Active,
+        identity_key: identity.public(),
+    }];
+    let list = LogEvent::List {
+        version: 1,
+        digest: [1; 32],
+        previous: None,
+        root_version: 1,
+        pins,
+    };
+    let mut leaves = vec![LogEntry { at, event: list }.encode()?];
+    for number in 0..ENTRIES {
+        let key = sha256(&number.to_be_bytes());
+        let event = LogEvent::Certificate {
+            member: member.clone(),
+            spki_sha256: key,
+            statement: CertificateStatement::make(&identity, &network, &member, &key, at),
+        };
+        leaves.push(LogEntry { at, event }.encode()?);
+    }
+    let checked = least(|| {
+        let mut history = History::new(network.clone());
+        for leaf in &leaves {
+            history.take(leaf)??;
+        }
+        black_box(history.tree_root());
+        Ok(())
+    })?;
+    let again = least(|| {
+        let mut history = History::new(network.clone());
+        for leaf in &leaves {
+            history.take_again(leaf)??;
+        }
+        black_box(history.tree_root());
+        Ok(())
+    })?;
+    // One signature over as many bytes as a certificate statement signs, and two hashes: a leaf's
+    // and, on average, one inner node's.
+    let message = vec![5; 100];
+    let signature = identity.sign(&message);
+    let raw_signatures = least(|| {
+        for _ in 0..ENTRIES {
+            verify(&identity.public(), black_box(&message), &signature)?;
+        }
+        Ok(())
+    })?;
+    let raw_hashes = least(|| {
+        for leaf in &leaves {
+            black_box(sha256(black_box(leaf)));
+            black_box(sha256(black_box(&[3; 65])));
+        }
+        Ok(())
+    })?;
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ENTRIES);
+    let (checked, again) = (micros(checked), micros(again));
+    let (signature, hashes) = (micros(raw_signatures), micros(raw_hashes));
+    println!("{ENTRIES} certificate entries, least of {RUNS} runs, microseconds for each entry");
+    println!(
+        "checked in full        {checked:8.2}  {:9.0} entries/s",
+        1e6 / checked
+    );
+    println!(
+        "  raw Ed25519 + SHA-256 {:7.2}  ratio {:.3}",
+        signature + hashes,
+        checked / (signature + hashes)
+    );
+    println!(
+        "read again, no Ed25519 {again:8.2}  {:9.0} entries/s",
+        1e6 / again
+    );
+    println!(
+        "  raw SHA-256           {hashes:7.2}  ratio {:.3}",
+        again / hashes
+    );
+    Ok(())
+}
