@@ -14,6 +14,8 @@ mod ceremony;
 mod certificates;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/documented.rs"]
+mod documented;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/kills.rs"]

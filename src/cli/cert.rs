@@ -21,10 +21,15 @@ use crate::wire::pb;
 #[derive(Debug, Subcommand)]
 pub(super) enum CertCommand {
     /// Show whom the certificate names, and until when.
-    #[command(after_help = "Example:\n  creditmesh cert show --dir alpha")]
+    #[command(after_help = "Examples:\n  creditmesh cert show --dir alpha\n  \
+                      creditmesh cert show --dir alpha --metrics > collector/creditmesh.prom")]
     Show {
         #[command(flatten)]
         node: NodeDir,
+        /// Print begin, end and renewal as metrics instead (`OpenMetrics` text, with or without
+        /// `--json`).
+        #[arg(long)]
+        metrics: bool,
     },
     /// Check that peers will accept it; exit code 1 where they will not.
     #[command(after_help = "Example:\n  creditmesh cert check --dir alpha")]
@@ -72,9 +77,13 @@ fn life_days() -> impl TypedValueParser<Value = u32> {
 pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, CliError> {
     let now = SystemClock.now();
     match command {
-        CertCommand::Show { node } => {
+        CertCommand::Show { node, metrics } => {
             let folder = Folder::at(&node.path);
             let (leaf, chain) = (folder.leaf()?, folder.chain()?);
+            if *metrics {
+                output.raw(super::cert_metrics::metrics(&leaf, &chain)?.trim_end());
+                return Ok(Exit::Done);
+            }
             let identity = folder.pinned_identity(now)?;
             let pinned = identity.map(|key| data_encoding::HEXLOWER.encode(&key));
             let life = leaf.life_left(now).word();

@@ -38,6 +38,8 @@ pub(super) enum NodeCommand {
     },
     /// What is wrong with the node, here and with each peer, and what to do about it.
     Doctor(super::doctor::DoctorArgs),
+    /// The registrars' membership logs as this node read them, checked anew from the first entry.
+    Log(super::node_log::LogArgs),
     /// Write a sealed backup of a stopped node.
     #[command(after_help = "Example:\n  creditmesh node backup --dir alpha alpha.backup")]
     Backup {
@@ -114,6 +116,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
+        NodeCommand::Log(args) => super::node_log::run(&args, output),
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
         NodeCommand::Restore {
             node,
@@ -197,6 +200,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
             .then(|| moment(status.freshness_ends_unix_ms)),
         "certificate_must_renew": status.certificate_must_renew,
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
+        "logs": super::node_log::values(&status.logs),
     });
     output.show(&value, || status_text(&status));
     let cut_off = !status.peers.is_empty() && status.peers.iter().all(|p| !p.trouble.is_empty());
@@ -240,6 +244,7 @@ fn status_text(status: &pb::StatusResponse) -> String {
         ),
     ];
     lines.extend(trust_lines(status));
+    lines.extend(super::node_log::lines(&status.logs));
     lines.push(format!("unpublished  {}", status.unpublished));
     for feed in &status.feeds {
         let (level, epoch, size) = (&feed.level, feed.epoch, feed.size);

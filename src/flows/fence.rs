@@ -50,7 +50,7 @@ pub async fn fence_of(vault: &Vault, calendar: &Calendar) -> Result<Option<Epoch
 
 impl Home {
     /// Goes on only in an epoch in which the store knows all that was signed.
-    pub(super) fn unfenced(&self, epoch: Epoch) -> Result<(), FlowError> {
+    pub fn unfenced(&self, epoch: Epoch) -> Result<(), FlowError> {
         match self.fence {
             Some(fence) if epoch <= fence => Err(FlowError::Restored {
                 until: self.calendar.begins_at(fence.next()),

@@ -60,6 +60,21 @@ impl OwnKeys {
         Ok(key)
     }
 
+    /// The public key of a level and epoch, where this node made one.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the seed cannot be read.
+    pub async fn made(&self, level: Level, epoch: Epoch) -> Result<Option<[u8; 32]>, FlowError> {
+        let vault = &self.home.vault;
+        let name = format!("oprf/{level}/{epoch}");
+        let row_key = vault.row_key(Table::Key, name.as_bytes());
+        if vault.read(Table::Key, &row_key).await?.is_none() {
+            return Ok(None);
+        }
+        let key = self.key(level, epoch).await?;
+        Ok(Some(key.stated.terms.public_key))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Level, Epoch), Arc<OwnKey>>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }

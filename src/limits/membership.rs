@@ -66,6 +66,10 @@ pub const ROOTS_SENT_MAX: usize = 64;
 /// Root documents that a node or registrar holds to hand them on, the newest ones.
 pub const ROOTS_HELD_MAX: usize = 256;
 
+/// How long calls may go on that a node began under an earlier root, to a peer whose certificate
+/// leads to none of the new root's: then their connection is cut.
+pub const ROOT_EXCHANGE_GRACE: Duration = Duration::from_secs(2);
+
 /// Bytes of the root documents that a node hands on to a peer at once: one always fits.
 pub const RELAYED_ROOTS_BYTES_MAX: usize = ROOT_BYTES_MAX;
 
@@ -98,10 +102,10 @@ pub const FRESHNESS_INTERVAL: Duration = Duration::from_secs(120);
 pub const PULL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Longest member list that a node hands on to a peer, in bytes.
-pub const RELAYED_LIST_BYTES_MAX: usize = 900 << 10;
+pub const RELAYED_LIST_BYTES_MAX: usize = 832 << 10;
 
-/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as long
-/// as none of them has it.
+/// How long a list that a peer spoke of may be missing before peers are asked for it; doubles as
+/// long as none of them has it.
 pub const HEARD_LIST_WAIT_MIN: Duration = Duration::from_secs(2);
 
 /// Longest pause between such questions.
@@ -193,3 +197,42 @@ pub const CERTIFICATES_PER_MEMBER_MAX: usize = 64;
 
 /// Bytes of one member's certificate in DER.
 pub const CERTIFICATE_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of one entry of a membership log: a member list with an entry for every member.
+pub const LOG_ENTRY_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of entries in one answer of `ReadLog`; one entry always fits.
+pub const LOG_PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// Entries in one answer of `ReadLog`.
+pub const LOG_PAGE_ENTRIES_MAX: usize = 4_096;
+
+/// Entries of one membership log: enough for ten years of a full network's certificates.
+pub const LOG_ENTRIES_MAX: u64 = 1 << 23;
+
+/// Bytes of the entries of one membership log on disk.
+pub const LOG_BYTES_MAX: u64 = 4 << 30;
+
+/// Certificates of one member that a registrar logs, and so issues, in 24 hours.
+pub const CERTIFICATES_PER_MEMBER_DAY_MAX: u32 = 288;
+
+/// Findings that a node keeps about one membership log.
+pub const LOG_FINDINGS_MAX: usize = 64;
+
+/// Pairs of checkpoints that contradict each other which a node keeps of one log.
+pub const LOG_PROOFS_MAX: usize = 16;
+
+/// Membership logs that a node keeps: those of its registrars, and of registrars before them.
+pub const LOGS_MAX: usize = 16;
+
+/// Bytes of a membership log's checkpoint as a signed note.
+pub const LOG_NOTE_BYTES_MAX: usize = 4 * 1024;
+
+/// Checkpoints that a node hands on to a peer in one answer.
+pub const LOG_CHECKPOINTS_TOLD_MAX: usize = 2 * REGISTRARS_MAX;
+
+/// Time for which list and log may differ before that is a finding: both are on their way.
+pub const LOG_LATE_AFTER: Duration = Duration::from_secs(120);
+
+const _: () = assert!(MEMBERS_MAX * (1 + 63 + 1 + 32) + 64 <= LOG_ENTRY_BYTES_MAX);
+const _: () = assert!(LOG_PAGE_BYTES_MAX + 4 * LOG_PAGE_ENTRIES_MAX < REGISTRAR_ANSWER_BYTES_MAX);

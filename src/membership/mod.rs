@@ -35,6 +35,8 @@ mod life;
 
 mod list;
 
+mod log;
+
 mod mint;
 
 mod network;
@@ -101,6 +103,7 @@ pub use key::{CertificateKey, KeyError, RequestedKey};
 pub use key_uri::{KeyUri, KeyUriError};
 pub use life::LifeLeft;
 pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
+pub use log::{EntryFault, EntryMalformed, History, LogEntry, LogEvent, Pin, log_id, log_origin};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{

@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 
 use super::note::is_key_name;
 use super::{Hash, LogFault, SignedNote};
-use crate::crypto::IdentityKey;
+use crate::crypto::Signs;
 use crate::domain::Timestamp;
 use crate::limits::CHECKPOINT_EXTENSIONS_MAX;
 
@@ -95,8 +95,9 @@ impl Checkpoint {
     /// Signs the checkpoint; the key's name is the origin.
     ///
     /// # Errors
-    /// [`LogFault::NoteTooLong`] where the note would be over its bound.
-    pub fn sign(&self, key: &IdentityKey) -> Result<SignedNote, LogFault> {
+    /// [`LogFault::NoteTooLong`] where the note would be over its bound, [`LogFault::NotSigned`]
+    /// where the key is out of reach.
+    pub fn sign(&self, key: &dyn Signs) -> Result<SignedNote, LogFault> {
         SignedNote::sign(&self.text(), &self.origin, key)
     }
 
@@ -183,7 +184,7 @@ const fn malformed(reason: &'static str) -> LogFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Secret;
+    use crate::crypto::{IdentityKey, Secret};
 
     const PUBLISHED: &str = "example.com/behind-the-sofa\n20852163\n\
                              CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";

@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use ring::digest;
 
 use super::LogFault;
-use crate::crypto::{self, IdentityKey};
+use crate::crypto::{self, Signs};
 use crate::limits::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX};
 
 /// The signature type byte of Ed25519.
@@ -35,9 +35,9 @@ impl SignedNote {
     /// # Errors
     /// [`LogFault::NoteMalformed`] where the text has control characters or no final newline, or
     /// the name is empty or has a space or `+`; [`LogFault::NoteTooLong`] above
-    /// [`NOTE_BYTES_MAX`].
-    pub fn sign(text: &str, name: &str, key: &IdentityKey) -> Result<Self, LogFault> {
-        let signature = key.sign(text.as_bytes());
+    /// [`NOTE_BYTES_MAX`]; [`LogFault::NotSigned`] where the key is out of reach.
+    pub fn sign(text: &str, name: &str, key: &dyn Signs) -> Result<Self, LogFault> {
+        let signature = key.try_sign(text.as_bytes()).map_err(LogFault::NotSigned)?;
         let note = Self {
             text: text.to_owned(),
             signatures: vec![NoteSignature {
@@ -183,7 +183,7 @@ const fn malformed(reason: &'static str) -> LogFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::Secret;
+    use crate::crypto::{IdentityKey, Secret};
 
     // The key and the note of the Go reference implementation's tests
     // (golang.org/x/mod/sumdb/note).

@@ -262,9 +262,15 @@ impl<C: NamesHolder> Connections<C> {
         self.cut_where(|live| !admits(&live.connection.certificate))
     }
 
-    /// Cuts every connection whose chain `leads` no longer accepts; gives how many.
-    pub(super) fn cut_unrooted(&self, leads: impl Fn(&[CertificateDer<'static>]) -> bool) -> usize {
-        self.cut_where(|live| !leads(&live.chain))
+    /// Cuts every connection whose chain `leads` no longer accepts, of those that `opened` opened
+    /// where it says who; gives how many.
+    pub(super) fn cut_unrooted(
+        &self,
+        opened: Option<Opened>,
+        leads: impl Fn(&[CertificateDer<'static>]) -> bool,
+    ) -> usize {
+        let is_meant = |live: &Live<C>| opened.is_none_or(|by| live.opened == by);
+        self.cut_where(|live| is_meant(live) && !leads(&live.chain))
     }
 
     /// As [`Self::cut_refused`], for connections that are older than `age`: a refused peer has that

@@ -38,7 +38,11 @@ mod registrar;
 
 mod registrar_client;
 
+mod registrar_log;
+
 mod registrar_roots;
+
+mod relay;
 
 mod root_history;
 
@@ -71,9 +75,8 @@ pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
 pub use registrar::{OtherRegistrar, RegistrarCall, RegistrarCaller, RegistrarDoor, RegistrarGate};
-pub use registrar_client::{
-    RegistrarClient, RegistrarError, TrustStream, fetch_roots, relayed_trust,
-};
+pub use registrar_client::{RegistrarClient, RegistrarError, TrustStream, fetch_roots};
+pub use relay::{Relayed, relayed_trust};
 pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};

@@ -155,8 +155,8 @@ impl RegistrarDoor {
         Arc::clone(&self.0.shown.load().server.client)
     }
 
-    /// Renews the registrar's own certificate where that is due: at half its life, and where root or
-    /// issuing authority are other ones. Connections of members whose chains lead to none of the
+    /// Renews the registrar's own certificate where that is due: at half its life, and where root
+    /// or issuing authority are other ones. Connections of members whose chains lead to none of the
     /// new root's certificates are cut. Waits for the authority's key, which may lie in a device.
     pub fn renew(&self) {
         self.replace_shown(true);
@@ -184,7 +184,10 @@ impl RegistrarDoor {
             Err(error) => tracing::error!(%error, "cannot renew the registrar's certificate"),
         }
         if held.root_version != version {
-            let cut = self.0.connections.cut_unrooted(|chain| self.leads(chain));
+            let cut = self
+                .0
+                .connections
+                .cut_unrooted(None, |chain| self.leads(chain));
             tracing::info!(cut, "connections of another root cut");
         }
     }

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 use tower::service_fn;
@@ -19,13 +18,10 @@ use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Clock;
 use crate::limits::{
-    CALL_DEADLINE, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
-    REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX,
+    HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, REGISTRAR_ANSWER_BYTES_MAX,
+    REGISTRAR_REQUEST_BYTES_MAX,
 };
-use crate::membership::{
-    Member, NetworkRoot, dns_name_of, registrar_client, registrar_name_of, stranger_client,
-};
-use crate::wire::pb::peer_client::PeerClient;
+use crate::membership::{NetworkRoot, registrar_client, registrar_name_of, stranger_client};
 use crate::wire::pb::{self, registrar_client::RegistrarClient as Generated};
 use crate::wire::{DeskView, Enrolment, InvitationKey, Malformed, Tally, TrustTexts};
 
@@ -63,15 +59,15 @@ impl RegistrarError {
 
 /// How a connection is made, again where it ended.
 #[derive(Clone)]
-struct Route {
-    endpoint: String,
-    name: String,
-    shown: Showing,
-    clock: Arc<dyn Clock>,
+pub(super) struct Route {
+    pub(super) endpoint: String,
+    pub(super) name: String,
+    pub(super) shown: Showing,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 #[derive(Clone)]
-enum Showing {
+pub(super) enum Showing {
     Nothing(Arc<ClientConfig>),
     Certificate(NodeTls),
 }
@@ -130,7 +126,7 @@ impl Route {
         })
     }
 
-    async fn channel(self) -> Result<Channel, RegistrarError> {
+    pub(super) async fn channel(self) -> Result<Channel, RegistrarError> {
         // The first connection is made here: through the channel its reason would come out wrapped.
         let first = Arc::new(Mutex::new(Some(self.dial().await?)));
         let (endpoint, name) = (self.endpoint.clone(), self.name.clone());
@@ -184,47 +180,6 @@ pub async fn fetch_roots(
         clock: Arc::clone(clock),
     };
     route.connect().await?.all_roots(from_version).await
-}
-
-/// Asks a peer for the trust documents that it holds, where no registrar answers. A node whose
-/// freshness has ended asks too, though it asks for nothing else then: what comes proves itself.
-///
-/// # Errors
-/// [`RegistrarError`], with the peer's endpoint.
-pub async fn relayed_trust(tls: &NodeTls, peer: &Member) -> Result<TrustTexts, RegistrarError> {
-    let trust = tls.trust();
-    let mut last = RegistrarError::Unreachable {
-        endpoint: peer.id.to_string(),
-        reason: "the member list names no endpoint".to_owned(),
-    };
-    for endpoint in &peer.endpoints {
-        let route = Route {
-            endpoint: endpoint.clone(),
-            name: dns_name_of(trust.network(), &peer.id),
-            shown: Showing::Certificate(tls.clone()),
-            clock: Arc::clone(trust.clock()),
-        };
-        let channel = match route.channel().await {
-            Ok(channel) => channel,
-            Err(error) => {
-                last = error;
-                continue;
-            }
-        };
-        let request = pb::RelayTrustRequest {
-            list_version: trust.roster().version(),
-            root_version: trust.root().version(),
-        };
-        let mut client = PeerClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        match timeout(CALL_DEADLINE, client.relay_trust(request)).await {
-            Ok(Ok(answer)) => {
-                return Ok(answer.into_inner().into());
-            }
-            Ok(Err(status)) => last = refused(endpoint, &status),
-            Err(_) => last = refused(endpoint, &Status::unavailable("no answer in time")),
-        }
-    }
-    Err(last)
 }
 
 /// A connection to a registrar whose certificate leads to the network's roots.
@@ -459,7 +414,7 @@ impl RegistrarClient {
 }
 
 /// A status in words, and whether another attempt may do better.
-fn refused(endpoint: &str, status: &Status) -> RegistrarError {
+pub(super) fn refused(endpoint: &str, status: &Status) -> RegistrarError {
     let endpoint = endpoint.to_owned();
     let reason = status.message().to_owned();
     match status.code() {

@@ -2,24 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+
+use super::connections::Opened;
 use super::trust::TrustHandle;
-use crate::limits::{ROOTS_HELD_MAX, ROOTS_SENT_MAX};
+use crate::limits::{ROOT_EXCHANGE_GRACE, ROOTS_HELD_MAX, ROOTS_SENT_MAX};
 use crate::membership::{NetworkRoot, RootDocument, Signed};
 
 /// Texts by version: without a gap up to the root in force, at most [`ROOTS_HELD_MAX`].
 #[derive(Debug)]
-pub(super) struct RootHistory(Mutex<BTreeMap<u32, String>>);
+pub(super) struct RootHistory {
+    texts: Mutex<BTreeMap<u32, String>>,
+    /// From when on connections that this node opened under an earlier root are cut.
+    cut_from: Mutex<Option<Duration>>,
+}
 
 impl RootHistory {
     pub(super) fn beginning_with(root: &NetworkRoot) -> Self {
-        let history = Self(Mutex::default());
+        let history = Self {
+            texts: Mutex::default(),
+            cut_from: Mutex::default(),
+        };
         history.add([root]);
         history
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.texts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds roots that follow the newest one held.
@@ -66,6 +77,30 @@ impl RootHistory {
 }
 
 impl TrustHandle {
+    /// Cuts the connections that peers opened and whose chains lead to no root certificate of the
+    /// root in force; gives how many. Those that this node opened itself have a moment to end their
+    /// calls: what begins from now on has a fresh connection.
+    pub(super) fn cut_unrooted(&self) -> usize {
+        let from = self.clock().uptime().saturating_add(ROOT_EXCHANGE_GRACE);
+        let due = self.history().cut_from.lock();
+        *due.unwrap_or_else(PoisonError::into_inner) = Some(from);
+        let by_peer = Some(Opened::ByPeer);
+        let leads = |chain: &[CertificateDer<'static>]| self.leads(chain);
+        self.connections().cut_unrooted(by_peer, leads)
+    }
+
+    /// Cuts what is left of the others once their moment is over.
+    pub(super) fn cut_left_behind(&self, now: Duration) -> usize {
+        let due = self.history().cut_from.lock();
+        let mut due = due.unwrap_or_else(PoisonError::into_inner);
+        if due.take_if(|from| *from <= now).is_none() {
+            return 0;
+        }
+        drop(due);
+        self.connections()
+            .cut_unrooted(None, |chain| self.leads(chain))
+    }
+
     /// Adds the text of the root before the oldest one that this handle can hand on; `false` where
     /// it is another document, or enough are held.
     pub fn remember_former_root(&self, text: &str) -> bool {

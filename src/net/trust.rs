@@ -44,6 +44,8 @@ struct Trust {
     followers: Mutex<Vec<Weak<Shown>>>,
     connections: Connections,
     heard: AtomicU32,
+    /// Newest checkpoints of membership logs, for peers that ask.
+    log_checkpoints: ArcSwap<Vec<String>>,
     versions: watch::Sender<u32>,
 }
 
@@ -136,6 +138,7 @@ impl TrustHandle {
             followers: Mutex::default(),
             connections: Connections::default(),
             heard: AtomicU32::new(version),
+            log_checkpoints: ArcSwap::default(),
             versions: watch::Sender::new(version),
         }))
     }
@@ -315,10 +318,7 @@ impl TrustHandle {
             self.0.freshness.store(None);
         }
         drop(seen);
-        let cut = self
-            .0
-            .connections
-            .cut_unrooted(|chain| leads_to(&next, chain, now));
+        let cut = self.cut_unrooted();
         Ok(InstalledRoot { version, cut })
     }
 
@@ -470,6 +470,7 @@ impl TrustHandle {
         connections.cut_refused_after(REFUSED_CONNECTION_MAX, now, admits)
             + connections.cut_idle(IDLE_CONNECTION_MAX, now)
             + connections.cut_old(CONNECTION_CUT_AGE, now)
+            + self.cut_left_behind(now)
     }
 
     /// Takes note of the list version that a peer said it has.
@@ -487,6 +488,17 @@ impl TrustHandle {
     #[must_use]
     pub fn newest_heard(&self) -> u32 {
         self.0.heard.load(Ordering::Relaxed)
+    }
+
+    /// The newest checkpoints of membership logs that this node saw, for peers that ask.
+    #[must_use]
+    pub fn log_checkpoints(&self) -> Vec<String> {
+        self.0.log_checkpoints.load().as_ref().clone()
+    }
+
+    /// Tells peers from now on of these checkpoints.
+    pub fn tell_log_checkpoints(&self, notes: Vec<String>) {
+        self.0.log_checkpoints.store(Arc::new(notes));
     }
 
     /// Follows the version in force.

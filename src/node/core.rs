@@ -27,6 +27,10 @@ pub struct Core {
     pub follower: Follower,
     /// The way to the publishing task.
     pub publisher: Publisher,
+    /// This node's own OPRF keys.
+    pub keys: Arc<OwnKeys>,
+    /// Peers' OPRF keys, as they stated them.
+    pub peer_keys: Arc<PeerKeys>,
     tasks: JoinSet<()>,
 }
 
@@ -51,7 +55,7 @@ impl Core {
         tasks.spawn(publishing.run());
         let answerer = Answerer::new(
             Arc::clone(&home),
-            keys,
+            Arc::clone(&keys),
             feeds,
             ledger.clone(),
             publisher.clone(),
@@ -64,7 +68,11 @@ impl Core {
             ledger,
         );
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
-        let follower = Follower::new(Arc::clone(&home), peer_keys, Arc::clone(&mirrors));
+        let follower = Follower::new(
+            Arc::clone(&home),
+            Arc::clone(&peer_keys),
+            Arc::clone(&mirrors),
+        );
         Self {
             home,
             desk,
@@ -72,6 +80,8 @@ impl Core {
             mirrors,
             follower,
             publisher,
+            keys,
+            peer_keys,
             tasks,
         }
     }

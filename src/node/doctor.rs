@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::log_book::LogState;
 use super::status::Source;
 use super::{Folder, NodeError};
 use crate::domain::{Level, MemberId, Purpose, Timestamp};
@@ -202,6 +203,7 @@ impl Source {
             own.map_err(|error| FlowError::NotPossible(format!("doctor: {error}")))?;
         findings.push(freshness(home, now));
         findings.push(self.key_epoch(now));
+        findings.extend(self.logs.states().iter().flat_map(log_findings));
         let heard = home.trust.newest_heard();
         let version = home.trust.roster().version();
         if heard > version {
@@ -314,6 +316,20 @@ impl Source {
             Finding::fine("mirror", says)
         })
     }
+}
+
+/// What is wrong with a membership log.
+fn log_findings(log: &LogState) -> Vec<Finding> {
+    if log.findings.is_empty() {
+        let says = format!("{} entries of {} read and checked", log.size, log.origin);
+        return vec![Finding::fine("log", says)];
+    }
+    let fix = "show `creditmesh node log` and this node's folder `log` to the administrators; once \
+               it is settled, remove findings.json there";
+    let found = log.findings.iter();
+    found
+        .map(|one| Finding::broken("log", one.says.clone(), fix).refused())
+        .collect()
 }
 
 fn freshness(home: &Home, now: Timestamp) -> Finding {

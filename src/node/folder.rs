@@ -7,6 +7,7 @@
 //! roots/         root documents by version; new ones are put here
 //! members.json   the newest member list
 //! seen.json      the newest root, list and freshness that were ever in force here
+//! staged.json    a member list on its way in, for a node that is killed meanwhile
 //! departures.json members that left, as long as no list says so
 //! node.crt       the certificate chain
 //! freshness.json the newest freshness statement, in networks with a registrar

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::folder::{Making, Opened};
+use super::own_tls_keys::OwnTlsKeys;
 use super::{Folder, NodeError};
 use crate::config::{NodeConfig, UnlockSource};
 use crate::crypto::KdfCost;
@@ -85,6 +86,7 @@ impl Folder {
         let identity = opened.identity().await?;
         let key = opened.tls_key().await?;
         opened.close().await?;
+        OwnTlsKeys::in_folder(self.path()).note(&key.spki_sha256())?;
         let joiner = Joiner {
             identity: &identity,
             key: &key,

@@ -1,6 +1,6 @@
 //! Renewal: a new key over the member's identity, at half the certificate's life or when asked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{IDENTITY, NEXT_IDENTITY, NEXT_TLS_KEY, TLS_KEY};
 use super::join::replace;
+use super::own_tls_keys::OwnTlsKeys;
 use super::{Folder, NodeError};
 use crate::crypto::IdentityKey;
 use crate::domain::{MemberId, Timestamp};
@@ -87,6 +88,8 @@ impl Renewer {
         let request = request_renewal(signer, root.network(), &self.member, &key, now);
         let request = request.map_err(|error| NodeError::Folder(error.to_string()))?;
         let mut client = RegistrarClient::connect(endpoint, root, &self.clock).await?;
+        let folder = self.certificate_path.parent().unwrap_or(Path::new("."));
+        OwnTlsKeys::in_folder(folder).note(&key.spki_sha256())?;
         let chain = client.renew(&request).await?;
         let own = OwnCertificate::new(&chain, key)?;
         own.check(root, self.clock.now())?;

@@ -16,14 +16,14 @@ fn root_file(folder: &Path, version: u32) -> PathBuf {
 }
 
 fn text_of(path: &Path) -> Result<String, NodeError> {
-    fs::read_to_string(path).map_err(|error| NodeError::file(path, &error))
+    super::read_text(path).map_err(|error| NodeError::file(path, &error))
 }
 
 /// The root of `network.json`, or the newest that follows from it: between the two files a command
 /// can be cut short.
 pub(super) fn newest_root(folder: &Path, now: Timestamp) -> Result<NetworkRoot, NodeError> {
     let mut root = NetworkRoot::verify_kept(&text_of(&folder.join("network.json"))?, now)?;
-    while let Ok(text) = fs::read_to_string(root_file(folder, root.version() + 1)) {
+    while let Ok(text) = super::read_text(&root_file(folder, root.version() + 1)) {
         match NetworkRoot::succeed_kept(&root, &text, now) {
             Ok(next) => root = next,
             Err(error) => {
@@ -91,7 +91,7 @@ pub(super) fn remember_former(folder: &Path, trust: &TrustHandle) {
     let mut version = trust.root().version();
     for _ in 0..ROOTS_HELD_MAX {
         version = version.saturating_sub(1);
-        let text = fs::read_to_string(root_file(folder, version));
+        let text = super::read_text(&root_file(folder, version));
         if !text.is_ok_and(|text| trust.remember_former_root(&text)) {
             return;
         }
@@ -107,7 +107,7 @@ pub(super) fn newest_list(
 ) -> Result<Roster, NodeError> {
     let text = text_of(&folder.join("members.json"))?;
     list_under(root, &text, now, |version| {
-        fs::read_to_string(root_file(folder, version)).ok()
+        super::read_text(&root_file(folder, version)).ok()
     })
 }
 

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::folder::Opened;
+use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
 use super::operator_side::{bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
 use super::trusted::Trusted;
-use super::{Folder, NodeError};
+use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, Timestamp};
@@ -52,6 +53,7 @@ pub struct RunningNode {
     operator_address: Option<SocketAddr>,
     door: Option<OperatorDoor>,
     renewing: Renewing,
+    logs: LogFollower,
 }
 
 impl RunningNode {
@@ -65,12 +67,7 @@ impl RunningNode {
         let now = parts.clock.now();
         let opened = folder.open().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
-        let Trusted {
-            root,
-            roster,
-            seen,
-            departures,
-        } = folder.trusted(now)?;
+        let trusted = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -80,16 +77,17 @@ impl RunningNode {
                  put {named} into node.toml"
             )));
         }
-        if let Err(error) = certificate.check(&root, now) {
+        if let Err(error) = certificate.check(&trusted.root, now) {
             tracing::error!(%error, "peers will refuse this certificate");
         }
-        let policy = load_policy(folder, &opened, &root)?;
-        if certificate.must_renew(&root) {
+        let policy = load_policy(folder, &opened, &trusted.root)?;
+        if certificate.must_renew(&trusted.root) {
             tracing::warn!("the root of this certificate is about to go: renew it now");
         }
         let (clock, memory) = (Arc::clone(&parts.clock), Arc::new(folder.memory()));
-        let trust = TrustHandle::remembering(root, roster, clock, seen, memory);
-        trust.recall_departures(&departures);
+        let Trusted { root, roster, .. } = trusted;
+        let trust = TrustHandle::remembering(root, roster, clock, trusted.seen, memory);
+        trust.recall_departures(&trusted.departures);
         let tls = NodeTls::new(&trust, &certificate)?;
         take_kept(folder, &trust);
         let limits = ListenLimits::default();
@@ -108,6 +106,7 @@ impl RunningNode {
         let renewing = renewing(folder, &opened, &tls, &home);
         let mut core = Core::start(Arc::new(home));
         core.follow_peers();
+        let logs = LogFollower::open(folder, &opened.config, &core, &tls)?;
         let mut node = Self {
             core,
             address,
@@ -117,6 +116,7 @@ impl RunningNode {
             operator_address: None,
             door: None,
             renewing: renewing.clone(),
+            logs,
         };
         node.serve_peers(listener, trust.clone()).await?;
         node.serve_operator(&opened.config, renewing.clone(), folder.clone())
@@ -151,6 +151,15 @@ impl RunningNode {
     /// [`NodeError`]; the certificate in use then stays.
     pub async fn renew_certificate(&self) -> Result<Timestamp, NodeError> {
         Ok(self.renewing.renew_now().await?.not_after())
+    }
+
+    /// Reads the registrars' membership logs now, compares checkpoints with a few peers, and gives
+    /// what was ever found wrong.
+    ///
+    /// # Errors
+    /// [`NodeError`] where a registrar cannot be read.
+    pub async fn read_logs(&self) -> Result<Vec<LogFinding>, NodeError> {
+        self.logs.look().await
     }
 
     /// The lender's desk, for callers in the same process.
@@ -212,6 +221,7 @@ impl RunningNode {
             answerer: Arc::clone(&self.core.answerer),
             address: self.address,
             tls: renewing.tls.clone(),
+            logs: self.logs.book.clone(),
             folder,
         };
         let currency = home.trust.root().document().currency;
@@ -249,9 +259,11 @@ impl RunningNode {
             registrars: config.registrar.clone(),
             asked: Arc::default(),
             renewing: renewing.clone(),
+            logs: self.logs.clone(),
         };
         self.tasks.spawn(follower.clone().hear(self.stop.clone()));
         self.tasks.spawn(follower.run(self.stop.clone()));
+        self.tasks.spawn(self.logs.clone().run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));
     }
 

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Folder;
+use super::log_book::LogBook;
 use crate::crypto::vector_backend;
 use crate::flows::{Answerer, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
 use crate::net::NodeTls;
-use crate::service::{FeedStatus, Finding, NodeStatus, PeerStatus, StatusSource, TrustStatus};
+use crate::service::{
+    FeedStatus, Finding, LogStatus, NodeStatus, PeerStatus, StatusSource, TrustStatus,
+};
 use crate::store::{Scan, Table};
 
 /// Where the operator's status comes from.
@@ -21,6 +24,7 @@ pub(super) struct Source {
     pub(super) address: SocketAddr,
     pub(super) tls: NodeTls,
     pub(super) folder: Folder,
+    pub(super) logs: LogBook,
 }
 
 impl Source {
@@ -52,6 +56,17 @@ impl Source {
             freshness_ends_at: trust.freshness().map(|held| held.expires_at()),
             certificate_must_renew: self.tls.must_renew(),
         }
+    }
+
+    fn logs(&self) -> Vec<LogStatus> {
+        let states = self.logs.states().into_iter();
+        let status = states.map(|state| LogStatus {
+            origin: state.origin,
+            size: state.size,
+            signed_at: state.signed_at,
+            findings: state.findings.into_iter().map(|one| one.says).collect(),
+        });
+        status.collect()
     }
 
     async fn peers(&self) -> Result<Vec<PeerStatus>, FlowError> {
@@ -107,6 +122,7 @@ impl StatusSource for Source {
             certificate_life: certificate.life_left(self.home.clock.now()),
             list_expires_at: self.home.trust.roster().expires_at(),
             trust: self.trust(),
+            logs: self.logs(),
         })
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Folder;
+use super::log_follower::LogFollower;
 use super::renew::Renewing;
 use crate::limits::{
     FRESHNESS_INTERVAL, HEARD_LIST_WAIT_MAX, HEARD_LIST_WAIT_MIN, PULL_INTERVAL,
@@ -33,6 +34,7 @@ pub(super) struct TrustFollower {
     /// How many peers were asked so far: others are asked the next time.
     pub(super) asked: Arc<AtomicUsize>,
     pub(super) renewing: Renewing,
+    pub(super) logs: LogFollower,
 }
 
 impl TrustFollower {
@@ -120,6 +122,9 @@ impl TrustFollower {
             };
             if let Some(texts) = texts {
                 taken = self.take(&texts).or(taken);
+                if let Some(note) = texts.log_checkpoint {
+                    self.logs.told(note, endpoint);
+                }
             }
             let Some((list_version, cut)) = taken else {
                 continue;
@@ -174,6 +179,11 @@ impl TrustFollower {
             self.take_roots(&texts.roots);
         }
         if let Some(list) = &texts.list {
+            if self.trust.roster().signed().to_text().as_ref() != Ok(list)
+                && let Err(error) = self.folder.stage_list(list)
+            {
+                tracing::error!(%error, "cannot keep the member list on its way in");
+            }
             match self.trust.install(list) {
                 Ok(installed) => {
                     if installed.supersession == Supersession::Newer {
@@ -215,8 +225,8 @@ impl TrustFollower {
         let turn = peers.iter().cycle().skip(first % peers.len().max(1));
         for peer in turn.take(RELAYS_ASKED_MAX.min(peers.len())) {
             match relayed_trust(&self.tls, peer).await {
-                Ok(texts) => {
-                    self.take(&texts);
+                Ok(relayed) => {
+                    self.take(&relayed.texts);
                 }
                 Err(error) => tracing::info!(%error, "a peer hands on no trust documents"),
             }

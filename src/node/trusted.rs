@@ -200,7 +200,10 @@ impl Folder {
     pub(super) fn trusted(&self, now: Timestamp) -> Result<Trusted, NodeError> {
         let root = self.root(now)?;
         let seen = self.seen()?;
-        let roster = self.kept_list(&root, seen.as_ref(), now)?;
+        let roster = match self.staged_list(&root, seen.as_ref(), now) {
+            Some(staged) => staged,
+            None => self.kept_list(&root, seen.as_ref(), now)?,
+        };
         let next = match &seen {
             None => {
                 tracing::info!("notes the root and member list in force in seen.json");
@@ -224,6 +227,40 @@ impl Folder {
             seen: next,
             departures,
         })
+    }
+
+    /// A member list on its way in: it is noted as seen before it takes the place of the one before,
+    /// and a node may be killed in between.
+    fn staged(&self) -> PathBuf {
+        self.path().join("staged.json")
+    }
+
+    /// Keeps a list beside the one in force, before it is noted as seen.
+    pub(super) fn stage_list(&self, text: &str) -> Result<(), NodeError> {
+        replace(&self.staged(), text.as_bytes())
+    }
+
+    /// The list that was on its way in when the node was killed, if it is the one noted as seen and
+    /// the one in the folder is not. It takes that one's place.
+    fn staged_list(
+        &self,
+        root: &NetworkRoot,
+        seen: Option<&Seen>,
+        now: Timestamp,
+    ) -> Option<Roster> {
+        let seen = seen?;
+        let is_seen = |text: &String| {
+            let roster = Roster::verify_kept(root, text, now).ok()?;
+            seen.is_list(&roster).then_some(roster)
+        };
+        let held = self.text(&self.members()).ok();
+        if held.as_ref().is_some_and(|text| is_seen(text).is_some()) {
+            return None;
+        }
+        let text = super::read_text(&self.staged()).ok()?;
+        let staged = is_seen(&text)?;
+        self.replace_list(&text).ok()?;
+        Some(staged)
     }
 
     /// What is seen with the root that was just walked to, where `network.json` is the one noted or

@@ -14,7 +14,7 @@ mod status;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
-pub use node_status::{FeedStatus, NodeStatus, PeerStatus, TrustStatus};
+pub use node_status::{FeedStatus, LogStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;

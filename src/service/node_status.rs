@@ -35,6 +35,21 @@ pub struct NodeStatus {
     pub list_expires_at: Timestamp,
     /// The root in force, and what is known beyond the list in force.
     pub trust: TrustStatus,
+    /// Membership logs that this node keeps.
+    pub logs: Vec<LogStatus>,
+}
+
+/// A membership log as this node keeps it.
+#[derive(Debug, Clone)]
+pub struct LogStatus {
+    /// Its origin.
+    pub origin: String,
+    /// Entries read and checked.
+    pub size: u64,
+    /// When the checkpoint over them was signed.
+    pub signed_at: Option<Timestamp>,
+    /// What is wrong with it, in words.
+    pub findings: Vec<String>,
 }
 
 /// The root in force, and what is known beyond the list in force.
@@ -101,6 +116,18 @@ impl From<NodeStatus> for pb::StatusResponse {
             asks_freshness: status.trust.asks_freshness,
             freshness_ends_unix_ms: status.trust.freshness_ends_at.map_or(0, Timestamp::unix_ms),
             certificate_must_renew: status.trust.certificate_must_renew,
+            logs: status.logs.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<LogStatus> for pb::LogState {
+    fn from(log: LogStatus) -> Self {
+        Self {
+            origin: log.origin,
+            size: log.size,
+            signed_unix_ms: log.signed_at.map_or(0, Timestamp::unix_ms),
+            findings: log.findings,
         }
     }
 }

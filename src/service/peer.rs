@@ -94,6 +94,7 @@ impl Peer for PeerService {
             freshness: freshness.map_or_else(String::new, |held| held.text().to_owned()),
             departures: departures.collect(),
             roots: trust.roots_within(held.root_version, RELAYED_ROOTS_BYTES_MAX),
+            log_checkpoints: trust.log_checkpoints(),
         }))
     }
 

@@ -13,12 +13,12 @@ use crate::domain::MemberId;
 use crate::limits::{
     ISSUING_SENT_MAX, REGISTRAR_ANSWER_BYTES_MAX, REGISTRAR_REQUEST_BYTES_MAX, STREAM_AGE_MAX,
 };
-use crate::membership::{Refusal, VerifiedPeer};
+use crate::membership::{KeyStatement, Refusal, VerifiedPeer};
 use crate::net::OtherRegistrar;
 use crate::wire::pb::registrar_server::{Registrar as Generated, RegistrarServer};
 use crate::wire::{
-    Acknowledgement, DeskView, Enrolment, InvitationKey, Malformed, RootCount, Tally, TrustTexts,
-    pb,
+    Acknowledgement, DeskView, Enrolment, InvitationKey, LogPage, Malformed, RootCount, Tally,
+    TrustTexts, filed_statement, pb,
 };
 
 /// Why the registrar refuses.
@@ -125,6 +125,18 @@ pub trait RegistrarDesk: Send + Sync + std::fmt::Debug + 'static {
         request: String,
         certificates: Vec<String>,
     ) -> Result<usize, RegistrarRefusal>;
+
+    /// Entries of the log with this origin from `from` on and before `until`, as many as one
+    /// answer carries; none where another log is kept here. The newest checkpoint in any case.
+    async fn read_log(
+        &self,
+        origin: String,
+        from: u64,
+        until: u64,
+    ) -> Result<LogPage, RegistrarRefusal>;
+
+    /// Logs an OPRF key that a member states.
+    async fn file_statement(&self, statement: KeyStatement) -> Result<(), RegistrarRefusal>;
 }
 
 /// The registrar's service.
@@ -384,5 +396,31 @@ impl Generated for RegistrarService {
         let taken = self.0.put_issuing(message.request, message.certificates);
         let taken = u32::try_from(taken.await?).unwrap_or(u32::MAX);
         Ok(Response::new(pb::PutIssuingResponse { taken }))
+    }
+
+    async fn read_log(
+        &self,
+        request: Request<pb::ReadLogRequest>,
+    ) -> Result<Response<pb::ReadLogResponse>, Status> {
+        follower(&request)?;
+        let pb::ReadLogRequest {
+            origin,
+            from,
+            until,
+        } = request.into_inner();
+        let page = self.0.read_log(origin, from, until).await?;
+        Ok(Response::new(page.into()))
+    }
+
+    async fn file_statement(
+        &self,
+        request: Request<pb::FileStatementRequest>,
+    ) -> Result<Response<pb::FileStatementResponse>, Status> {
+        let member = follower(&request)?;
+        let member = member.ok_or_else(|| Status::permission_denied("only members state keys"))?;
+        let statement = filed_statement(&member, request.into_inner());
+        let statement = statement.map_err(|error| malformed(&error))?;
+        self.0.file_statement(statement).await?;
+        Ok(Response::new(pb::FileStatementResponse {}))
     }
 }

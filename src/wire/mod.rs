@@ -5,6 +5,7 @@
 //! Checked messages go out through `From`, which cannot fail.
 
 mod explain;
+mod log;
 mod malformed;
 mod peer;
 mod registrar;
@@ -12,6 +13,7 @@ mod registrar;
 pub mod pb;
 
 pub use explain::Verdict;
+pub use log::{LogPage, filed_statement};
 pub use malformed::Malformed;
 pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};
 pub use registrar::{

@@ -261,7 +261,10 @@ impl From<FeedWanted> for pb::StreamFeedRequest {
 }
 
 /// A statement as `member` makes it; not yet checked.
-fn statement(member: &MemberId, message: &pb::KeyStatement) -> Result<KeyStatement, Malformed> {
+pub(super) fn statement(
+    member: &MemberId,
+    message: &pb::KeyStatement,
+) -> Result<KeyStatement, Malformed> {
     let level = Level::from_word(&message.level)
         .ok_or_else(|| Malformed::new("keys.level", "must be \"full\" or \"defaults\""))?;
     let terms = KeyTerms {

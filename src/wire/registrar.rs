@@ -105,6 +105,8 @@ pub struct TrustTexts {
     pub freshness: Option<String>,
     /// Departures that the list does not say yet.
     pub departures: Vec<String>,
+    /// The newest checkpoint of the registrar's membership log, where it keeps one.
+    pub log_checkpoint: Option<String>,
 }
 
 impl From<TrustTexts> for pb::TrustDocuments {
@@ -114,6 +116,7 @@ impl From<TrustTexts> for pb::TrustDocuments {
             list: texts.list.unwrap_or_default(),
             freshness: texts.freshness.unwrap_or_default(),
             departures: texts.departures,
+            log_checkpoint: texts.log_checkpoint.unwrap_or_default(),
         }
     }
 }
@@ -125,6 +128,7 @@ impl From<pb::TrustDocuments> for TrustTexts {
             list: some(message.list),
             freshness: some(message.freshness),
             departures: message.departures,
+            log_checkpoint: some(message.log_checkpoint),
         }
     }
 }
@@ -136,6 +140,7 @@ impl From<pb::RelayTrustResponse> for TrustTexts {
             list: some(message.list),
             freshness: some(message.freshness),
             departures: message.departures,
+            log_checkpoint: None,
         }
     }
 }

@@ -93,6 +93,14 @@ fn the_doctor_finds_what_is_wrong_and_cert_tells_how_long_it_lasts() {
     assert_eq!(cert["identity_key"].as_str().unwrap().len(), 64);
     assert_eq!(cert["chain"].as_array().unwrap().len(), 2);
     assert!(cert["renews_at"].as_str() < cert["not_after"].as_str());
+    let metrics = creditmesh(&["cert", "show", "--dir", &alpha, "--metrics"]).stdout;
+    let ends = format!(
+        "subject=\"{}\"}} {}\n",
+        cert["chain"][0]["subject"].as_str().unwrap(),
+        cert["not_after_unix"]
+    );
+    assert!(metrics.contains(&ends), "{ends} in {metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
     let check = ["cert", "check", "--dir", &alpha, "--json"];
     assert_eq!(creditmesh(&check).json(0)["ok"], true);
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,7 +35,7 @@ impl Run {
 }
 
 /// The program under test: the one that was built with this test, or `CREDITMESH_PROGRAM`.
-fn program() -> OsString {
+pub(crate) fn program() -> OsString {
     let other = std::env::var_os("CREDITMESH_PROGRAM");
     other.unwrap_or_else(|| env!("CARGO_BIN_EXE_creditmesh").into())
 }
@@ -53,11 +53,15 @@ pub(crate) fn creditmesh(arguments: &[&str]) -> Run {
 
 /// Runs a command that was made ready to its end.
 pub(crate) fn run(command: &mut Command) -> Run {
-    let ended = command.output().unwrap();
+    ended(command.output().unwrap())
+}
+
+/// What a command that ended said.
+pub(crate) fn ended(output: Output) -> Run {
     Run {
-        code: ended.status.code().unwrap(),
-        stdout: String::from_utf8(ended.stdout).unwrap(),
-        stderr: String::from_utf8(ended.stderr).unwrap(),
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
@@ -75,12 +79,7 @@ pub(crate) fn creditmesh_reading(input: &str, arguments: &[&str]) -> Run {
         .unwrap()
         .write_all(input.as_bytes())
         .unwrap();
-    let ended = child.wait_with_output().unwrap();
-    Run {
-        code: ended.status.code().unwrap(),
-        stdout: String::from_utf8(ended.stdout).unwrap(),
-        stderr: String::from_utf8(ended.stderr).unwrap(),
-    }
+    ended(child.wait_with_output().unwrap())
 }
 
 /// A command that is under way, to be killed or waited for.

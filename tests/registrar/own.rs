@@ -365,3 +365,25 @@ fn the_old_key_counts_no_more(town: &Town, beta: &RunningNode, old: &IdentityKey
     let change = request_change(&[old], network, &alpha, endpoints, now).unwrap();
     assert!(check_change(&roster, &change).is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_killed_while_it_takes_a_list_has_the_list_when_it_is_back() {
+    let town = Town::found().await;
+    town.join("alpha").await;
+    town.join("beta").await;
+    let alpha = town.start("alpha").await;
+    let members = town.folder("alpha").members();
+    let wish = MemberWish::State(id("beta"), MemberState::Suspended);
+    let before = std::fs::read(&members).unwrap();
+    let version = town.change(&wish).await;
+    let trust = alpha.core().home.trust.clone();
+    until("taken", async || {
+        trust.roster().version() == version && std::fs::read(&members).unwrap() != before
+    })
+    .await;
+    stop(alpha).await;
+    // As if it had been killed after the list was noted as seen, and before it was in its place.
+    std::fs::write(&members, before).unwrap();
+    let alpha = town.start("alpha").await;
+    assert_eq!(alpha.core().home.trust.roster().version(), version);
+}

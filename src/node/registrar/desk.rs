@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::files::{Files, Kept};
 use super::issuing::Issuing;
+use super::log::MembershipLog;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::{CLOCK_SKEW_MAX, DESK_REQUESTS_MAX, FRESHNESS_INTERVAL};
@@ -36,6 +37,7 @@ pub(super) struct Inner {
     pub(super) issuing: Issuing,
     pub(super) profile: Profile,
     pub(super) freshness_key: Option<SigningKey>,
+    pub(super) log: Option<MembershipLog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) files: Mutex<Files>,
@@ -245,6 +247,8 @@ impl Inner {
             let why = "there is nothing to acknowledge: no certificate was issued yet";
             return Err(RegistrarRefusal::NotNow(why.to_owned()));
         }
+        let terms = &kept.invitation.document().terms;
+        self.log_spent(kept.invitation.document().invitation_id, &terms.member)?;
         files.keep(
             Kept {
                 spent: true,
@@ -404,6 +408,7 @@ impl Inner {
         let text = signed.to_text().map_err(local)?;
         let roster = Roster::verify(&self.trust.root(), &text, self.now()).map_err(document)?;
         roster.supersedes(&self.trust.roster()).map_err(document)?;
+        self.log_list(&roster)?;
         replace(&self.members_path, text.as_bytes()).map_err(local)?;
         self.trust.install(&text).map_err(local)?;
         self.write_revoked();

@@ -89,8 +89,8 @@ impl Fellow {
 }
 
 impl Inner {
-    /// Takes what another registrar has, where it is newer. A list that contradicts the one in force
-    /// is refused, and both stay to be seen by the administrators.
+    /// Takes what another registrar has, where it is newer. A list that contradicts the one in
+    /// force is refused, and both stay to be seen by the administrators.
     fn take_texts(&self, texts: &TrustTexts) -> Outcome<()> {
         for text in &texts.roots {
             self.take_root(text)?;

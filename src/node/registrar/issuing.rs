@@ -2,7 +2,6 @@
 //! signed one. Which of them stand in new chains follows from the root in force.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,7 +33,8 @@ impl Issuing {
         root: &NetworkRoot,
     ) -> Result<Self, AdminError> {
         let path = folder.join("authority").join("issuing.crt");
-        let first = fs::read_to_string(&path).map_err(|error| NodeError::file(&path, &error))?;
+        let first =
+            crate::node::read_text(&path).map_err(|error| NodeError::file(&path, &error))?;
         let authority = Authority::open(&first, key)?;
         let folder = folder.join("registrar").join("issuing");
         let mut later = BTreeMap::new();

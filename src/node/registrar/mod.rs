@@ -9,6 +9,7 @@ mod desk;
 mod fellows;
 mod files;
 mod issuing;
+mod log;
 mod roots;
 mod serving;
 
@@ -25,6 +26,7 @@ use self::desk::{Desk, Inner, Nodes};
 use self::fellows::Fellow;
 use self::files::Files;
 use self::issuing::Issuing;
+use self::log::MembershipLog;
 use super::admin::secret_passphrase;
 use super::issued::Issued;
 use super::key_place::{authority_key, signing_key};
@@ -97,6 +99,8 @@ impl RunningRegistrar {
         })?;
         let inner = open(folder, passphrase, &parts)?;
         let desk = Desk(Arc::new(inner));
+        let logged = desk.0.log_in_force();
+        logged.map_err(|error| NodeError::Folder(error.to_string()))?;
         desk.0.state_freshness(false);
         // A registrar that was killed may have published a list without it.
         desk.0.write_revoked();
@@ -161,6 +165,9 @@ impl RunningRegistrar {
                 // The keys may lie in a device, which is waited for.
                 let stated = tokio::task::spawn_blocking(move || {
                     door.renew();
+                    if let Err(error) = desk.log_in_force() {
+                        tracing::error!(%error, "cannot log the documents in force");
+                    }
                     desk.state_freshness(false)
                 });
                 let is_stated = stated.await.unwrap_or(false);
@@ -200,6 +207,10 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     } else {
         Some(signing_key(&authority.join("freshness.key"), &passphrase)?)
     };
+    let log = freshness_key
+        .as_ref()
+        .map(|key| MembershipLog::open(folder, &root, key.key(), now));
+    let log = log.transpose()?;
     let files = Files::open(folder)?;
     let departures = Departures::kept(root.network(), &files.departures()?);
     let issuing = Issuing::open(folder, key, &root)?;
@@ -213,6 +224,7 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         issuing,
         profile: Profiles::embedded()?.renewed,
         freshness_key,
+        log,
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         files: Mutex::new(files),

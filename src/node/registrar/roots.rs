@@ -83,6 +83,7 @@ impl Inner {
         // On disk first: a registrar that is killed here has the new one in force at its start.
         keep_version(&self.folder, held).map_err(local)?;
         keep_newest(&self.folder, &next).map_err(local)?;
+        self.log_root(&next)?;
         self.trust.install_root(&text).map_err(local)?;
         files.overtake_roots();
         self.issuing.follow(&next).map_err(local)?;

@@ -7,9 +7,10 @@ use tokio::sync::watch;
 
 use super::desk::{Desk, Inner, Outcome, local};
 use crate::domain::MemberId;
+use crate::membership::KeyStatement;
 use crate::service::RegistrarDesk;
 use crate::wire::{
-    Acknowledgement, DeskView, Enrolment, InvitationKey, RootCount, Tally, TrustTexts,
+    Acknowledgement, DeskView, Enrolment, InvitationKey, LogPage, RootCount, Tally, TrustTexts,
 };
 
 impl Desk {
@@ -36,6 +37,7 @@ impl RegistrarDesk for Desk {
             list: self.0.trust.roster().signed().to_text().ok(),
             freshness: self.0.freshness(),
             departures: self.0.trust.departures().texts(),
+            log_checkpoint: self.0.log_checkpoint(),
         }
     }
 
@@ -111,6 +113,16 @@ impl RegistrarDesk for Desk {
 
     async fn put_issuing(&self, request: String, certificates: Vec<String>) -> Outcome<usize> {
         self.waiting(move |desk| desk.put_issuing(&request, &certificates))
+            .await
+    }
+
+    async fn read_log(&self, origin: String, from: u64, until: u64) -> Outcome<LogPage> {
+        self.waiting(move |desk| desk.read_log(&origin, from, until))
+            .await
+    }
+
+    async fn file_statement(&self, statement: KeyStatement) -> Outcome<()> {
+        self.waiting(move |desk| desk.file_statement(statement))
             .await
     }
 }
