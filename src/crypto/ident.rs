@@ -1,6 +1,7 @@
 //! The long-lived Ed25519 identity key of a member, which signs its key statements and checkpoints.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
@@ -73,6 +74,16 @@ impl Signs for IdentityKey {
 
     fn try_sign(&self, message: &[u8]) -> Result<[u8; 64], NotSigned> {
         Ok(self.sign(message))
+    }
+}
+
+impl<K: Signs> Signs for Arc<K> {
+    fn public(&self) -> [u8; 32] {
+        K::public(self)
+    }
+
+    fn try_sign(&self, message: &[u8]) -> Result<[u8; 64], NotSigned> {
+        K::try_sign(self, message)
     }
 }
 

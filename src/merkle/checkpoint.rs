@@ -95,8 +95,8 @@ impl Checkpoint {
     /// Signs the checkpoint; the key's name is the origin.
     ///
     /// # Errors
-    /// [`LogFault::NoteTooLong`] where the note would be over its bound, [`LogFault::NotSigned`] where
-    /// the key is out of reach.
+    /// [`LogFault::NoteTooLong`] where the note would be over its bound, [`LogFault::NotSigned`]
+    /// where the key is out of reach.
     pub fn sign(&self, key: &dyn Signs) -> Result<SignedNote, LogFault> {
         SignedNote::sign(&self.text(), &self.origin, key)
     }
@@ -184,8 +184,7 @@ const fn malformed(reason: &'static str) -> LogFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::IdentityKey;
-    use crate::crypto::Secret;
+    use crate::crypto::{IdentityKey, Secret};
 
     const PUBLISHED: &str = "example.com/behind-the-sofa\n20852163\n\
                              CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";

@@ -1,9 +1,14 @@
 //! Why a log, a proof, a note or a checkpoint was refused.
 
+use crate::crypto::NotSigned;
+
 /// What is wrong with a log, a proof, a note or a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogFault {
+    /// The key that should sign is out of reach.
+    #[error("the log's text is not signed: {0}")]
+    NotSigned(NotSigned),
     /// A proof or root was asked for a size that the log has not reached, or that cuts a group.
     #[error(
         "the log has {size} leaves in groups of {group}; no root or proof for {asked}: ask for a \

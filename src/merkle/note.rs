@@ -37,7 +37,7 @@ impl SignedNote {
     /// the name is empty or has a space or `+`; [`LogFault::NoteTooLong`] above
     /// [`NOTE_BYTES_MAX`]; [`LogFault::NotSigned`] where the key is out of reach.
     pub fn sign(text: &str, name: &str, key: &dyn Signs) -> Result<Self, LogFault> {
-        let signature = key.try_sign(text.as_bytes())?;
+        let signature = key.try_sign(text.as_bytes()).map_err(LogFault::NotSigned)?;
         let note = Self {
             text: text.to_owned(),
             signatures: vec![NoteSignature {
@@ -183,8 +183,7 @@ const fn malformed(reason: &'static str) -> LogFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::IdentityKey;
-    use crate::crypto::Secret;
+    use crate::crypto::{IdentityKey, Secret};
 
     // The key and the note of the Go reference implementation's tests
     // (golang.org/x/mod/sumdb/note).

@@ -155,8 +155,8 @@ impl RegistrarDoor {
         Arc::clone(&self.0.shown.load().server.client)
     }
 
-    /// Renews the registrar's own certificate where that is due: at half its life, and where root or
-    /// issuing authority are other ones. Connections of members whose chains lead to none of the
+    /// Renews the registrar's own certificate where that is due: at half its life, and where root
+    /// or issuing authority are other ones. Connections of members whose chains lead to none of the
     /// new root's certificates are cut. Waits for the authority's key, which may lie in a device.
     pub fn renew(&self) {
         self.replace_shown(true);
