@@ -50,6 +50,9 @@ pub async fn fence_of(vault: &Vault, calendar: &Calendar) -> Result<Option<Epoch
 
 impl Home {
     /// Goes on only in an epoch in which the store knows all that was signed.
+    ///
+    /// # Errors
+    /// [`FlowError::Restored`] before that epoch.
     pub fn unfenced(&self, epoch: Epoch) -> Result<(), FlowError> {
         match self.fence {
             Some(fence) if epoch <= fence => Err(FlowError::Restored {

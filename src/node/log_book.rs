@@ -94,7 +94,7 @@ impl LogBook {
     /// Takes the newest checkpoint of the registrar itself, and says what to read.
     pub(super) fn offered(
         &self,
-        signed: Signed,
+        signed: &Signed,
         key: &[u8; 32],
         now: Timestamp,
     ) -> Result<Wanted, NodeError> {
@@ -105,7 +105,7 @@ impl LogBook {
         if offered > held || (offered == held && log.held.is_none()) {
             return Ok(Wanted::From(log.history.size()));
         }
-        if log.agrees(&signed, "the registrar", now)? && offered < held {
+        if log.agrees(signed, "the registrar", now)? && offered < held {
             let says = format!(
                 "the registrar shows only {offered} entries of a log of which {held} were signed: \
                  it was put back to an earlier day; tell the administrators before it signs others"

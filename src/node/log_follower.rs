@@ -210,7 +210,7 @@ impl LogFollower {
             )
         })?;
         let (book, now, held) = (self.book.clone(), self.home.clock.now(), signed.clone());
-        let wanted = waiting(move || book.offered(held, &key, now)).await?;
+        let wanted = waiting(move || book.offered(&held, &key, now)).await?;
         let Wanted::From(mut from) = wanted else {
             return Ok(Some(key));
         };
