@@ -14,9 +14,7 @@ const ENTRIES: u32 = 2_000;
 const RUNS: usize = 9;
 
 /// The least time of several runs, so that other work on the machine counts little.
-fn least(
-    mut run: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
-) -> Result<Duration, Box<dyn std::error::Error>> {
+fn least(mut run: impl FnMut() -> Result<(), Failure>) -> Result<Duration, Failure> {
     let mut least = Duration::MAX;
     for _ in 0..RUNS {
         let begun = Instant::now();
@@ -26,10 +24,11 @@ fn least(
     Ok(least)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let network: NetworkId = "credit-net".parse()?;
+type Failure = Box<dyn std::error::Error>;
+
+/// A log of one member with many certificates.
+fn leaves(identity: &IdentityKey, network: &NetworkId) -> Result<Vec<Vec<u8>>, Failure> {
     let member: MemberId = "alpha".parse()?;
-    let identity = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
     let at = Timestamp::from_unix_ms(1_790_000_000_000);
     let pins = vec![Pin {
         member: member.clone(),
@@ -49,10 +48,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let event = LogEvent::Certificate {
             member: member.clone(),
             spki_sha256: key,
-            statement: CertificateStatement::make(&identity, &network, &member, &key, at),
+            statement: CertificateStatement::make(identity, network, &member, &key, at),
         };
         leaves.push(LogEntry { at, event }.encode()?);
     }
+    Ok(leaves)
+}
+
+fn main() -> Result<(), Failure> {
+    let network: NetworkId = "credit-net".parse()?;
+    let identity = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
+    let leaves = leaves(&identity, &network)?;
     let checked = least(|| {
         let mut history = History::new(network.clone());
         for leaf in &leaves {
