@@ -13,23 +13,25 @@ use creditmesh::membership::{CertificateStatement, History, LogEntry, LogEvent, 
 const ENTRIES: u32 = 2_000;
 const RUNS: usize = 9;
 
-/// The least time of several runs, so that other work on the machine counts little.
-fn least(
-    mut run: impl FnMut() -> Result<(), Box<dyn std::error::Error>>,
-) -> Result<Duration, Box<dyn std::error::Error>> {
-    let mut least = Duration::MAX;
+/// The least time of each step, taken in turn, so that other work on the machine counts little.
+fn least(steps: &mut [&mut dyn FnMut() -> Result<(), Failure>]) -> Result<Vec<f64>, Failure> {
+    let mut least = vec![Duration::MAX; steps.len()];
     for _ in 0..RUNS {
-        let begun = Instant::now();
-        run()?;
-        least = least.min(begun.elapsed());
+        for (step, least) in steps.iter_mut().zip(&mut least) {
+            let begun = Instant::now();
+            step()?;
+            *least = begun.elapsed().min(*least);
+        }
     }
-    Ok(least)
+    let micros = |time: &Duration| time.as_secs_f64() * 1e6 / f64::from(ENTRIES);
+    Ok(least.iter().map(micros).collect())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let network: NetworkId = "credit-net".parse()?;
+type Failure = Box<dyn std::error::Error>;
+
+/// A log of one member with many certificates.
+fn leaves(identity: &IdentityKey, network: &NetworkId) -> Result<Vec<Vec<u8>>, Failure> {
     let member: MemberId = "alpha".parse()?;
-    let identity = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
     let at = Timestamp::from_unix_ms(1_790_000_000_000);
     let pins = vec![Pin {
         member: member.clone(),
@@ -49,46 +51,59 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let event = LogEvent::Certificate {
             member: member.clone(),
             spki_sha256: key,
-            statement: CertificateStatement::make(&identity, &network, &member, &key, at),
+            statement: CertificateStatement::make(identity, network, &member, &key, at),
         };
         leaves.push(LogEntry { at, event }.encode()?);
     }
-    let checked = least(|| {
+    Ok(leaves)
+}
+
+fn main() -> Result<(), Failure> {
+    let network: NetworkId = "credit-net".parse()?;
+    let identity = IdentityKey::from_seed(&Secret::from_bytes([7; 32]));
+    let leaves = leaves(&identity, &network)?;
+    let mut checked = || {
         let mut history = History::new(network.clone());
         for leaf in &leaves {
             history.take(leaf)??;
         }
         black_box(history.tree_root());
         Ok(())
-    })?;
-    let again = least(|| {
+    };
+    let mut again = || {
         let mut history = History::new(network.clone());
         for leaf in &leaves {
             history.take_again(leaf)??;
         }
         black_box(history.tree_root());
         Ok(())
-    })?;
+    };
     // One signature over as many bytes as a certificate statement signs, and two hashes: a leaf's
     // and, on average, one inner node's.
     let message = vec![5; 100];
     let signature = identity.sign(&message);
-    let raw_signatures = least(|| {
+    let mut raw_signatures = || {
         for _ in 0..ENTRIES {
             verify(&identity.public(), black_box(&message), &signature)?;
         }
         Ok(())
-    })?;
-    let raw_hashes = least(|| {
+    };
+    let mut raw_hashes = || {
         for leaf in &leaves {
             black_box(sha256(black_box(leaf)));
             black_box(sha256(black_box(&[3; 65])));
         }
         Ok(())
-    })?;
-    let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(ENTRIES);
-    let (checked, again) = (micros(checked), micros(again));
-    let (signature, hashes) = (micros(raw_signatures), micros(raw_hashes));
+    };
+    let least = least(&mut [
+        &mut checked,
+        &mut again,
+        &mut raw_signatures,
+        &mut raw_hashes,
+    ])?;
+    let &[checked, again, signature, hashes] = least.as_slice() else {
+        return Err("four steps give four times".into());
+    };
     println!("{ENTRIES} certificate entries, least of {RUNS} runs, microseconds for each entry");
     println!(
         "checked in full        {checked:8.2}  {:9.0} entries/s",

@@ -78,9 +78,11 @@ async fn reads(node: &RunningNode) -> Vec<LogFinding> {
 }
 
 fn certificates(events: &[LogEvent], of: &str) -> usize {
-    let is = |event: &&LogEvent| match event {
-        LogEvent::Certificate { member, .. } => *member == id(of),
-        _ => false,
+    let is = |event: &&LogEvent| {
+        let LogEvent::Certificate { member, .. } = event else {
+            return false;
+        };
+        *member == id(of)
     };
     events.iter().filter(is).count()
 }
@@ -112,9 +114,11 @@ async fn what_the_registrar_hands_out_stands_in_every_members_verified_log() {
         events.first(),
         Some(LogEvent::Root { version: 1, .. })
     ));
-    let lists = events.iter().filter_map(|event| match event {
-        LogEvent::List { version, pins, .. } => Some((*version, pins.clone())),
-        _ => None,
+    let lists = events.iter().filter_map(|event| {
+        let LogEvent::List { version, pins, .. } = event else {
+            return None;
+        };
+        Some((*version, pins.clone()))
     });
     let lists: Vec<_> = lists.collect();
     // Each list is there, and the last one says who was suspended, and no more.
@@ -126,27 +130,35 @@ async fn what_the_registrar_hands_out_stands_in_every_members_verified_log() {
     assert_eq!(pins[0].state, MemberState::Suspended);
     for (member, count) in [("alpha", 3), ("beta", 1), ("gamma", 1)] {
         assert_eq!(certificates(&events, member), count, "{member}");
-        let spent = |event: &&LogEvent| match event {
-            LogEvent::InvitationSpent { member: one, .. } => *one == id(member),
-            _ => false,
+        let spent = |event: &&LogEvent| {
+            let LogEvent::InvitationSpent { member: one, .. } = event else {
+                return false;
+            };
+            *one == id(member)
         };
         assert_eq!(events.iter().filter(spent).count(), 1, "{member}");
     }
     for member in ["alpha", "beta"] {
-        let stated = |event: &&LogEvent| match event {
-            LogEvent::OprfKey(statement) => statement.terms.member == id(member),
-            _ => false,
+        let stated = |event: &&LogEvent| {
+            let LogEvent::OprfKey(statement) = event else {
+                return false;
+            };
+            statement.terms.member == id(member)
         };
         assert!(events.iter().filter(stated).count() >= 1, "{member}");
     }
-    // An auditor has the files and the root, and nothing else.
+    an_auditor_finds_the_same(&town, &report);
+}
+
+/// An auditor has the files and the root, and nothing else.
+fn an_auditor_finds_the_same(town: &Town, report: &LogReport) {
     let log = log_folder(&town.folder("alpha").path().join("log"));
     let (root, list) = (
         town.admin().join("network.json"),
         town.admin().join("members.json"),
     );
     let source = LogSource::from_files(&log, &root, Some(&list), town.clock.now()).unwrap();
-    assert_eq!(checked_source(&source).0, report);
+    assert_eq!(checked_source(&source).0, *report);
     let (dir, from, root_path) = (
         town.folder("alpha").path().display().to_string(),
         log.display().to_string(),
@@ -296,16 +308,21 @@ async fn a_shortened_log_is_refused_at_the_start_and_a_members_copy_heals_it() {
     let (report, _) = checked(&town, "alpha");
     assert!(report.is_sound() && report.size == size + 1);
 
-    // A node whose own copy was altered says so, and reads it again under the checkpoint it held.
+    a_node_reads_its_copy_again(&town, alpha, size).await;
+}
+
+/// A node whose own copy was altered says so, and reads it again under the checkpoint it held.
+async fn a_node_reads_its_copy_again(town: &Town, alpha: std::sync::Arc<RunningNode>, size: u64) {
+    let own = log_folder(&town.folder("alpha").path().join("log"));
     town.stop(alpha).await;
     let mut altered = std::fs::read(own.join("entries")).unwrap();
     altered[20] ^= 1;
     std::fs::write(own.join("entries"), &altered).unwrap();
-    assert!(!checked(&town, "alpha").0.is_sound());
+    assert!(!checked(town, "alpha").0.is_sound());
     let alpha = town.start("alpha").await;
     alpha.renew_certificate().await.unwrap();
     assert_eq!(kinds(&reads(&alpha).await), ["copy-damaged"]);
-    let (report, events) = checked(&town, "alpha");
+    let (report, events) = checked(town, "alpha");
     assert_eq!((report.size, report.faults.len()), (size + 2, 1));
     assert_eq!(certificates(&events, "alpha"), 3);
 }
