@@ -6,9 +6,6 @@ use crate::crypto::NotSigned;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogFault {
-    /// The key that should sign is out of reach.
-    #[error("the log's text is not signed: {0}")]
-    NotSigned(NotSigned),
     /// A proof or root was asked for a size that the log has not reached, or that cuts a group.
     #[error(
         "the log has {size} leaves in groups of {group}; no root or proof for {asked}: ask for a \
@@ -62,7 +59,7 @@ pub enum LogFault {
     },
     /// The key that signs is kept outside of this process, and is out of reach.
     #[error(transparent)]
-    NotSigned(#[from] crate::crypto::NotSigned),
+    NotSigned(#[from] NotSigned),
     /// Bytes are not a signed note (C2SP signed-note).
     #[error("not a signed note: {reason}; its sender must follow C2SP signed-note")]
     NoteMalformed {
