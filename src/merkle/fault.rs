@@ -6,9 +6,6 @@ use crate::crypto::NotSigned;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogFault {
-    /// The key that should sign is out of reach.
-    #[error("the log's text is not signed: {0}")]
-    NotSigned(NotSigned),
     /// A proof or root was asked for a size that the log has not reached, or that cuts a group.
     #[error(
         "the log has {size} leaves in groups of {group}; no root or proof for {asked}: ask for a \
