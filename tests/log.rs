@@ -222,7 +222,8 @@ async fn a_registrar_that_shows_two_histories_is_caught_and_the_proof_is_kept() 
     for node in [&alpha, &beta, &alpha, &beta] {
         assert_eq!(kinds(&reads(node).await), Vec::<&str>::new());
     }
-    // The registrar's log is put back to an earlier day, after alpha saw more of it.
+    // Beta sleeps while alpha sees more of the log; then the log is put back to an earlier day.
+    town.stop(beta).await;
     town.registrar.take().unwrap().shutdown().await;
     let (kept, earlier) = (
         town.admin().join("registrar/log"),
@@ -237,6 +238,7 @@ async fn a_registrar_that_shows_two_histories_is_caught_and_the_proof_is_kept() 
     town.serve().await;
     let found = reads(&alpha).await;
     assert_eq!(kinds(&found), ["rolled-back"]);
+    let beta = town.start("beta").await;
     // Beta saw no more than is shown to it now, and hears of more from alpha.
     let found = reads(&beta).await;
     assert_eq!(kinds(&found), ["kept-back"], "{found:?}");
