@@ -57,6 +57,9 @@ pub enum LogFault {
         /// Most bytes accepted.
         bound: usize,
     },
+    /// The key that signs is kept outside of this process, and is out of reach.
+    #[error(transparent)]
+    NotSigned(NotSigned),
     /// Bytes are not a signed note (C2SP signed-note).
     #[error("not a signed note: {reason}; its sender must follow C2SP signed-note")]
     NoteMalformed {

@@ -119,7 +119,8 @@ async fn plaintext() -> Result<Side, BenchError> {
     let (_, health) = tonic_health::server::health_reporter();
     let router = bounded(CALL_DEADLINE).add_service(health);
     let serving = Box::pin(async move {
-        // As the other side's listener does: without, the kernel would send several answers at once.
+        // As the other side's listener does: without it, the kernel would send several answers at
+        // once.
         let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
         drop(router.serve_with_incoming(incoming).await);
     });

@@ -456,7 +456,7 @@ impl TrustHandle {
 
     /// Takes note of the list version that a peer said it has.
     pub(super) fn hear(&self, version: u32) {
-        // Every call says it, and hardly one says something new: reading alone does not slow others.
+        // Every call says it, and hardly one says something new: reading slows nobody.
         if version <= self.newest_heard() {
             return;
         }

@@ -72,6 +72,22 @@ fn can_i_says_yes_or_no_with_rule_and_list_version() {
     assert_eq!(new["quota_elements_per_epoch"], 200_000, "a tenth");
 }
 
+fn cert_shows_how_long_it_lasts(alpha: &str) {
+    let cert = creditmesh(&["cert", "show", "--dir", alpha, "--json"]).json(0);
+    assert_eq!(cert["life"], "green");
+    assert_eq!(cert["identity_key"].as_str().unwrap().len(), 64);
+    assert_eq!(cert["chain"].as_array().unwrap().len(), 2);
+    assert!(cert["renews_at"].as_str() < cert["not_after"].as_str());
+    let metrics = creditmesh(&["cert", "show", "--dir", alpha, "--metrics"]).stdout;
+    let ends = format!(
+        "subject=\"{}\"}} {}\n",
+        cert["chain"][0]["subject"].as_str().unwrap(),
+        cert["not_after_unix"]
+    );
+    assert!(metrics.contains(&ends), "{ends} in {metrics}");
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+}
+
 #[test]
 fn the_doctor_finds_what_is_wrong_and_cert_tells_how_long_it_lasts() {
     let town = Town::found();
@@ -88,19 +104,7 @@ fn the_doctor_finds_what_is_wrong_and_cert_tells_how_long_it_lasts() {
     let strict = ["node", "doctor", "--dir", &alpha, "--strict"];
     assert_eq!(creditmesh(&strict).code, 1);
 
-    let cert = creditmesh(&["cert", "show", "--dir", &alpha, "--json"]).json(0);
-    assert_eq!(cert["life"], "green");
-    assert_eq!(cert["identity_key"].as_str().unwrap().len(), 64);
-    assert_eq!(cert["chain"].as_array().unwrap().len(), 2);
-    assert!(cert["renews_at"].as_str() < cert["not_after"].as_str());
-    let metrics = creditmesh(&["cert", "show", "--dir", &alpha, "--metrics"]).stdout;
-    let ends = format!(
-        "subject=\"{}\"}} {}\n",
-        cert["chain"][0]["subject"].as_str().unwrap(),
-        cert["not_after_unix"]
-    );
-    assert!(metrics.contains(&ends), "{ends} in {metrics}");
-    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    cert_shows_how_long_it_lasts(&alpha);
     let check = ["cert", "check", "--dir", &alpha, "--json"];
     assert_eq!(creditmesh(&check).json(0)["ok"], true);
 

@@ -1,5 +1,5 @@
-//! The administrators' act: on a small network of its own, with a registrar and by the real clock, a
-//! lender joins by invitation, and another is removed while it streams and asks.
+//! The administrators' act: on a small network of its own, with a registrar and by the real clock,
+//! a lender joins by invitation, and another is removed while it streams and asks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
