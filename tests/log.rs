@@ -1,6 +1,10 @@
 //! The membership log over a real registrar and real nodes: what was handed out stands in every
 //! member's verified log, and a registrar that rewrites, withholds or makes up is caught.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 #[path = "log/town.rs"]
 mod town;
@@ -47,7 +51,7 @@ fn checked(town: &Town, member: &str) -> (LogReport, Vec<LogEvent>) {
 fn checked_source(source: &LogSource) -> (LogReport, Vec<LogEvent>) {
     let mut events = Vec::new();
     let report = verify_log(source, |_, entry: &LogEntry| {
-        events.push(entry.event.clone())
+        events.push(entry.event.clone());
     });
     (report.unwrap(), events)
 }

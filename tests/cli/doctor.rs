@@ -72,7 +72,7 @@ fn can_i_says_yes_or_no_with_rule_and_list_version() {
     assert_eq!(new["quota_elements_per_epoch"], 200_000, "a tenth");
 }
 
-fn cert_shows_how_long_it_lasts(alpha: &str) {
+fn cert_shows_how_long_it_lasts(alpha: &str) -> Value {
     let cert = creditmesh(&["cert", "show", "--dir", alpha, "--json"]).json(0);
     assert_eq!(cert["life"], "green");
     assert_eq!(cert["identity_key"].as_str().unwrap().len(), 64);
@@ -86,6 +86,7 @@ fn cert_shows_how_long_it_lasts(alpha: &str) {
     );
     assert!(metrics.contains(&ends), "{ends} in {metrics}");
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    cert
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn the_doctor_finds_what_is_wrong_and_cert_tells_how_long_it_lasts() {
     let strict = ["node", "doctor", "--dir", &alpha, "--strict"];
     assert_eq!(creditmesh(&strict).code, 1);
 
-    cert_shows_how_long_it_lasts(&alpha);
+    let cert = cert_shows_how_long_it_lasts(&alpha);
     let check = ["cert", "check", "--dir", &alpha, "--json"];
     assert_eq!(creditmesh(&check).json(0)["ok"], true);
 
