@@ -34,6 +34,8 @@ mod own;
 mod records;
 #[path = "cli/registrar.rs"]
 mod registrar;
+#[path = "cli/restored.rs"]
+mod restored;
 #[path = "cli/rollover.rs"]
 mod rollover;
 #[path = "cli/shell.rs"]
