@@ -83,9 +83,14 @@ fn an_old_backup_brings_back_no_old_list_no_removed_member_and_no_spent_quota() 
     assert_eq!((count, silent.contains("refused")), (0, true), "{silent}");
     drop((running, beta, gamma));
 
-    // From here on the old list is refused by what the folder has seen.
+    // From here on the folder knows what it has seen: the list that it keeps beside takes the old
+    // one's place, and where that is gone too, the old one is refused.
     std::fs::copy(&old_list, list(&alpha)).unwrap();
-    let serve = creditmesh(&["node", "serve", "--dir", &alpha]);
-    assert_eq!(serve.code, 4, "{serve:?}");
-    assert!(serve.stderr.contains("members.json"), "{serve:?}");
+    let healed = Served::start(&alpha);
+    assert_eq!(city.status("alpha")["list_version"].as_u64(), Some(version));
+    drop(healed);
+    std::fs::copy(&old_list, list(&alpha)).unwrap();
+    std::fs::remove_file(Path::new(&alpha).join("staged.json")).unwrap();
+    let refused = creditmesh(&["node", "serve", "--dir", &alpha]);
+    refused.says(1, &["members.json", "has had version"]);
 }

@@ -46,7 +46,6 @@ impl Inner {
         let authority = self.issuing.current().load();
         let chain = authority.issue(&subject, key, statement, &issuance);
         let chain = chain.map_err(local)?;
-        self.log_certificate(&member.id, *key.spki_sha256(), statement)?;
         issued.note(&member.id, &chain).map_err(local)?;
         drop(issued);
         self.log_certificate(&member.id, *key.spki_sha256(), statement)?;
