@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::registrar::{City, mirrors};
 use super::shell::{Served, creditmesh};
 
-/// Whom an assessment by `member` was answered by: how many, and the silent ones with their reasons.
+/// How many answered an assessment by `member`, and why the others did not.
 fn answered(city: &City, member: &str) -> (u64, String) {
     let dir = city.path(member);
     let id = "us-ssn:536-90-4399";
