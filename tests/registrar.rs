@@ -407,3 +407,23 @@ async fn freshness_comes_from_peers_too_and_a_node_cut_off_from_all_stops() {
         assert!(error.contains("was last known at"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_was_logged_and_not_yet_published_is_published_at_the_next_start() {
+    let mut town = Town::found().await;
+    town.join("alpha").await;
+    town.join("beta").await;
+    let members = town.admin().join("members.json");
+    let before = std::fs::read_to_string(&members).unwrap();
+    let wish = MemberWish::State(id("beta"), MemberState::Suspended);
+    let version = town.change(&wish).await;
+    // As a registrar leaves its folder that is killed between log and list.
+    town.registrar.take().unwrap().shutdown().await;
+    let publishing = town.admin().join("registrar/publishing.json");
+    std::fs::rename(&members, &publishing).unwrap();
+    std::fs::write(&members, before).unwrap();
+    town.serve().await;
+    let roster = town.administration().await.roster().await.unwrap();
+    assert_eq!(roster.version(), version);
+    assert!(!publishing.exists());
+}

@@ -54,6 +54,9 @@ pub const REGISTRAR_CALLS_PER_CONNECTION_MAX: usize = 8;
 /// Invitations that the registrar keeps, until they are spent or expired.
 pub const INVITATIONS_MAX: usize = 1_024;
 
+/// How long a request to join waits for signatures before its place is given to another invitation.
+pub const REQUEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
+
 /// Next member lists that wait for signatures at once.
 pub const PROPOSALS_MAX: usize = 16;
 

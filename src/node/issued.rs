@@ -133,8 +133,11 @@ impl Issued {
             .append(true)
             .open(&path)
             .and_then(|mut file| {
-                file.write_all(one.line(member).as_bytes())?;
-                file.sync_all()
+                let before = file.metadata()?.len();
+                let noted = file.write_all(one.line(member).as_bytes());
+                let noted = noted.and_then(|()| file.sync_all());
+                // Half a line would spoil the next one.
+                noted.inspect_err(|_| drop(file.set_len(before)))
             });
         written.map_err(|error| NodeError::file(&path, &error))?;
         self.by_member.entry(member.clone()).or_default().push(one);

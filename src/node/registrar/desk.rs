@@ -1,6 +1,7 @@
 //! What the registrar does with each request: it holds documents, counts signatures, and certifies
 //! the keys of those whom the list in force names.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,6 @@ use crate::membership::{
 };
 use crate::net::TrustHandle;
 use crate::node::issued::Issued;
-use crate::node::join::replace;
 use crate::service::RegistrarRefusal;
 use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally};
 
@@ -307,8 +307,10 @@ impl Inner {
             let invited = &kept.invitation.document().terms.member;
             !kept.spent && roster.member(invited).is_none()
         };
-        let requests = files.invitations.values().filter(waits);
-        let requests = requests.filter_map(|kept| kept.request.as_ref());
+        let mut waiting: Vec<&Kept> = files.invitations.values().filter(waits).collect();
+        // The newest first: those that nobody signs push no other one out of sight.
+        waiting.sort_by_key(|kept| Reverse(kept.filed_unix_ms));
+        let requests = waiting.into_iter().filter_map(|kept| kept.request.as_ref());
         Ok(DeskView {
             list: roster.signed().to_text().map_err(local)?,
             proposals: files
@@ -395,7 +397,7 @@ impl Inner {
         if published {
             self.publish(&mut files, &offered)?;
         } else {
-            files.hold(digest, offered)?;
+            files.hold(digest, offered, &keys)?;
         }
         Ok(Tally {
             signed: count(signed),
@@ -403,27 +405,10 @@ impl Inner {
             published,
         })
     }
-
-    pub(super) fn publish(&self, files: &mut Files, signed: &Signed<MemberList>) -> Outcome<()> {
-        let text = signed.to_text().map_err(local)?;
-        let roster = Roster::verify(&self.trust.root(), &text, self.now()).map_err(document)?;
-        roster.supersedes(&self.trust.roster()).map_err(document)?;
-        self.log_list(&roster)?;
-        replace(&self.members_path, text.as_bytes()).map_err(local)?;
-        self.trust.install(&text).map_err(local)?;
-        self.write_revoked();
-        self.nodes().published = Some((roster.version(), self.clock.uptime()));
-        files.overtake(|change| !still_wanted(&roster, change));
-        self.prune_departures(files);
-        self.state_freshness(true);
-        self.tell();
-        tracing::info!(version = roster.version(), "member list published");
-        Ok(())
-    }
 }
 
 /// Whether a member's request still asks for something that the list does not say.
-fn still_wanted(roster: &Roster, text: &str) -> bool {
+pub(super) fn still_wanted(roster: &Roster, text: &str) -> bool {
     check_change(roster, text).is_ok_and(|change| match change.change {
         OwnChange::Endpoints(wanted) => roster
             .member(&change.member)

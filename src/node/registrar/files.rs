@@ -23,7 +23,9 @@ use subtle::ConstantTimeEq;
 
 use crate::crypto::sha256;
 use crate::domain::{MemberId, Timestamp};
-use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX, ROOT_PROPOSALS_MAX};
+use crate::limits::{
+    CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX, REQUEST_LIFE, ROOT_PROPOSALS_MAX,
+};
 use crate::membership::{
     Departures, Document, Invitation, JoinRequest, MemberList, RootDocument, Signed,
 };
@@ -51,11 +53,37 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Whether it can be forgotten: past its end, and nobody answered it or it is spent.
+    /// Whether it can be forgotten: past its end, and nobody answered it, it is spent, or its
+    /// request has waited for too long.
     fn is_over(&self, now: Timestamp) -> bool {
         let ended = self.invitation.document().expires_at <= now;
-        ended && (self.request.is_none() || self.spent)
+        let filed = self.filed_unix_ms.map(Timestamp::from_unix_ms);
+        let waited = filed.is_some_and(|filed| filed.plus(REQUEST_LIFE) <= now);
+        ended && (self.request.is_none() || self.spent || waited)
     }
+}
+
+/// The administrators who signed a document.
+fn signers<T: Document>(document: &Signed<T>, administrators: &[[u8; 32]]) -> BTreeSet<[u8; 32]> {
+    let keys = document.signatures().iter().map(|one| one.key);
+    keys.filter(|key| administrators.contains(key)).collect()
+}
+
+/// A proposal that gives way to another one where there is no room: one of the administrator who
+/// alone signed the most, so that nobody takes up the room of the others.
+fn crowding(
+    proposals: &BTreeMap<[u8; 32], Signed<MemberList>>,
+    administrators: &[[u8; 32]],
+) -> Option<[u8; 32]> {
+    let mut alone: BTreeMap<[u8; 32], Vec<[u8; 32]>> = BTreeMap::new();
+    for (digest, list) in proposals {
+        let signed = signers(list, administrators);
+        if let (Some(signer), 1) = (signed.first(), signed.len()) {
+            alone.entry(*signer).or_default().push(*digest);
+        }
+    }
+    let most = alone.into_values().max_by_key(Vec::len)?;
+    most.first().copied().filter(|_| most.len() > 1)
 }
 
 /// Everything kept, in memory and on disk.
@@ -241,11 +269,16 @@ impl Files {
         &mut self,
         digest: [u8; 32],
         list: Signed<MemberList>,
+        administrators: &[[u8; 32]],
     ) -> Result<(), RegistrarRefusal> {
         if !self.proposals.contains_key(&digest) && self.proposals.len() >= PROPOSALS_MAX {
-            return Err(RegistrarRefusal::Full(
-                "16 proposals wait already: sign one of them with `creditmesh network sign`",
-            ));
+            let Some(other) = crowding(&self.proposals, administrators) else {
+                return Err(RegistrarRefusal::Full(
+                    "16 proposals wait already: sign one of them with `creditmesh network sign`",
+                ));
+            };
+            self.proposals.remove(&other);
+            drop(fs::remove_file(self.proposal_path(&other)));
         }
         let text = list
             .to_text()
@@ -263,14 +296,10 @@ impl Files {
         root: Signed<RootDocument>,
         administrators: &[[u8; 32]],
     ) -> Result<(), RegistrarRefusal> {
-        let signers = |root: &Signed<RootDocument>| {
-            let keys = root.signatures().iter().map(|one| one.key);
-            let entitled = keys.filter(|key| administrators.contains(key));
-            entitled.collect::<BTreeSet<_>>()
-        };
-        let own = signers(&root);
+        let own = signers(&root, administrators);
         let others = self.root_proposals.iter();
-        let before = others.filter(|(other, held)| **other != digest && signers(held) == own);
+        let is_own = |held: &Signed<RootDocument>| signers(held, administrators) == own;
+        let before = others.filter(|(other, held)| **other != digest && is_own(held));
         let before: Vec<[u8; 32]> = before.map(|(other, _)| *other).collect();
         if own.len() == 1 {
             for other in before {
@@ -322,5 +351,40 @@ impl Files {
         replace(&self.change_path(&member), text.as_bytes()).map_err(|error| local(&error))?;
         self.changes.insert(member, text);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{IdentityKey, Secret};
+    use crate::domain::Currency;
+    use crate::env::SeededEntropy;
+    use crate::membership::MintedNetwork;
+
+    #[test]
+    fn where_there_is_no_room_whoever_alone_signed_the_most_gives_way() {
+        let key = |seed| IdentityKey::from_seed(&Secret::from_bytes([seed; 32]));
+        let (one, other) = (key(1), key(2));
+        let administrators = [one.public(), other.public()];
+        let (now, entropy) = (Timestamp::from_unix_ms(1), SeededEntropy::from_seed(1));
+        let network = "credit-net".parse().unwrap();
+        let net = MintedNetwork::mint(&network, Currency::USD, &[], now, &entropy).unwrap();
+        let proposal = |version: u32, keys: &[&IdentityKey]| {
+            let mut list = net.roster.list().clone();
+            list.version = version;
+            let mut signed = Signed::unsigned(list);
+            for key in keys {
+                signed.sign(*key).unwrap();
+            }
+            (signed.digest().unwrap(), signed)
+        };
+        let flood = [proposal(2, &[&one]), proposal(3, &[&one])];
+        let kept = [proposal(4, &[&other]), proposal(5, &[&one, &other])];
+        let all: BTreeMap<_, _> = flood.iter().chain(&kept).cloned().collect();
+        let gone = crowding(&all, &administrators).unwrap();
+        assert!(flood.iter().any(|(digest, _)| *digest == gone));
+        let fair: BTreeMap<_, _> = flood.into_iter().take(1).chain(kept).collect();
+        assert_eq!(crowding(&fair, &administrators), None);
     }
 }

@@ -10,6 +10,7 @@ mod fellows;
 mod files;
 mod issuing;
 mod log;
+mod publishing;
 mod roots;
 mod serving;
 
@@ -99,6 +100,8 @@ impl RunningRegistrar {
         })?;
         let inner = open(folder, passphrase, &parts)?;
         let desk = Desk(Arc::new(inner));
+        let finished = desk.0.finish_publication(&mut desk.0.files());
+        finished.map_err(|error| NodeError::Folder(error.to_string()))?;
         let logged = desk.0.log_in_force();
         logged.map_err(|error| NodeError::Folder(error.to_string()))?;
         desk.0.state_freshness(false);
