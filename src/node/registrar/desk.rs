@@ -42,6 +42,8 @@ pub(super) struct Inner {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) files: Mutex<Files>,
     pub(super) issued: Mutex<Issued>,
+    /// The last key of each member that was renewed, and its certificates.
+    pub(super) renewed: Mutex<BTreeMap<MemberId, ([u8; 32], String)>>,
     pub(super) nodes: Mutex<Nodes>,
     pub(super) news: watch::Sender<u64>,
 }
@@ -261,7 +263,21 @@ impl Inner {
     pub(super) fn renew(&self, text: &str) -> Outcome<String> {
         let roster = self.trust.roster();
         let renewal = check_renewal(&roster, text, self.now()).map_err(document)?;
-        self.issue(&renewal.member, &renewal.key, &renewal.statement)
+        roster.listed(&renewal.member.id).map_err(|refusal| {
+            RegistrarRefusal::NotNow(format!("{refusal}; {}", refusal.next_step()))
+        })?;
+        let key = *renewal.key.spki_sha256();
+        // The same request again, because its answer was lost or because somebody who saw it
+        // repeats it, makes no further certificate.
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((last, chain)) = renewed.get(&renewal.member.id)
+            && *last == key
+        {
+            return Ok(chain.clone());
+        }
+        let chain = self.issue(&renewal.member, &renewal.key, &renewal.statement)?;
+        renewed.insert(renewal.member.id, (key, chain.clone()));
+        Ok(chain)
     }
 
     pub(super) fn change_entry(&self, text: String) -> Outcome<()> {

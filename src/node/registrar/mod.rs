@@ -232,6 +232,7 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
         entropy: Arc::clone(&parts.entropy),
         files: Mutex::new(files),
         issued: Mutex::new(Issued::open(folder)?),
+        renewed: Mutex::default(),
         nodes: Mutex::new(Nodes::default()),
         news: watch::Sender::new(0),
     })
