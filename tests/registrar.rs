@@ -5,7 +5,6 @@
 #[path = "registrar/own.rs"]
 mod own;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,8 +31,7 @@ fn id(text: &str) -> MemberId {
 }
 
 fn free_address() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    creditmesh::workload::free_address().unwrap()
 }
 
 /// A network with a registrar, all in one process.

@@ -13,6 +13,7 @@ use futures::future::try_join_all;
 use crate::config::UnlockSource;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, NetworkId, Purpose, Role};
+use crate::env::{Entropy, OsEntropy};
 use crate::membership::{MemberState, RightsChange, Terms};
 use crate::node::{
     AdminError, AdminFolder, Folder, Found, Invited, NodeError, NodeParts, RunningNode,
@@ -292,7 +293,22 @@ impl SimulatedNetwork {
     }
 }
 
+/// Ports to listen on: below those that Linux gives to outgoing connections, which could take a port
+/// between the moment it is found free and the moment somebody listens on it.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// A loopback address that was free a moment ago.
-pub(super) fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+///
+/// # Errors
+/// The system's, where no port is free or it gives no randomness.
+pub fn free_address() -> std::io::Result<SocketAddr> {
+    let mut bytes = [0; 2];
+    let filled = OsEntropy::default().fill(&mut bytes);
+    filled.map_err(std::io::Error::other)?;
+    let first = u16::from_be_bytes(bytes) % (PORTS.end - PORTS.start);
+    let all = PORTS.cycle().skip(usize::from(first)).take(PORTS.len());
+    let mut free = all.filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let listener = free.next();
+    let none = || std::io::Error::other("no loopback port from 20000 to 31999 is free");
+    listener.ok_or_else(none)?.local_addr()
 }

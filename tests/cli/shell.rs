@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -235,8 +234,8 @@ impl Town {
 
 /// A loopback address that was free a moment ago.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let address = creditmesh::workload::free_address().unwrap();
+    address.to_string()
 }
 
 /// A sample that the project ships.

@@ -2,7 +2,7 @@
 //! also be the program itself.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -24,8 +24,7 @@ pub(crate) fn id(text: &str) -> MemberId {
 }
 
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    creditmesh::workload::free_address().unwrap()
 }
 
 pub(crate) struct Town {
