@@ -293,8 +293,8 @@ impl SimulatedNetwork {
     }
 }
 
-/// Ports to listen on: below those that Linux gives to outgoing connections, which could take a port
-/// between the moment it is found free and the moment somebody listens on it.
+/// Ports to listen on: below those that Linux gives to outgoing connections, which could take a
+/// port between the moment it is found free and the moment somebody listens on it.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A loopback address that was free a moment ago.

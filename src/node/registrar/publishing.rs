@@ -1,5 +1,6 @@
-//! How a member list is put in force: kept aside, logged, then published. A registrar that is killed
-//! in between, or has no room, goes on there: the log names no list that another one replaces.
+//! How a member list is put in force: kept aside, logged, then published. A registrar that is
+//! killed in between, or has no room, goes on there: the log names no list that another one
+//! replaces.
 
 use std::path::PathBuf;
 
