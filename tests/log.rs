@@ -6,18 +6,48 @@
     reason = "tests may panic"
 )]
 
-#[path = "log/town.rs"]
 mod town;
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
-use creditmesh::env::Clock;
+use creditmesh::env::{Clock, SystemClock};
 use creditmesh::membership::{LogEntry, LogEvent, MemberState};
 use creditmesh::node::{
     Folder, LogFinding, LogReport, LogSource, MemberWish, RunningNode, verify_log,
 };
 
 use town::{Town, id};
+
+impl Town {
+    /// By the time of this machine, for a registrar that runs as a program of its own.
+    async fn found_by_this_clock() -> Self {
+        Self::found_at(SystemClock.now()).await
+    }
+
+    /// The registrar as a program of its own.
+    fn serve_program(&self) -> Child {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+            .args(["network", "serve"])
+            .arg(self.admin())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        assert!(line.starts_with("registrar serves on"), "{line:?}");
+        child
+    }
+
+    async fn stop(&self, node: Arc<RunningNode>) {
+        Arc::into_inner(node).unwrap().shutdown().await.unwrap();
+    }
+}
 
 /// The kinds of findings, each once, in the order in which they came.
 fn kinds(findings: &[LogFinding]) -> Vec<&str> {
@@ -32,7 +62,7 @@ fn kinds(findings: &[LogFinding]) -> Vec<&str> {
 
 /// `creditmesh node log` with these arguments: exit code and what it printed.
 fn node_log(arguments: &[&str]) -> (i32, String) {
-    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+    let ended = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
         .args(["node", "log"])
         .args(arguments)
         .output()
@@ -204,7 +234,7 @@ async fn a_certificate_that_a_member_did_not_ask_for_is_found_by_it() {
     copy(town.folder("alpha").path(), &thief);
     let (alpha, beta) = (town.start("alpha").await, town.start("beta").await);
     assert_eq!(kinds(&reads(&alpha).await), Vec::<&str>::new());
-    let clock = std::sync::Arc::new(town.clock.clone());
+    let clock = Arc::new(town.clock.clone());
     Folder::at(&thief).renew_certificate(clock).await.unwrap();
     let found = reads(&alpha).await;
     assert_eq!(kinds(&found), ["own-certificate"]);
@@ -318,7 +348,7 @@ async fn a_shortened_log_is_refused_at_the_start_and_a_members_copy_heals_it() {
 }
 
 /// A node whose own copy was altered says so, and reads it again under the checkpoint it held.
-async fn a_node_reads_its_copy_again(town: &Town, alpha: std::sync::Arc<RunningNode>, size: u64) {
+async fn a_node_reads_its_copy_again(town: &Town, alpha: Arc<RunningNode>, size: u64) {
     let own = log_folder(&town.folder("alpha").path().join("log"));
     town.stop(alpha).await;
     let mut altered = std::fs::read(own.join("entries")).unwrap();
@@ -344,7 +374,7 @@ async fn a_registrar_that_is_killed_while_it_logs_loses_nothing_that_it_signed()
     for round in 0_u64..3 {
         let mut program = town.serve_program();
         let renewing = [&alpha, &beta].map(|node| {
-            let node = std::sync::Arc::clone(node);
+            let node = Arc::clone(node);
             tokio::spawn(async move {
                 let mut done = 0;
                 while node.renew_certificate().await.is_ok() {

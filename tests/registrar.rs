@@ -5,148 +5,24 @@
 #[path = "registrar/own.rs"]
 mod own;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use creditmesh::config::{RegistrarConfig, UnlockSource};
-use creditmesh::crypto::KdfCost;
-use creditmesh::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
-use creditmesh::membership::{InvitationToken, MemberState, Terms};
-use creditmesh::node::{
-    AdminFolder, Administration, Enrolling, Folder, Found, MemberWish, NodeParts, OwnWish,
-    RunningNode, RunningRegistrar, Wished,
-};
-use tempfile::TempDir;
+use creditmesh::domain::Level;
+use creditmesh::env::Clock;
+use creditmesh::membership::MemberState;
+use creditmesh::node::{MemberWish, OwnWish, RunningNode, Wished};
 
 #[path = "registrar/roots.rs"]
 mod roots;
 #[path = "registrar/second.rs"]
 mod second;
+mod town;
 
-fn id(text: &str) -> MemberId {
-    text.parse().unwrap()
-}
-
-fn free_address() -> std::net::SocketAddr {
-    creditmesh::workload::free_address().unwrap()
-}
-
-/// A network with a registrar, all in one process.
-struct Town {
-    dir: TempDir,
-    clock: PlayedClock,
-    registrar: Option<RunningRegistrar>,
-}
+use town::{Town, free_address, id};
 
 impl Town {
-    async fn found() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-11-02T08:00:00Z").unwrap());
-        let address = free_address();
-        let found = Found {
-            network: "credit-net".parse().unwrap(),
-            currency: Currency::from_code("USD").unwrap(),
-            population: 1_000_000,
-            administrators: vec!["chair".to_owned()],
-            threshold: 1,
-            cost: KdfCost::FLOOR,
-            registrar: Some(RegistrarConfig {
-                addresses: vec![address.to_string()],
-                listen: address,
-                follows: Vec::new(),
-            }),
-            other_registrars: Vec::new(),
-        };
-        let mut town = Self {
-            dir,
-            clock,
-            registrar: None,
-        };
-        let (now, entropy) = (town.clock.now(), OsEntropy::default());
-        AdminFolder::found(&town.admin(), &found, &Self::passphrase(), now, &entropy).unwrap();
-        town.serve().await;
-        town
-    }
-
-    fn passphrase() -> UnlockSource {
-        UnlockSource::PassphraseFile("passphrase".into())
-    }
-
-    fn admin(&self) -> PathBuf {
-        self.dir.path().join("admin")
-    }
-
-    fn parts(&self) -> NodeParts {
-        NodeParts {
-            clock: Arc::new(self.clock.clone()),
-            ..NodeParts::default()
-        }
-    }
-
-    async fn serve(&mut self) {
-        let started =
-            RunningRegistrar::start(&self.admin(), &Self::passphrase(), self.parts()).await;
-        self.registrar = Some(started.unwrap());
-    }
-
-    async fn administration(&self) -> Administration {
-        let entropy = OsEntropy::default();
-        let folder = AdminFolder::open(
-            &self.admin(),
-            &Self::passphrase(),
-            self.clock.now(),
-            &entropy,
-        );
-        let keys = folder.unwrap().signing_keys();
-        let clock = Arc::new(self.clock.clone());
-        Administration::open(&self.admin(), keys, clock)
-            .await
-            .unwrap()
-    }
-
-    fn folder(&self, member: &str) -> Folder {
-        Folder::at(&self.dir.path().join(member))
-    }
-
-    /// Lets a member join by token.
-    async fn join(&self, member: &str) {
-        let mut administration = self.administration().await;
-        let terms = Terms {
-            member: id(member),
-            role: Role::Lender,
-            lender_group: member.parse().unwrap(),
-            level: Level::Full,
-            weight: 1,
-            quota_elements_per_epoch: 1_000_000,
-            purposes: Purpose::ALL.to_vec(),
-        };
-        let entropy = OsEntropy::default();
-        let token = administration.invite(terms, &entropy).await.unwrap();
-        let listen = free_address();
-        let enrolling = Enrolling {
-            token: InvitationToken::parse(&token).unwrap(),
-            listen,
-            endpoint: listen.to_string(),
-            unlock: UnlockSource::KeyFile("unlock.key".into()),
-            cost: KdfCost::FLOOR,
-        };
-        let (folder, clock) = (self.folder(member), Arc::new(self.clock.clone()));
-        let joining =
-            tokio::spawn(async move { folder.enrol(enrolling, clock, &entropy, |_| {}).await });
-        let wish = MemberWish::Approve(id(member));
-        loop {
-            if let Ok(proposal) = administration.propose(&wish).await {
-                assert!(administration.put(proposal).await.unwrap().published);
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(joining.await.unwrap().unwrap(), id(member));
-    }
-
     /// Lets a member's node know a registrar that is gone.
     fn strand(&self, member: &str) {
         let config = self.folder(member).path().join("node.toml");
@@ -160,20 +36,6 @@ impl Town {
         });
         let text: Vec<String> = lines.collect();
         std::fs::write(&config, text.join("\n") + "\n").unwrap();
-    }
-
-    async fn start(&self, member: &str) -> Arc<RunningNode> {
-        let node = RunningNode::start(&self.folder(member), self.parts()).await;
-        Arc::new(node.unwrap())
-    }
-
-    async fn change(&self, wish: &MemberWish) -> u32 {
-        let mut administration = self.administration().await;
-        let proposal = administration.propose(wish).await.unwrap();
-        let version = proposal.version();
-        assert!(administration.put(proposal).await.unwrap().published);
-        administration.acknowledged(version).await.unwrap();
-        version
     }
 }
 

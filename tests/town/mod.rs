@@ -1,17 +1,14 @@
-//! A network with a registrar, all in one process, by a clock that stands still; its registrar can
-//! also be the program itself.
+//! A network with a registrar, all in one process, by a clock that moves only when told.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::config::{RegistrarConfig, UnlockSource};
 use creditmesh::crypto::KdfCost;
 use creditmesh::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
-use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
+use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::membership::{InvitationToken, Terms};
 use creditmesh::node::{
     AdminFolder, Administration, Enrolling, Folder, Found, MemberWish, NodeParts, RunningNode,
@@ -23,12 +20,12 @@ pub(crate) fn id(text: &str) -> MemberId {
     text.parse().unwrap()
 }
 
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     creditmesh::workload::free_address().unwrap()
 }
 
 pub(crate) struct Town {
-    dir: TempDir,
+    pub(crate) dir: TempDir,
     pub(crate) clock: PlayedClock,
     pub(crate) registrar: Option<RunningRegistrar>,
 }
@@ -38,12 +35,7 @@ impl Town {
         Self::found_at(Timestamp::parse_rfc3339("2026-11-02T08:00:00Z").unwrap()).await
     }
 
-    /// By the time of this machine, for a registrar that runs as a program of its own.
-    pub(crate) async fn found_by_this_clock() -> Self {
-        Self::found_at(SystemClock.now()).await
-    }
-
-    async fn found_at(now: Timestamp) -> Self {
+    pub(crate) async fn found_at(now: Timestamp) -> Self {
         let address = free_address();
         let found = Found {
             network: "credit-net".parse().unwrap(),
@@ -70,7 +62,7 @@ impl Town {
         town
     }
 
-    fn passphrase() -> UnlockSource {
+    pub(crate) fn passphrase() -> UnlockSource {
         UnlockSource::PassphraseFile("passphrase".into())
     }
 
@@ -78,7 +70,7 @@ impl Town {
         self.dir.path().join("admin")
     }
 
-    fn parts(&self) -> NodeParts {
+    pub(crate) fn parts(&self) -> NodeParts {
         NodeParts {
             clock: Arc::new(self.clock.clone()),
             ..NodeParts::default()
@@ -96,24 +88,7 @@ impl Town {
         self.try_serve().await.unwrap();
     }
 
-    /// The registrar as a program of its own.
-    pub(crate) fn serve_program(&self) -> Child {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
-            .args(["network", "serve"])
-            .arg(self.admin())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        assert!(line.starts_with("registrar serves on"), "{line:?}");
-        child
-    }
-
-    async fn administration(&self) -> Administration {
+    pub(crate) async fn administration(&self) -> Administration {
         let (entropy, now) = (OsEntropy::default(), self.clock.now());
         let folder = AdminFolder::open(&self.admin(), &Self::passphrase(), now, &entropy);
         let keys = folder.unwrap().signing_keys();
@@ -165,10 +140,6 @@ impl Town {
     pub(crate) async fn start(&self, member: &str) -> Arc<RunningNode> {
         let node = RunningNode::start(&self.folder(member), self.parts()).await;
         Arc::new(node.unwrap())
-    }
-
-    pub(crate) async fn stop(&self, node: Arc<RunningNode>) {
-        Arc::into_inner(node).unwrap().shutdown().await.unwrap();
     }
 
     pub(crate) async fn change(&self, wish: &MemberWish) -> u32 {
