@@ -3,6 +3,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::desk::{Inner, Outcome, local};
+use crate::domain::MemberId;
 use crate::membership::{CertificateStatement, Issuance, Member, RequestedKey, Subject};
 use crate::node::issued::Issued;
 use crate::service::RegistrarRefusal;
@@ -10,6 +11,14 @@ use crate::service::RegistrarRefusal;
 impl Inner {
     fn issued(&self) -> MutexGuard<'_, Issued> {
         self.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on only where the list in force admits the member.
+    pub(super) fn require_active(&self, member: &MemberId) -> Outcome<()> {
+        let roster = self.trust.roster();
+        roster.listed(member).map(|_| ()).map_err(|refusal| {
+            RegistrarRefusal::NotNow(format!("{refusal}; {}", refusal.next_step()))
+        })
     }
 
     /// A certificate for a member's key; it is noted before anybody has it.
@@ -23,9 +32,7 @@ impl Inner {
         // refuses the member is either seen here, or its revocation list names this certificate.
         let mut issued = self.issued();
         let (root, now) = (self.trust.root(), self.clock.now());
-        self.trust.roster().listed(&member.id).map_err(|refusal| {
-            RegistrarRefusal::NotNow(format!("{refusal}; {}", refusal.next_step()))
-        })?;
+        self.require_active(&member.id)?;
         if !issued.has_room(&member.id, now) {
             return Err(RegistrarRefusal::Full(
                 "this member holds 64 certificates that have not ended: let its node renew them by \

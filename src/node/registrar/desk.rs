@@ -263,9 +263,7 @@ impl Inner {
     pub(super) fn renew(&self, text: &str) -> Outcome<String> {
         let roster = self.trust.roster();
         let renewal = check_renewal(&roster, text, self.now()).map_err(document)?;
-        roster.listed(&renewal.member.id).map_err(|refusal| {
-            RegistrarRefusal::NotNow(format!("{refusal}; {}", refusal.next_step()))
-        })?;
+        self.require_active(&renewal.member.id)?;
         let key = *renewal.key.spki_sha256();
         // The same request again, because its answer was lost or because somebody who saw it
         // repeats it, makes no further certificate.
