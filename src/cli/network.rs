@@ -52,7 +52,7 @@ pub(super) enum NetworkCommand {
     #[command(
         after_help = "Examples:\n  creditmesh network init admin --id credit-net --currency USD\n  \
         creditmesh network init admin --id credit-net --registrar registrar.example:7400 \\\n    \
-        --issuing-key 'pkcs11:token=net;object=issuing?module-path=/usr/lib/hsm.so&pin-source=pin'"
+        --issuing-key 'pkcs11:token=net;object=ca?module-path=/usr/lib/hsm.so&pin-source=file:pin'"
     )]
     Init(Box<InitArgs>),
     /// Invite a member, good once, for 48 hours: print a token for `node join`, or write a file.

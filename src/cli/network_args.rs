@@ -37,14 +37,19 @@ pub(super) struct InitArgs {
     /// Network id: a-z, 0-9 and '-'.
     #[arg(long)]
     pub(super) id: String,
-    /// Currency of the exposure bands (ISO 4217).
+    /// Currency of the exposure bands (ISO 4217); it stays for the life of the network.
     #[arg(long, default_value = "CNY")]
     pub(super) currency: String,
-    /// How many people the identifiers may belong to.
+    /// How many people the identifiers may belong to; it stays for the life of the network.
     #[arg(long, default_value_t = 1_000_000_000)]
     pub(super) population: u64,
     /// Names of the administrators, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "administrator")]
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        value_delimiter = ',',
+        default_value = "administrator"
+    )]
     pub(super) administrators: Vec<String>,
     /// How many of them must sign.
     #[arg(long, default_value_t = 1)]
@@ -63,7 +68,8 @@ pub(super) struct InitArgs {
     /// Make the first registrar's key for freshness in a PKCS#11 module, under this name.
     #[arg(long, value_name = "PKCS11-URI", requires = "registrar")]
     freshness_key: Option<KeyUri>,
-    /// Address that the registrar will listen on; given again, that of the next one.
+    /// Address that the registrar will listen on, whatever port `--registrar` names; given again,
+    /// that of the next one.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
     pub(super) registrar_listen: Vec<SocketAddr>,
 }

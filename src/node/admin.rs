@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::NodeError;
-use super::admin_keys::{NetworkKeys, ensure_passphrase, found_authority, found_registrar};
+use super::admin_keys::{
+    NetworkKeys, ensure_passphrase, found_authority, found_registrar, name_administrators,
+};
 use super::issued::Issued;
 use super::join::replace;
 use super::key_place::authority_key;
@@ -143,6 +145,25 @@ pub struct Found {
     pub other_registrars: Vec<RegistrarConfig>,
 }
 
+impl Found {
+    pub(super) fn founding(
+        &self,
+        administrators: Vec<Administrator>,
+        authority_pem: String,
+        freshness_keys: Vec<[u8; 32]>,
+    ) -> Founding {
+        Founding {
+            network: self.network.clone(),
+            administrators,
+            threshold: self.threshold,
+            authority_pem,
+            freshness_keys,
+            currency: self.currency,
+            population: self.population,
+        }
+    }
+}
+
 /// An invitation as written.
 #[derive(Debug)]
 pub struct Invite {
@@ -209,6 +230,7 @@ impl AdminFolder {
         if path.join("network.json").exists() {
             return Err(AdminError::Occupied(path.display().to_string()));
         }
+        let (administrators, seeds) = name_administrators(found, now, entropy)?;
         for part in ["administrators", "authority"] {
             let folder = path.join(part);
             fs::create_dir_all(&folder).map_err(|error| NodeError::file(&folder, &error))?;
@@ -230,29 +252,13 @@ impl AdminFolder {
             let at = (now, entropy);
             freshness_keys.push(found_other(path, *other, &found.network, &unlock, at)?);
         }
-        let mut administrators = Vec::new();
-        let mut seeds = Vec::new();
-        for name in &found.administrators {
-            let seed = Secret::<32>::random(entropy)?;
+        for (administrator, seed) in administrators.iter().zip(&seeds) {
+            let name = &administrator.name;
             let sealed = keys.seal(&seed_context(name), seed.expose())?;
             let file = path.join("administrators").join(format!("{name}.key"));
             write_private(&file, sealed.as_bytes())?;
-            let key = IdentityKey::from_seed(&seed).public();
-            administrators.push(Administrator {
-                name: name.clone(),
-                key,
-            });
-            seeds.push(seed);
         }
-        let founding = Founding {
-            network: found.network.clone(),
-            administrators,
-            threshold: found.threshold,
-            authority_pem,
-            freshness_keys,
-            currency: found.currency,
-            population: found.population,
-        };
+        let founding = found.founding(administrators, authority_pem, freshness_keys);
         let document = RootDocument::found(founding, now);
         let root = NetworkRoot::from_signed(signed(document, &seeds)?, now)?;
         let list = MemberList::first(root.network(), now, LIST_LIFE);

@@ -6,14 +6,14 @@ use super::admin::secret_passphrase;
 use super::join::replace;
 use super::key_place::{first_line, pin_of};
 use super::unlock::write_private;
-use super::{AdminError, AdminFolder, NodeError};
+use super::{AdminError, AdminFolder, Found, NodeError};
 use crate::config::{RegistrarConfig, UnlockSource};
-use crate::crypto::{Secret, Unlock};
+use crate::crypto::{IdentityKey, Secret, Unlock};
 use crate::domain::{NetworkId, Timestamp};
 use crate::env::Entropy;
 use crate::membership::{
-    AuthorityKey, CertificateKey, Issuance, KeyUri, Profiles, RequestedKey, RootAuthority,
-    SigningKey,
+    Administrator, AuthorityKey, CertificateKey, Issuance, KeyUri, Profiles, RequestedKey,
+    RootAuthority, RootDocument, RootError, SigningKey,
 };
 
 /// Where the keys of a network's authorities and of its registrar are made; encrypted files in the
@@ -142,4 +142,51 @@ pub(super) fn found_authority(
     replace(&folder.join("root.crt"), root.certificate_pem().as_bytes())?;
     replace(&folder.join("issuing.crt"), issuing.as_bytes())?;
     Ok(root.certificate_pem().to_owned())
+}
+
+/// Whether an administrator may have this name, which is also a file's.
+pub(super) fn is_administrator_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    !name.is_empty() && name.chars().all(fits)
+}
+
+/// Names the administrators' fresh keys, and checks what the founders decided by the rules of a
+/// root document, before anything is made.
+pub(super) fn name_administrators(
+    found: &Found,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<(Vec<Administrator>, Vec<Secret<32>>), AdminError> {
+    let refused = |rule: &str| {
+        AdminError::Nothing(format!(
+            "nothing was made; for the network root: {rule}; named are {} ({}), threshold {}",
+            found.administrators.len(),
+            found.administrators.join(", "),
+            found.threshold
+        ))
+    };
+    if !found
+        .administrators
+        .iter()
+        .all(|name| is_administrator_name(name))
+    {
+        return Err(refused(
+            "each administrator needs a name of letters, digits and '-'",
+        ));
+    }
+    let mut named = (Vec::new(), Vec::new());
+    for name in &found.administrators {
+        let seed = Secret::<32>::random(entropy)?;
+        let key = IdentityKey::from_seed(&seed).public();
+        named.0.push(Administrator {
+            name: name.clone(),
+            key,
+        });
+        named.1.push(seed);
+    }
+    let founding = found.founding(named.0.clone(), String::new(), Vec::new());
+    match RootDocument::found(founding, now).check_rules() {
+        Err(RootError::Invalid { rule }) => Err(refused(rule)),
+        other => Ok(other.map(|()| named)?),
+    }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NodeError;
 use super::admin::{AdminError, LIST_LIFE, read, secret_passphrase};
-use super::admin_keys::{NetworkKeys, ensure_passphrase};
+use super::admin_keys::{NetworkKeys, ensure_passphrase, is_administrator_name};
 use super::join::replace;
 use super::key_place::{authority_key, pin_of, signing_key};
 use super::unlock::{read_unlock, write_private};
@@ -135,8 +135,7 @@ pub fn administrator_key(
     passphrase: &UnlockSource,
     entropy: &dyn Entropy,
 ) -> Result<String, AdminError> {
-    let is_file_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if !is_file_name || name.is_empty() {
+    if !is_administrator_name(name) {
         return Err(AdminError::WrongAdministrator);
     }
     folder(path)?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::NodeError;
 use super::admin::{AdminError, AdminFolder, read, secret_passphrase, signed};
+use super::admin_keys::is_administrator_name;
 use super::join::replace;
 use super::key_place::authority_key;
 use super::root_files::{keep_newest, keep_version};
@@ -372,10 +373,9 @@ impl AdminFolder {
     ) -> Result<(RootDocument, Secret<32>), AdminError> {
         let mut document = RootDocument::following(&self.root, now);
         let taken = document.administrators.iter().any(|one| one.name == named);
-        let is_file_name = named.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         let mut places = document.administrators.iter_mut();
         let place = places.find(|one| one.name == lost);
-        let Some(place) = place.filter(|_| !taken && is_file_name && !named.is_empty()) else {
+        let Some(place) = place.filter(|_| !taken && is_administrator_name(named)) else {
             return Err(AdminError::WrongAdministrator);
         };
         let unlock = read_unlock(&self.path, passphrase)?;

@@ -18,6 +18,22 @@ fn list_version(town: &Town) -> Value {
 }
 
 #[test]
+fn a_network_that_cannot_be_founded_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let admin = dir.path().join("admin").display().to_string();
+    let init = |more: &[&str]| {
+        let fixed = ["network", "init", &admin, "--id", "credit-net"];
+        creditmesh(&[&fixed[..], more].concat())
+    };
+    init(&["--administrators", "3", "--threshold", "2"])
+        .says(1, &["nothing was made", "threshold", "1 (3), threshold 2"]);
+    init(&["--administrators", "chair,chair"]).says(1, &["two administrators have one name"]);
+    init(&["--administrators", "../chair"]).says(1, &["nothing was made", "a name of letters"]);
+    assert!(!std::path::Path::new(&admin).exists());
+    init(&["--administrators", "chair"]).says(0, &[]);
+}
+
+#[test]
 fn what_is_so_already_makes_no_new_list() {
     let town = Town::found();
     town.join("alpha");
