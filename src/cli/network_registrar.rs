@@ -93,7 +93,8 @@ pub(super) async fn invite(
     let token = administration.invite(terms, &OsEntropy::default()).await?;
     output.remark(&format!(
         "good once, for 48 hours; send it as you would a password\n\
-         the joiner runs: creditmesh node join TOKEN --dir DIR --endpoint HOST:PORT\n\
+         the joiner runs: creditmesh node join - --dir DIR --endpoint HOST:PORT  (and gives the \
+         token on standard input)\n\
          then you: creditmesh network approve {} {member}",
         admin.dir.display()
     ));

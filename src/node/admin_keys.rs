@@ -147,7 +147,7 @@ pub(super) fn found_authority(
 /// Whether an administrator may have this name, which is also a file's.
 pub(super) fn is_administrator_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    !name.is_empty() && name.chars().all(fits)
+    name.chars().all(fits) && name.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 /// Names the administrators' fresh keys, and checks what the founders decided by the rules of a
@@ -171,7 +171,8 @@ pub(super) fn name_administrators(
         .all(|name| is_administrator_name(name))
     {
         return Err(refused(
-            "each administrator needs a name of letters, digits and '-'",
+            "each administrator needs a name of letters, digits and '-', at least one of them a \
+             letter, as in --administrators chair,secretary,auditor",
         ));
     }
     let mut named = (Vec::new(), Vec::new());

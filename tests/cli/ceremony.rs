@@ -81,7 +81,10 @@ impl Table {
                 invited.stdout.trim().clone_into(&mut self.token);
             }
             ["node", "join", ..] => self.joining = Some(begin_in(self.dir.path(), arguments)),
-            ["network", "approve", ..] => self.approve(arguments),
+            ["network", "approve", ..] => self.patiently(arguments, "waits for nothing"),
+            ["network", "rollover", "taint" | "revoke", ..] => {
+                self.patiently(arguments, "not everybody is ready");
+            }
             _ => {
                 let ended = self.run(arguments);
                 assert_eq!(ended.code, 0, "{line}: {ended:?}");
@@ -98,20 +101,20 @@ impl Table {
         self.serving.push(Served::of(&mut command, says));
     }
 
-    /// An administrator reads of the request before it approves; here it may not have come yet.
-    fn approve(&self, arguments: &[&str]) {
+    /// Who waits for a request to come, or for nodes to be ready, gives the command again.
+    fn patiently(&self, arguments: &[&str], as_long_as: &str) {
         for _ in 0..200 {
-            let approved = self.run(arguments);
-            if approved.code == 0 {
+            let ended = self.run(arguments);
+            if ended.code == 0 {
                 return;
             }
             assert!(
-                approved.stderr.contains("waits for nothing"),
-                "{approved:?}"
+                ended.stderr.contains(as_long_as),
+                "{arguments:?}: {ended:?}"
             );
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("no request within 20 s");
+        panic!("{arguments:?} did not end well within 20 s");
     }
 }
 
@@ -140,8 +143,13 @@ fn the_ceremony_of_the_page_ends_in_a_registrar_that_serves_and_a_node_that_join
     }
     let shown = table.run(&["network", "show", "admin", "--json"]).json(0);
     assert_eq!(shown["members"][0]["id"], "alpha");
-    for line in commands_of("A new root") {
-        table.follow(&line);
+    let rollover = commands_of("A new root");
+    let taints = rollover
+        .iter()
+        .position(|line| line.contains("rollover taint"));
+    let (activate, revoke) = rollover.split_at(taints.unwrap());
+    for line in activate {
+        table.follow(line);
     }
     let renewed = creditmesh(&["cert", "renew", "--dir", &alpha]);
     assert_eq!(renewed.code, 0, "{renewed:?}");
@@ -157,6 +165,26 @@ fn the_ceremony_of_the_page_ends_in_a_registrar_that_serves_and_a_node_that_join
         let verified = run(openssl.args(["-untrusted", &table.path(issuing), &node]));
         assert_eq!(verified.code, 0, "{root}: {verified:?}");
     }
+    for line in revoke {
+        table.follow(line);
+    }
+    let status = [
+        "network",
+        "rollover",
+        "status",
+        "admin",
+        "--json",
+        "--key",
+        "chair/chair.key",
+        "--key-passphrase-file",
+        "chair/passphrase",
+    ];
+    let status = table.run(&status).json(0);
+    assert_eq!(
+        (&status["root_version"], &status["root_certificates"]),
+        (&4.into(), &1.into()),
+        "{status}"
+    );
     // A founded network is not drafted anew.
     let again = commands.iter().find(|line| line.contains("draft admin"));
     let again: Vec<&str> = again.unwrap().split_whitespace().skip(1).collect();
