@@ -35,10 +35,30 @@ struct Writer {
     place: LogPlace,
     file: LogFile,
     history: History,
-    /// Certificates logged of each member on one day.
-    issued: BTreeMap<MemberId, (i64, u32)>,
+    issued: Issued,
     /// Why nothing can be written any more.
     broken: Option<String>,
+}
+
+/// Certificates logged of each member on the last day on which it got one.
+#[derive(Debug, Default)]
+struct Issued(BTreeMap<MemberId, (i64, u32)>);
+
+impl Issued {
+    /// How many a member got on the day of this moment.
+    fn on_day(&self, member: &MemberId, at: Timestamp) -> u32 {
+        let of_day = self.0.get(member).filter(|(on, _)| *on == day_of(at));
+        of_day.map_or(0, |(_, count)| *count)
+    }
+
+    fn note(&mut self, member: &MemberId, at: Timestamp) {
+        let count = self.on_day(member, at).saturating_add(1);
+        self.0.insert(member.clone(), (day_of(at), count));
+    }
+}
+
+fn day_of(at: Timestamp) -> i64 {
+    at.unix_ms().div_euclid(DAY_MS)
 }
 
 #[derive(Debug, Default)]
@@ -75,12 +95,19 @@ impl MembershipLog {
             .and_then(|note| Checkpoint::open(&note, &origin, &key.public()))
             .map_err(|error| wrong(error.to_string()))?;
         let mut history = History::new(root.network().clone());
+        let mut issued = Issued::default();
         let file = LogFile::open(&place, signed.size(), |leaf| {
             // Whatever is wrong with an entry was signed long ago; readers say what they find.
             let taken = history.take_again(leaf);
-            taken
-                .map(drop)
-                .map_err(|error| NodeError::Folder(error.to_string()))
+            let taken = taken.map_err(|error| NodeError::Folder(error.to_string()))?;
+            if let Ok(LogEntry {
+                at,
+                event: LogEvent::Certificate { member, .. },
+            }) = &taken
+            {
+                issued.note(member, *at);
+            }
+            Ok(())
         })?;
         if history.size() < signed.size() {
             return Err(wrong(format!(
@@ -104,7 +131,7 @@ impl MembershipLog {
             place,
             file,
             history,
-            issued: BTreeMap::new(),
+            issued,
             broken: None,
         };
         Ok(Self {
@@ -271,16 +298,13 @@ impl Writer {
                 return Ok(None);
             }
         }
-        let day = now.unix_ms().div_euclid(DAY_MS);
         if let LogEvent::Certificate { member, .. } = &event {
-            let of_day = self.issued.get(member).filter(|(on, _)| *on == day);
-            if of_day.is_some_and(|(_, count)| *count >= CERTIFICATES_PER_MEMBER_DAY_MAX) {
+            if self.issued.on_day(member, now) >= CERTIFICATES_PER_MEMBER_DAY_MAX {
                 return Err(RegistrarRefusal::Full(
                     "this member had 288 certificates today: use the newest one",
                 ));
             }
-            let count = of_day.map_or(1, |(_, count)| count + 1);
-            self.issued.insert(member.clone(), (day, count));
+            self.issued.note(member, now);
         }
         let leaf = LogEntry { at: now, event }.encode().map_err(local)?;
         let refused = |fault: crate::membership::EntryFault| {
