@@ -48,6 +48,13 @@ pub const ADVERSE_MONTHS: u32 = 60;
 /// Age in days below which an unpaid first instalment makes a first-payment default.
 pub const FIRST_PAYMENT_DAYS: u64 = 90;
 
+/// Days for which an identifier counts as seen with another one.
+pub const OTHER_IDENTIFIER_DAYS: u64 = 90;
+
+/// Age in days below which a loan that is late while all others are paid makes a selective
+/// default.
+pub const SELECTIVE_DEFAULT_DAYS: u64 = 180;
+
 /// Bytes of a policy file.
 pub const POLICY_BYTES_MAX: usize = 64 * 1024;
 

@@ -5,6 +5,7 @@
 
 mod adverse;
 mod loans;
+mod others;
 mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,7 @@ pub fn summarize(records: &[Record], terms: &SummaryTerms<'_>) -> Summarized {
         let hidden = list_holds(&standing, terms, &mut summary);
         total_amounts(&mut standing, &hidden, terms, &mut summary);
     }
+    summary.others_90d = Some(others::tally(&mut standing, terms));
     Summarized {
         summary,
         next_change: standing.next_change(),

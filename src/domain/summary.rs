@@ -300,6 +300,10 @@ pub struct Summary {
     pub currency_mismatch: bool,
     /// Some record is in dispute; what it says is marked or left out.
     pub disputed: bool,
+    /// How many identifiers of the other kind were seen with this one in the last 90 days:
+    /// telephone numbers with a national number, national numbers with a telephone number. `None`
+    /// in a summary of version 1, which does not tell.
+    pub others_90d: Option<Tally>,
 }
 
 impl Default for Summary {
@@ -322,6 +326,7 @@ impl Default for Summary {
             unlisted_links: 0,
             currency_mismatch: false,
             disputed: false,
+            others_90d: None,
         }
     }
 }
@@ -333,6 +338,7 @@ impl Summary {
         let nothing = Self {
             level: self.level,
             as_of: self.as_of,
+            others_90d: self.others_90d.filter(|tally| tally.is_zero()),
             ..Self::default()
         };
         *self == nothing

@@ -18,7 +18,7 @@ use crate::domain::{
 };
 use crate::formats::answer_json;
 use crate::membership::Member;
-use crate::risk::{self, AskerContext, PeerView, Seen};
+use crate::risk::{self, AskerContext, PeerStanding, PeerView, Seen};
 use crate::store::Table;
 
 /// An answer as given and kept.
@@ -200,6 +200,7 @@ impl Assessor {
             role: peer.role,
             level: peer.level,
             weight: self.home.standing(peer).1,
+            standing: PeerStanding::default(),
             seen,
         }
     }

@@ -17,10 +17,17 @@ const CONCURRENT: Duration = Duration::from_secs(72 * HOUR_S);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Counted {
     pub(crate) interval: Interval,
-    /// Members that report what is certain.
-    pub(crate) reporters: BTreeSet<usize>,
+    /// For each group that is certain the members that report it.
+    pub(crate) units: Vec<BTreeSet<usize>>,
     /// Members that were not heard in full and could raise the count.
     pub(crate) could_add: BTreeSet<usize>,
+}
+
+impl Counted {
+    /// Members that report what is certain.
+    pub(crate) fn reporters(&self) -> BTreeSet<usize> {
+        self.units.iter().flatten().copied().collect()
+    }
 }
 
 /// Every count that the asker's level shows.
@@ -249,7 +256,7 @@ impl<'a> GroupTally<'a> {
         let mut hi = u32::try_from(self.possible.len())
             .unwrap_or(u32::MAX)
             .saturating_add(self.further);
-        let mut reporters: BTreeSet<usize> = self.certain.values().flatten().copied().collect();
+        let mut units: Vec<BTreeSet<usize>> = self.certain.values().cloned().collect();
         // Loans that can share no group with each other, nor with what is certain, add one each.
         let mut apart: BTreeSet<GroupCode> = self.certain.keys().copied().collect();
         let mut anywhere = false;
@@ -259,7 +266,7 @@ impl<'a> GroupTally<'a> {
                 || loan.may_be_anywhere && !apart.is_empty();
             if loan.is_certain && !shares {
                 lo = lo.saturating_add(1);
-                reporters.extend(&loan.reporters);
+                units.push(loan.reporters.clone());
                 apart.extend(&loan.may_be_at);
                 anywhere |= loan.may_be_anywhere;
             }
@@ -273,7 +280,7 @@ impl<'a> GroupTally<'a> {
             .filter(|(_, group)| group.is_none_or(|group| !self.certain.contains_key(&group)));
         Counted {
             interval: Interval::between(lo, hi.max(lo)),
-            reporters,
+            units,
             could_add: could_add.map(|(at, _)| *at).collect(),
         }
     }

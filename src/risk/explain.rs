@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::amounts;
 use super::flags::Raised;
+use super::trust::{CORROBORATED_PER_MILLE, CRITICAL_PER_MILLE};
 use super::witness::{Bench, Witness};
-use crate::domain::{AmountSpan, CountName, Coverage, FlagCode, FlagState, Money, Outcome, Reason};
+use crate::domain::{
+    AmountSpan, CountName, Coverage, FlagCode, FlagState, Money, Outcome, Reason, Severity,
+};
 
 /// The explanation of an answer.
 pub(crate) fn lines(
@@ -16,13 +19,9 @@ pub(crate) fn lines(
     outcome: Outcome,
 ) -> Vec<String> {
     let mut lines = vec![headline(coverage, outcome)];
-    for silent in bench
-        .witnesses
-        .iter()
-        .filter_map(|one| silent_line(one, bench))
-    {
-        lines.push(silent);
-    }
+    let members = || bench.witnesses.iter();
+    lines.extend(members().filter_map(|one| silent_line(one, bench)));
+    lines.extend(members().filter_map(|one| doubt_line(one, bench)));
     for one in raised
         .iter()
         .filter(|one| one.flag.state != FlagState::False)
@@ -62,6 +61,43 @@ fn silent_line(witness: &Witness, bench: &Bench<'_>) -> Option<String> {
     }
 }
 
+fn doubt_line(witness: &Witness, bench: &Bench<'_>) -> Option<String> {
+    let doubt = witness.doubt?;
+    Some(format!("{} {}", name_of(witness, bench), doubt.text()))
+}
+
+/// The weight behind a flag, and what follows where it is too little.
+fn votes_text(raised: &Raised, rests_on_one: bool) -> String {
+    let Some(votes) = raised.votes else {
+        return String::new();
+    };
+    let plural = if votes.sources == 1 { "" } else { "s" };
+    let mut text = format!(
+        "; weight {} from {} source{plural}",
+        decimal(votes.total),
+        votes.sources
+    );
+    if !votes.corroborates() {
+        text.push_str(&format!(
+            "; uncorroborated: the threshold turns on weight {} where {} is needed, so it counts \
+             one step less",
+            decimal(votes.deciding),
+            decimal(CORROBORATED_PER_MILLE)
+        ));
+    } else if raised.flag.severity == Severity::Critical && !votes.restricts() && !rests_on_one {
+        text.push_str(&format!(
+            "; to restrict it needs weight {} from two sources, so a person should look",
+            decimal(CRITICAL_PER_MILLE)
+        ));
+    }
+    text
+}
+
+/// Thousandths with two decimals, rounded down.
+fn decimal(per_mille: u32) -> String {
+    format!("{}.{:02}", per_mille / 1_000, per_mille % 1_000 / 10)
+}
+
 fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
     let flag = &raised.flag;
     let mut line = format!("{} {} ({})", flag.code, flag.state, flag.severity);
@@ -80,6 +116,7 @@ fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
         line.push_str("; reported by ");
         line.push_str(&reporters_text(&raised.reporters, bench));
     }
+    line.push_str(&votes_text(raised, rests_on_one));
     if rests_on_one {
         line.push_str("; it rests on a single member, so a person should look");
     }

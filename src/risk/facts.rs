@@ -163,6 +163,10 @@ pub(crate) struct Facts {
     pub(crate) last_arrears: LastArrears,
     pub(crate) cured_on: Option<Day>,
     pub(crate) disputed: bool,
+    /// The latest moment at which it can have been published.
+    pub(crate) made: Timestamp,
+    /// Identifiers of the other kind seen with this one; `None` where that is not told.
+    pub(crate) others: Option<Tally>,
 }
 
 impl Facts {
@@ -200,6 +204,8 @@ impl Facts {
             last_arrears: summary.last_arrears,
             cured_on: summary.cured_on.map(crate::domain::DayMark::day),
             disputed: summary.disputed,
+            made: summary.as_of.latest(),
+            others: summary.others_90d,
         })
     }
 }

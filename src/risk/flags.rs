@@ -1,5 +1,7 @@
 //! The flags: definitions, thresholds, severities and reason codes of `docs/flags.md`.
 
+mod identity;
+mod selective;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::amounts::{self, Growth};
 use super::counts::Counted;
 use super::facts::{Facts, Sure};
+use super::trust::CORROBORATED_PER_MILLE;
+use super::votes::{Support, Votes};
 use super::witness::Bench;
 use crate::domain::{
     AmountSpan, CountName, Flag, FlagCode, FlagState, Level, Reason, Severity, SignalMark,
@@ -23,6 +27,39 @@ pub(crate) struct Raised {
     pub(crate) reporters: BTreeSet<usize>,
     /// Members that were not heard in full and could change it.
     pub(crate) could_change: BTreeSet<usize>,
+    /// What the thresholds rest on that give it its severity.
+    pub(crate) support: Vec<Support>,
+    /// The weight behind it, once that was looked at.
+    pub(crate) votes: Option<Votes>,
+}
+
+impl Raised {
+    fn of(
+        code: FlagCode,
+        steps: Vec<Step>,
+        reporters: BTreeSet<usize>,
+        could_change: BTreeSet<usize>,
+    ) -> Self {
+        let (flag, support) = flag_of(code, steps);
+        Self {
+            flag,
+            reporters,
+            could_change,
+            support,
+            votes: None,
+        }
+    }
+
+    /// A flag that no member reports or could change.
+    pub(super) fn alone(flag: Flag) -> Self {
+        Self {
+            flag,
+            reporters: BTreeSet::new(),
+            could_change: BTreeSet::new(),
+            support: Vec::new(),
+            votes: None,
+        }
+    }
 }
 
 /// One threshold of a flag: how grave it is, whether it is reached, and why.
@@ -30,9 +67,18 @@ struct Step {
     severity: Severity,
     state: FlagState,
     reason: Reason,
+    support: Support,
 }
 
 impl Step {
+    /// The same step, resting on any one of these members.
+    fn on_any_of(self, members: &BTreeSet<usize>) -> Self {
+        Self {
+            support: Support::any_of(members),
+            ..self
+        }
+    }
+
     fn bare(severity: Severity, state: FlagState, code: &str) -> Self {
         Self {
             severity,
@@ -41,6 +87,7 @@ impl Step {
                 code: code.to_owned(),
                 evidence: None,
             },
+            support: Support::default(),
         }
     }
 }
@@ -59,6 +106,8 @@ pub(crate) fn raise_all(bench: &Bench<'_>, counts: &Counts) -> Vec<Raised> {
             stacking(bench, counts),
             concurrent(bench, counts),
             delinquent(counts),
+            selective::default(bench),
+            identity::inconsistent(bench),
             told::thin(bench),
         ]);
         raised.extend(told::by_signals(bench));
@@ -76,8 +125,9 @@ pub(crate) fn raise_all(bench: &Bench<'_>, counts: &Counts) -> Vec<Raised> {
     raised
 }
 
-/// Puts the steps of a flag together: it holds at the gravest step that is certain.
-fn flag_of(code: FlagCode, steps: Vec<Step>) -> Flag {
+/// Puts the steps of a flag together: it holds at the gravest step that is certain, and rests on
+/// what gives it that.
+fn flag_of(code: FlagCode, steps: Vec<Step>) -> (Flag, Vec<Support>) {
     let gravest = |state: FlagState| {
         let of_state = steps.iter().filter(move |step| step.state == state);
         of_state.map(|step| step.severity).max()
@@ -89,6 +139,9 @@ fn flag_of(code: FlagCode, steps: Vec<Step>) -> Flag {
         (None, Some(severity)) => (FlagState::Unknown, severity),
         (None, None) => (FlagState::False, least.unwrap_or(Severity::Info)),
     };
+    let gives_it = |step: &&Step| step.state == FlagState::True && step.severity == severity;
+    let support = steps.iter().filter(gives_it);
+    let support = support.map(|step| step.support.clone()).collect();
     let mut because: Vec<Step> = steps
         .into_iter()
         .filter(|step| step.state == state)
@@ -101,13 +154,14 @@ fn flag_of(code: FlagCode, steps: Vec<Step>) -> Flag {
             reasons.push(step.reason);
         }
     }
-    Flag {
+    let flag = Flag {
         code,
         state,
         severity,
         up_to: possible.map_or(severity, |possible| possible.max(severity)),
         reasons,
-    }
+    };
+    (flag, support)
 }
 
 fn counted(counts: &Counts, name: CountName) -> Counted {
@@ -122,7 +176,8 @@ fn count_step(
     severity: Severity,
     code: impl Fn(u32) -> String,
 ) -> Step {
-    let interval = counted(counts, name).interval;
+    let counted = counted(counts, name);
+    let interval = counted.interval;
     let state = interval.reaches(threshold);
     let number = if state == FlagState::True {
         interval.lo
@@ -136,6 +191,10 @@ fn count_step(
             code: code(number),
             evidence: Some((name, interval)),
         },
+        support: Support {
+            units: counted.units,
+            least: threshold,
+        },
     }
 }
 
@@ -144,14 +203,10 @@ fn raised_by(code: FlagCode, counts: &Counts, names: &[CountName], steps: Vec<St
     let (mut reporters, mut could_change) = (BTreeSet::new(), BTreeSet::new());
     for name in names {
         let counted = counted(counts, *name);
-        reporters.extend(counted.reporters);
+        reporters.extend(counted.reporters());
         could_change.extend(counted.could_add);
     }
-    Raised {
-        flag: flag_of(code, steps),
-        reporters,
-        could_change,
-    }
+    Raised::of(code, steps, reporters, could_change)
 }
 
 fn multi_borrowing(bench: &Bench<'_>, counts: &Counts) -> Raised {
@@ -262,6 +317,14 @@ fn exposure(bench: &Bench<'_>) -> Raised {
     } else {
         AmountSpan::ANY
     };
+    let (firm, doubted) = owing(bench);
+    let firmly_owed = amounts::exposure(
+        &bench.with(
+            firm.iter()
+                .filter_map(|at| bench.witnesses.get(*at).copied())
+                .collect(),
+        ),
+    );
     let mut steps: Vec<Step> = [
         (limits.medium_percent, Severity::Medium),
         (limits.high_percent, Severity::High),
@@ -269,8 +332,10 @@ fn exposure(bench: &Bench<'_>) -> Raised {
     ]
     .into_iter()
     .map(|(percent, severity)| {
-        let state = reaches(owed, share(limits.cap_minor, percent));
-        Step::bare(severity, state, &format!("EX{percent:03}"))
+        let least = share(limits.cap_minor, percent);
+        let without_doubted = reaches(firmly_owed, least) == FlagState::True;
+        let rests_on = if without_doubted { &firm } else { &doubted };
+        Step::bare(severity, reaches(owed, least), &format!("EX{percent:03}")).on_any_of(rests_on)
     })
     .collect();
     if let Some(income) = bench.asker.income_month_minor {
@@ -283,6 +348,23 @@ fn exposure(bench: &Bench<'_>) -> Raised {
     })
 }
 
+/// Members that report something owed: those whose word alone is enough, and the others. What
+/// the first make certain does not rest on the others; what they do not does.
+fn owing(bench: &Bench<'_>) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let owes = |facts: &Facts| !facts.loans.is_empty() || !facts.holds.is_empty();
+    let all = bench.witnesses.iter().enumerate();
+    let reporters = all.filter(|(_, one)| one.national.as_ref().is_some_and(owes));
+    let (firm, doubted): (Vec<_>, Vec<_>) =
+        reporters.partition(|(_, one)| one.trust >= CORROBORATED_PER_MILLE);
+    let places = |of: Vec<(usize, _)>| of.into_iter().map(|(at, _)| at).collect();
+    let (firm, doubted): (BTreeSet<usize>, BTreeSet<usize>) = (places(firm), places(doubted));
+    if doubted.is_empty() {
+        (firm.clone(), firm)
+    } else {
+        (firm, doubted)
+    }
+}
+
 /// A flag that any member could change, reported by those whose facts say so.
 fn by_all(
     bench: &Bench<'_>,
@@ -291,17 +373,22 @@ fn by_all(
     reports: impl Fn(&Facts) -> bool,
 ) -> Raised {
     let all = || bench.witnesses.iter().enumerate();
-    Raised {
-        flag: flag_of(code, steps),
-        reporters: all()
-            .filter(|(_, one)| one.national.as_ref().is_some_and(&reports))
-            .map(|(at, _)| at)
-            .collect(),
-        could_change: all()
-            .filter(|(_, one)| !bench.hears_at(one, false))
-            .map(|(at, _)| at)
-            .collect(),
-    }
+    let reporters: BTreeSet<usize> = all()
+        .filter(|(_, one)| one.national.as_ref().is_some_and(&reports))
+        .map(|(at, _)| at)
+        .collect();
+    let could_change = all()
+        .filter(|(_, one)| !bench.hears_at(one, false))
+        .map(|(at, _)| at);
+    let rests_on = |step: Step| {
+        if step.support.units.is_empty() {
+            step.on_any_of(&reporters)
+        } else {
+            step
+        }
+    };
+    let steps = steps.into_iter().map(rests_on).collect();
+    Raised::of(code, steps, reporters.clone(), could_change.collect())
 }
 
 fn growth(bench: &Bench<'_>) -> Raised {

@@ -2,11 +2,14 @@
 
 mod amounts;
 mod counts;
+mod decay;
 mod explain;
 mod facts;
 mod flags;
 mod policy;
+mod trust;
 mod view;
+mod votes;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +18,11 @@ use crate::domain::{
     Answer, AnswerBands, CountName, Coverage, Flag, FlagCode, Interval, Outcome, QueryId, Severity,
     Timestamp,
 };
+pub use decay::Decaying;
 use flags::{Counts, Raised};
 pub use policy::{Exposure, MultiBorrowing, Policy, PolicyError, Stacking, Velocity};
-pub use view::{AskerContext, PeerView, Seen};
+pub use trust::weight_per_mille;
+pub use view::{AskerContext, PeerStanding, PeerView, Seen};
 use witness::{Bench, Witness};
 
 /// What is concluded about a borrower at one moment.
@@ -88,7 +93,8 @@ fn conclude_from(
         now,
     };
     let counts = counts::count_all(&bench);
-    let raised = flags::raise_all(&bench, &counts);
+    let mut raised = flags::raise_all(&bench, &counts);
+    votes::weigh(&bench, &mut raised);
     let rests_on_one = resting_on_one(&bench, &raised);
     let coverage = bench.coverage();
     let outcome = outcome(policy, &coverage, &raised, &rests_on_one);
@@ -163,8 +169,12 @@ fn outcome(
     rests_on_one: &BTreeSet<FlagCode>,
 ) -> Outcome {
     let flags = || raised.iter().map(|one| &one.flag);
-    let critical = |flag: &Flag| flag.holds_at(Severity::Critical);
-    if flags().any(|flag| critical(flag) && !rests_on_one.contains(&flag.code)) {
+    let restricts = |one: &Raised| {
+        one.flag.holds_at(Severity::Critical)
+            && !rests_on_one.contains(&one.flag.code)
+            && one.votes.is_some_and(votes::Votes::restricts)
+    };
+    if raised.iter().any(restricts) {
         Outcome::Restrict
     } else if flags().any(|flag| flag.holds_at(Severity::High)) {
         Outcome::Review

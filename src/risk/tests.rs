@@ -4,4 +4,5 @@ mod exact;
 mod properties;
 mod rules;
 mod truth;
+mod votes;
 mod world;

@@ -61,8 +61,24 @@ pub struct PeerView {
     pub level: Level,
     /// Its weight in the member list.
     pub weight: u32,
+    /// How far what it says is believed.
+    pub standing: PeerStanding,
     /// What it answered.
     pub seen: Seen,
+}
+
+/// What is known of a member that decides how far its word is believed. The default is that of a
+/// member of whom nothing is known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerStanding {
+    /// Adverse reports that proved right.
+    pub upheld: u32,
+    /// Adverse reports that proved wrong.
+    pub overturned: u32,
+    /// It is in quarantine; what it published since then says nothing adverse on its own.
+    pub quarantined_since: Option<Timestamp>,
+    /// Somebody here watches it; what it published since then weighs half where it is adverse.
+    pub watched_since: Option<Timestamp>,
 }
 
 /// What a member answered.

@@ -1,6 +1,7 @@
 //! The members whose answers are weighed: what each tells, and whether it was heard in full.
 
 use super::facts::Facts;
+use super::trust::{self, Doubt};
 use super::{AskerContext, PeerView, Policy, Seen};
 use crate::domain::{
     CountName, Coverage, GroupCode, Level, MemberId, Role, Silent, SilentReason, Timestamp,
@@ -19,6 +20,12 @@ pub(crate) struct Witness {
     pub(crate) behind: bool,
     /// It answered from a state that is old enough to warn of.
     pub(crate) stale: bool,
+    /// How much its word weighs, in thousandths.
+    pub(crate) trust: u32,
+    /// How much its word weighs where it is about a default, delinquency or fraud.
+    pub(crate) trust_adverse: u32,
+    /// Why that is less.
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) national: Option<Facts>,
     pub(crate) phone: Option<Facts>,
 }
@@ -137,6 +144,9 @@ fn witness(policy: &Policy, asker: &AskerContext, peer: &PeerView, now: Timestam
         silent: (!asker.asked_national).then_some(SilentReason::NoNationalId),
         behind: false,
         stale: false,
+        trust: trust::weight_per_mille(peer.standing.upheld, peer.standing.overturned),
+        trust_adverse: 0,
+        doubt: None,
         national: None,
         phone: None,
     };
@@ -164,5 +174,9 @@ fn witness(policy: &Policy, asker: &AskerContext, peer: &PeerView, now: Timestam
             }
         }
     }
+    let told = [&witness.national, &witness.phone];
+    let made = told.into_iter().flatten().map(|facts| facts.made).max();
+    witness.doubt = made.and_then(|made| Doubt::of(&peer.standing, made));
+    witness.trust_adverse = Doubt::weight(witness.doubt, witness.trust);
     witness
 }

@@ -37,6 +37,7 @@ pub(super) fn of(
     author.loans()?;
     author.declined_application()?;
     author.rare_signals();
+    author.changing_phones()?;
     Ok(author.filed)
 }
 
@@ -227,6 +228,29 @@ impl<'a> Author<'a> {
         application.outcome = ApplicationOutcome::Declined;
         application.outcome_at = Some(at.plus(self.draw.span(HOUR, 30 * HOUR)));
         self.file(platform, Body::Application(application));
+        Ok(())
+    }
+
+    /// Declined at one platform under a new telephone number each time, in the last 60 days.
+    fn changing_phones(&mut self) -> Result<(), WorkloadError> {
+        if self.person.further_phones.is_empty() {
+            return Ok(());
+        }
+        let platform = self.platform()?;
+        for phone in &self.person.further_phones {
+            let age_days = self.draw.between(6, 60);
+            let at = self.signed_at(age_days);
+            let product = self.terms()?.product;
+            let mut application = Application::new(ApplicationKind::Application, product, at);
+            application.lender_group = (!platform.is_member).then(|| platform.group.clone());
+            application.channel = Channel::App;
+            application.outcome = ApplicationOutcome::Declined;
+            application.outcome_at = Some(at.plus(self.draw.span(HOUR, 30 * HOUR)));
+            self.file(platform, Body::Application(application));
+            if let Some(filed) = self.filed.last_mut() {
+                filed.record.borrower.phone = Some(phone.clone());
+            }
+        }
         Ok(())
     }
 

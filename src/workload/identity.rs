@@ -102,6 +102,17 @@ impl Identities {
         })
     }
 
+    /// Further telephone numbers for one person, fewer where they run out.
+    pub(super) fn further_phones(
+        &mut self,
+        count: usize,
+    ) -> Result<Vec<Identifier>, WorkloadError> {
+        let left = phone_numbers().saturating_sub(self.phones_given);
+        let places = self.phones_given..self.phones_given + count.min(left);
+        self.phones_given = places.end;
+        places.map(phone_number).collect()
+    }
+
     fn fresh(
         &mut self,
         mut drawn: impl FnMut() -> Result<Identifier, WorkloadError>,

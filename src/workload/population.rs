@@ -8,7 +8,13 @@ use super::book;
 use super::draw::{Draw, Stream};
 use super::identity::Identities;
 use super::lendingclub::{Terms, terms};
-use crate::domain::{Borrower, LenderGroup, Record, Timestamp};
+use crate::domain::{Borrower, Identifier, LenderGroup, Record, Timestamp};
+
+/// Share of the people who applied at one lender under a new telephone number each time.
+const PHONE_CHANGERS: f64 = 0.006;
+
+/// How many further numbers they used.
+const FURTHER_PHONES: usize = 3;
 
 /// What to draw.
 #[derive(Debug, Clone)]
@@ -102,6 +108,8 @@ pub struct Person {
     pub platforms: Vec<usize>,
     /// Whether one of these loans was 90 days past due in the last twelve months.
     pub defaulted: bool,
+    /// Further telephone numbers under which it applied; nearly everybody has none.
+    pub further_phones: Vec<Identifier>,
     /// What the members' books say about it at the start.
     pub book: Vec<Filed>,
 }
@@ -140,9 +148,15 @@ impl Population {
         let mut identities = Identities::at(population.spec.start);
         for index in 0..population.spec.borrowers {
             let seed = population.spec.seed;
-            let borrower = identities.next(&mut Draw::stream(seed, Stream::Identity, index))?;
+            let mut identity = Draw::stream(seed, Stream::Identity, index);
+            let borrower = identities.next(&mut identity)?;
+            let further_phones = if identity.chance(PHONE_CHANGERS) {
+                identities.further_phones(FURTHER_PHONES)?
+            } else {
+                Vec::new()
+            };
             let mut draw = Draw::stream(seed, Stream::Person, index);
-            let person = population.person(&mut draw, borrower, index)?;
+            let person = population.person(&mut draw, (borrower, further_phones), index)?;
             population.people.push(person);
         }
         Ok(population)
@@ -182,7 +196,7 @@ impl Population {
     fn person(
         &self,
         draw: &mut Draw,
-        borrower: Borrower,
+        (borrower, further_phones): (Borrower, Vec<Identifier>),
         index: usize,
     ) -> Result<Person, WorkloadError> {
         let behaviour = behaviour(draw);
@@ -194,6 +208,7 @@ impl Population {
             behaviour,
             platforms,
             defaulted: draw.chance(chance),
+            further_phones,
             book: Vec::new(),
         };
         person.book = book::of(self, &person, draw, index)?;

@@ -12,6 +12,7 @@
 //! - A loan that two groups report under one transfer link is one loan at one of them.
 
 mod flags;
+mod selective;
 mod standing;
 mod traits;
 
@@ -106,7 +107,7 @@ impl Truth {
         });
         TrueAnswer {
             counts: counts.collect(),
-            traits: Traits::of(&national, now),
+            traits: Traits::of(&national, &phone, now),
         }
     }
 

@@ -161,7 +161,7 @@ impl<'a> Standing<'a> {
 }
 
 /// Whether a loan is the borrower's own and was paid out: a guarantee is another's loan.
-fn counts(loan: &Loan) -> bool {
+pub(super) fn counts(loan: &Loan) -> bool {
     loan.role != LoanRole::Guarantor && loan.state != LoanState::Void
 }
 

@@ -9,7 +9,10 @@ use crate::limits::{
     SUMMARY_APPLICATIONS_MAX, SUMMARY_BYTES, SUMMARY_HOLDS_MAX, SUMMARY_LOANS_MAX,
 };
 
-const VERSION: u8 = 1;
+/// The version that tells nothing of other identifiers.
+const VERSION_1: u8 = 1;
+/// The version that is written now.
+const VERSION_2: u8 = 2;
 
 const MORE_APPLICATIONS: u8 = 1;
 const MORE_LOANS: u8 = 1 << 1;
@@ -27,7 +30,7 @@ const LOAN_LINK_UNLISTED: u8 = 1 << 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedSummary {
     /// Another format version.
-    #[error("summary of version {0}; this node reads version 1, so update it")]
+    #[error("summary of version {0}; this node reads versions 1 and 2, so update it")]
     Version(u8),
     /// A stage number that does not exist.
     #[error("summary with an unknown stage; its publisher is faulty")]
@@ -42,8 +45,9 @@ impl Summary {
     #[must_use]
     pub fn encode(&self) -> [u8; SUMMARY_BYTES] {
         let mut out = Writer::default();
-        out.bytes([VERSION, self.flags()]);
-        out.hour(self.as_of, 0);
+        let version = self.others_90d.map_or(VERSION_1, |_| VERSION_2);
+        out.bytes([version, self.flags()]);
+        out.hour(self.as_of, self.others_90d.map_or(0, |tally| tally.0));
         for slot in 0..SUMMARY_APPLICATIONS_MAX {
             out.application(self.applications.as_slice().get(slot));
         }
@@ -82,10 +86,12 @@ impl Summary {
     pub fn decode(bytes: &[u8; SUMMARY_BYTES]) -> Result<Self, MalformedSummary> {
         let mut from = Reader { bytes, at: 0 };
         let [version, flags] = from.bytes();
-        if version != VERSION {
-            return Err(MalformedSummary::Version(version));
-        }
-        let (as_of, _) = from.hour();
+        let (as_of, others) = from.hour();
+        let others_90d = match version {
+            VERSION_1 => None,
+            VERSION_2 => Some(Tally(others)),
+            version => return Err(MalformedSummary::Version(version)),
+        };
         let applications = from.slots(SUMMARY_APPLICATIONS_MAX, Reader::application)?;
         let loans = from.slots(SUMMARY_LOANS_MAX, Reader::loan)?;
         let holds = from.slots(SUMMARY_HOLDS_MAX, |from| Ok(from.hold()))?;
@@ -113,6 +119,7 @@ impl Summary {
             unlisted_links: u8::from_be_bytes(from.bytes()),
             currency_mismatch: flags & CURRENCY_MISMATCH != 0,
             disputed: flags & DISPUTED != 0,
+            others_90d,
         };
         if summary.is_sound() && summary.encode() == *bytes {
             Ok(summary)

@@ -147,6 +147,12 @@ impl Tally {
         }
     }
 
+    /// The least it can stand for.
+    #[must_use]
+    pub const fn at_least(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Whether nothing was left out.
     #[must_use]
     pub const fn is_zero(self) -> bool {

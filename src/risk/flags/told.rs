@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Raised, Step, by_all, flag_of};
+use super::{Raised, Step, by_all};
 use crate::domain::{FlagCode, FlagState, GroupCode, LastArrears, Severity, SignalMark};
 use crate::risk::facts::{Facts, Sure};
 use crate::risk::witness::Bench;
@@ -43,6 +43,7 @@ pub(super) fn signalled(
     let (mut reporters, mut could_change) = (BTreeSet::new(), BTreeSet::new());
     let mut steps = Vec::new();
     for (severity, mark, reason) in marks {
+        let mut telling = BTreeSet::new();
         let own = bench.asker.own.as_ref();
         let own_has_it = own.is_some_and(|own| own.signals.contains(*mark));
         let mut sure = Sure::No;
@@ -52,7 +53,7 @@ pub(super) fn signalled(
                 let others = is_of_others(facts, own_has_it, bench);
                 sure = sure.max(others);
                 if others == Sure::Yes {
-                    reporters.insert(at);
+                    telling.insert(at);
                 }
             }
             if !bench.hears_at(witness, is_told_at_defaults(*mark)) {
@@ -60,13 +61,10 @@ pub(super) fn signalled(
                 could_change.insert(at);
             }
         }
-        steps.push(Step::bare(*severity, state_of(sure), reason));
+        steps.push(Step::bare(*severity, state_of(sure), reason).on_any_of(&telling));
+        reporters.extend(telling);
     }
-    Raised {
-        flag: flag_of(code, steps),
-        reporters,
-        could_change,
-    }
+    Raised::of(code, steps, reporters, could_change)
 }
 
 pub(super) fn by_signals(bench: &Bench<'_>) -> [Raised; 4] {

@@ -3,10 +3,10 @@
 
 use proptest::prelude::*;
 
-use super::truth::{READINGS, counted};
+use super::truth::{READINGS, counted, is_selective};
 use super::world::*;
 use crate::domain::*;
-use crate::risk::{PeerView, Seen, conclude};
+use crate::risk::{PeerStanding, PeerView, Seen, conclude};
 
 fn check_truth(members: &[Member], readings: &[super::truth::Reading]) {
     let conclusion = conclude(&policy(), &asker(), &views(members), now());
@@ -63,6 +63,25 @@ proptest! {
         silence: true,
     })) {
         check_truth(&members, &READINGS);
+    }
+
+    #[test]
+    fn selective_default_is_true_or_false_only_where_it_is(members in members(Spice {
+        disputes: true,
+        links: false,
+        bureaus: true,
+        silence: true,
+    })) {
+        let conclusion = conclude(&policy(), &asker(), &views(&members), now());
+        let flag = conclusion.flags.iter().find(|flag| flag.code == FlagCode::Sd).unwrap();
+        for reading in READINGS {
+            let truth = is_selective(&members, reading);
+            match flag.state {
+                FlagState::True => prop_assert!(truth, "{:?}", reading),
+                FlagState::False => prop_assert!(!truth, "{:?}", reading),
+                FlagState::Unknown => {}
+            }
+        }
     }
 
     #[test]
@@ -202,6 +221,7 @@ proptest! {
                 role: Role::ALL[at % 3],
                 level: level(levels.0),
                 weight: u32::MAX,
+                standing: PeerStanding::default(),
                 seen: Seen::Answered {
                     national: Some(Box::new(summary.clone())),
                     phone: Some(Box::new(summary.clone())),

@@ -191,3 +191,33 @@ pub(super) fn counted(members: &[Member], reading: Reading) -> BTreeMap<CountNam
         })
         .collect()
 }
+
+/// Whether the borrower is late at one group on a young loan, and current at all others.
+pub(super) fn is_selective(members: &[Member], reading: Reading) -> bool {
+    let all = on_record(members);
+    let of = |holds: &dyn Fn(&Body) -> bool| -> BTreeSet<&str> {
+        let counts = |body: &Body| {
+            let disputed = matches!(body, Body::Loan(loan) if loan.dispute == Dispute::Open);
+            holds(body) && (reading.with_disputed || !disputed)
+        };
+        let held = all.iter().filter(|(_, record)| counts(&record.body));
+        held.map(|(group, _)| group.as_str()).collect()
+    };
+    let unpaid = |loan: &Loan| loan.state == LoanState::ChargedOff && loan.outstanding.minor > 0;
+    let late = |loan: &Loan, from: u16| running(loan, from..=u16::MAX) || unpaid(loan);
+    let signals = [
+        SignalKind::Dpd30,
+        SignalKind::Dpd60,
+        SignalKind::Dpd90,
+        SignalKind::Default,
+        SignalKind::ChargeOff,
+    ];
+    let behind = of(&|body| loan_is(body, |loan| late(loan, 30)) || signal_is(body, &signals));
+    let young = of(&|body| {
+        loan_is(body, |loan| {
+            late(loan, 60) && within(loan.signed_at, DAY * 180)
+        })
+    });
+    let current = of(&|body| loan_is(body, |loan| running(loan, 0..=29)));
+    behind.len() == 1 && young == behind && current.difference(&behind).next().is_some()
+}

@@ -12,7 +12,7 @@ use crate::domain::{
     RecordHead, RecordId, RetractionReason, Role, Signal, SignalKind, SilentReason, Summary,
     SummaryTerms, Timestamp, Version, summarize,
 };
-use crate::risk::{AskerContext, PeerView, Policy, Seen};
+use crate::risk::{AskerContext, PeerStanding, PeerView, Policy, Seen};
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -133,6 +133,7 @@ impl Member {
             role: self.role,
             level: Level::Full,
             weight: self.weight,
+            standing: PeerStanding::default(),
             seen: if self.silent {
                 Seen::Silent {
                     reason: SilentReason::Deadline,

@@ -7,6 +7,9 @@ use super::traits::sum;
 use crate::domain::{CountName, FlagCode, Timestamp};
 use crate::risk::Policy;
 
+/// From how many identifiers of the other kind on an identity is inconsistent.
+const INCONSISTENT_FROM: usize = 3;
+
 impl TrueAnswer {
     /// Whether each flag about the borrower is true at `now`, at any severity.
     ///
@@ -49,6 +52,11 @@ impl TrueAnswer {
             ),
             (FlagCode::Dq, reaches(CountName::DelinquentGroups, 1)),
             (FlagCode::Fp, traits.first_payment_default),
+            (FlagCode::Sd, traits.selective_default),
+            (
+                FlagCode::Id,
+                traits.phones_90d.max(traits.nationals_90d) >= INCONSISTENT_FROM,
+            ),
             (
                 FlagCode::Rc,
                 cured_lately(medium_months) || cured_lately(low_months),

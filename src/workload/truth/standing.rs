@@ -94,6 +94,11 @@ impl<'a> Standing<'a> {
             })
     }
 
+    /// The records, with the group of each.
+    pub(super) fn heard(&self) -> impl Iterator<Item = Heard<'a>> {
+        self.heard.iter().copied()
+    }
+
     pub(super) fn bodies(&self) -> impl Iterator<Item = &'a Body> {
         self.heard.iter().map(|heard| &heard.record.body)
     }

@@ -1,5 +1,6 @@
 //! What flags rest on beside the counts: amounts, cures, treatments and signals.
 
+use super::selective;
 use super::standing::Standing;
 use crate::domain::{
     ApplicationKind, Body, Currency, Day, HISTORY_MONTHS, Loan, LoanState, Money, MonthStatus,
@@ -39,11 +40,20 @@ pub struct Traits {
     pub lost_contact: bool,
     /// A record was left out because it is disputed.
     pub disputed: bool,
+    /// Late at one lender on a young loan, and current at all others.
+    pub selective_default: bool,
+    /// Telephone numbers that members saw with the national number in 90 days.
+    pub phones_90d: usize,
+    /// National numbers that members saw with the telephone number in 90 days.
+    pub nationals_90d: usize,
 }
 
 impl Traits {
-    pub(super) fn of(standing: &Standing<'_>, now: Timestamp) -> Self {
+    pub(super) fn of(standing: &Standing<'_>, by_phone: &Standing<'_>, now: Timestamp) -> Self {
         let mut traits = Self {
+            selective_default: selective::is_selective(standing, now),
+            phones_90d: selective::others_seen(standing, false, now),
+            nationals_90d: selective::others_seen(by_phone, true, now),
             unknown: !standing.disputed && !standing.bodies().any(|body| is_told(body, now)),
             new_lender: has_new_lender(standing, now),
             disputed: standing.disputed,

@@ -101,6 +101,7 @@ prop_compose! {
         link in prop::option::of(any::<[u8; 8]>().prop_filter("not none", |l| *l != [0; 8])),
         unlisted_links in any::<u8>(),
         bits in (any::<bool>(), any::<bool>()),
+        others in prop::option::of(0_u8..=15),
     ) -> Summary {
         let mut summary = Summary {
             level: if defaults { Level::Defaults } else { Level::Full },
@@ -114,6 +115,7 @@ prop_compose! {
             unlisted_links,
             currency_mismatch: bits.0,
             disputed: bits.1,
+            others_90d: others.map(Tally),
             ..lists
         };
         if several && summary.tells_of_source() {
@@ -152,7 +154,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), SUMMARY_BYTES)) {
         let mut bytes: [u8; SUMMARY_BYTES] = bytes.try_into().unwrap();
-        bytes[0] = VERSION;
+        bytes[0] = VERSION_2;
         drop(Summary::decode(&bytes));
     }
 }
@@ -219,8 +221,8 @@ fn the_reserved_bit_of_a_loan_is_checked() {
 #[test]
 fn unknown_versions_and_stages_are_refused() {
     let mut bytes = Summary::default().encode();
-    bytes[0] = 2;
-    assert_eq!(Summary::decode(&bytes), Err(MalformedSummary::Version(2)));
+    bytes[0] = 3;
+    assert_eq!(Summary::decode(&bytes), Err(MalformedSummary::Version(3)));
     for (place, stage) in [(7, 4), (43, 11)] {
         let mut bytes = Summary::default().encode();
         bytes[place] = stage;
@@ -273,4 +275,18 @@ fn the_bytes_stay_where_the_document_puts_them() {
     assert_eq!(bytes[97], 0x32);
     assert_eq!(bytes[109..111], [1, 2]);
     assert_eq!(bytes[111..119], [9; 8]);
+}
+
+#[test]
+fn version_1_still_decodes_and_tells_nothing_of_other_identifiers() {
+    let mut bytes = Summary::default().encode();
+    assert_eq!(bytes[0], 1);
+    assert_eq!(Summary::decode(&bytes).unwrap().others_90d, None);
+    bytes[4] |= 3;
+    let refused = Err(MalformedSummary::NotCanonical);
+    assert_eq!(Summary::decode(&bytes), refused, "version 1 has no tally");
+    bytes[0] = 2;
+    let read = Summary::decode(&bytes).unwrap();
+    assert_eq!(read.others_90d, Some(Tally(3)));
+    assert_eq!(read.encode(), bytes);
 }
