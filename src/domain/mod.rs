@@ -11,6 +11,7 @@ mod identifier;
 mod ids;
 mod loan;
 mod money;
+mod monthly;
 mod record;
 mod rules;
 mod signal;
@@ -39,6 +40,7 @@ pub use loan::{
     Treatment,
 };
 pub use money::{Currency, Money, MoneyError};
+pub use monthly::{Month, MonthlyCounts};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use rules::{RecordError, Rule, Verdict, merge};
 pub use signal::{Attempts, FraudType, Signal, SignalKind};
