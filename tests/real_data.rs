@@ -31,7 +31,6 @@ const FLAGS: [&str; 4] = [
 ];
 
 fn data() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "where the data is")]
     let named = std::env::var_os("CREDITMESH_LENDINGCLUB").map(PathBuf::from);
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let beside = here.join("../shared/data").join(FILE);

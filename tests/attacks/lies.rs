@@ -43,7 +43,8 @@ impl Moves {
 
     fn text(&self, what: &str) -> String {
         format!(
-            "{what}: of {} outcomes {:.2} % went up to RESTRICT, {:.2} % up to REVIEW, {:.2} % down",
+            "{what}: of {} outcomes {:.2} % went up to RESTRICT, {:.2} % up to REVIEW, \
+             {:.2} % down",
             self.asked,
             percent(self.to_restrict, self.asked),
             percent(self.to_review, self.asked),
