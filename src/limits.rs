@@ -373,6 +373,12 @@ pub const BREAKER_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause of a peer that fails.
 pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Fewest bytes of the secret that signs webhooks.
+pub const WEBHOOK_SECRET_BYTES_MIN: usize = 24;
+
+/// Most bytes of the secret that signs webhooks.
+pub const WEBHOOK_SECRET_BYTES_MAX: usize = 64;
+
 const _: () = assert!(HOLD_LIFE_DEFAULT_H <= HOLD_LIFE_MAX_H);
 const _: () = assert!(SIGNAL_FRAUD_MONTHS <= SIGNAL_FRAUD_MONTHS_MAX);
 const _: () = assert!(SUMMARY_BYTES == 120);

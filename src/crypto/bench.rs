@@ -182,7 +182,7 @@ impl Batch {
 }
 
 /// Lets both sides take turns and returns the median round of each.
-fn compare(
+pub(crate) fn compare(
     cpu: Duration,
     mut ours: impl FnMut() -> Result<Duration, OprfError>,
     mut ceiling: impl FnMut() -> Result<Duration, OprfError>,
@@ -204,7 +204,7 @@ fn median(mut rounds: Vec<Duration>) -> Duration {
 }
 
 /// User and system time of this thread so far.
-fn thread_cpu() -> Duration {
+pub(crate) fn thread_cpu() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 

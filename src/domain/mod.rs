@@ -1,5 +1,6 @@
 //! What credit sharing is: identifiers, money, time, records, summaries, answers. Pure.
 
+mod alert;
 mod answer;
 mod application;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod summarize;
 mod summary;
 mod time;
 
+pub use alert::{AlertKind, AlertResponse, AlertState};
 pub use answer::{
     Answer, AnswerBands, Arrears, ArrearsSpan, CountName, Coverage, Flag, FlagCode, FlagState,
     Interval, Outcome, Reason, Severity, Silent, SilentReason,

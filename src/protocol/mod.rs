@@ -15,4 +15,8 @@ pub mod mirror;
 
 pub mod quota;
 
+pub mod watch;
+
+pub mod webhook;
+
 mod fields;
