@@ -5,10 +5,11 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
+    "proto/creditmesh/v1/watch.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -11,6 +11,7 @@ use crate::crypto::bench::{self, BenchRow};
 use crate::crypto::vector_backend;
 use crate::env::OsEntropy;
 use crate::net::bench::lookup;
+use crate::protocol::watch::bench_feed;
 
 /// `creditmesh bench …`.
 #[derive(Debug, Subcommand)]
@@ -29,10 +30,28 @@ pub(super) enum BenchCommand {
         #[arg(long, default_value_t = 4.0)]
         seconds: f64,
     },
+    /// Looking for a million watched borrowers in a peer's feed, and hashing it, leaf by leaf.
+    #[command(after_help = "Example:
+  creditmesh bench feed --json
+
+        `match` is the look at one leaf against all watched tags in memory; its ceiling is one
+        read of a random place in a table of that size, its bytes are memory for each watched
+        borrower. `leaf-hash` is the Merkle leaf hash; its ceiling is the bare SHA-256.")]
+    Feed {
+        /// Processor seconds per row.
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+        /// Borrowers watched.
+        #[arg(long, default_value_t = 1_000_000,
+              value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
+        watched: u32,
+    },
 }
 
 pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliError> {
-    let (BenchCommand::Oprf { seconds } | BenchCommand::Lookup { seconds }) = command;
+    let (BenchCommand::Oprf { seconds }
+    | BenchCommand::Lookup { seconds }
+    | BenchCommand::Feed { seconds, .. }) = command;
     if !(0.05..=600.0).contains(seconds) {
         return Err(CliError::usage("--seconds: 0.05 to 600"));
     }
@@ -48,6 +67,10 @@ pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit,
                 .await
                 .map_err(|error| failed(&error))?;
             show("lookup", &[row], output);
+        }
+        BenchCommand::Feed { watched, .. } => {
+            let rows = bench_feed(cpu, *watched, &entropy).map_err(|error| failed(&error))?;
+            show("feed", &rows, output);
         }
     }
     Ok(Exit::Done)
@@ -68,13 +91,13 @@ fn show(name: &str, rows: &[BenchRow], output: &Output) {
         let mut lines = vec![
             format!("group arithmetic on {}", vector_backend()),
             format!(
-                "{:<24} {:>6} {:>12} {:>12} {:>7} {:>8}",
+                "{:<24} {:>7} {:>12} {:>12} {:>7} {:>8}",
                 "", "batch", "cpu µs", "ceiling µs", "ratio", "bytes"
             ),
         ];
         lines.extend(rows.iter().map(|row| {
             format!(
-                "{:<24} {:>6} {:>12.2} {:>12.2} {:>7.3} {:>8.1}",
+                "{:<24} {:>7} {:>12.3} {:>12.3} {:>7.3} {:>8.1}",
                 row.name,
                 row.batch,
                 row.cpu_us_per_element,

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod alerts;
 mod bench;
 mod ceremony;
 mod cert;
@@ -33,6 +34,7 @@ mod rights;
 mod rollover;
 mod rollover_registrar;
 mod usage;
+mod watch;
 
 use exit::{CliError, Exit};
 use output::Output;
@@ -82,6 +84,12 @@ enum Command {
     Close(lending::CloseArgs),
     /// Fetch an answer that was given earlier.
     Answer(lending::AnswerArgs),
+    /// Watch borrowers at every peer, so that alerts tell what happens to them there.
+    #[command(subcommand)]
+    Watch(watch::WatchCommand),
+    /// What happened to watched borrowers elsewhere, and what was done about it.
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Measure, beside the ceiling of the same run.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -133,6 +141,8 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Recheck(args) => lending::recheck(&args, output).await,
             Command::Close(args) => lending::close(&args, output).await,
             Command::Answer(args) => lending::answer(&args, output).await,
+            Command::Watch(command) => watch::run(command, output).await,
+            Command::Alerts(command) => alerts::run(command, output).await,
             Command::Bench(command) => bench::run(&command, output).await,
         }
     })

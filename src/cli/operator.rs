@@ -17,6 +17,9 @@ use crate::node::{CredentialFolder, Folder};
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 
+/// A client of a node's service for watching and alerts.
+pub(super) type WatchClient = crate::wire::pb::watch_client::WatchClient<Channel>;
+
 /// Which node a command is about, by its folder.
 #[derive(Debug, Clone, Args)]
 pub(super) struct NodeDir {
@@ -56,15 +59,19 @@ impl NodeAt {
 
     /// The running node's operator service; `None` where no node runs on the folder.
     pub(super) async fn running(&self) -> Result<Option<OperatorClient<Channel>>, CliError> {
-        let channel = match (&self.connect, &self.credentials) {
-            (Some(endpoint), Some(folder)) => Some(connected(endpoint, folder).await?),
-            (None, _) | (_, None) => through_socket(&self.dir.path).await?,
-        };
-        Ok(channel.map(|channel| {
+        Ok(self.channel().await?.map(|channel| {
             OperatorClient::new(channel)
                 .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         }))
+    }
+
+    /// The running node's service for watching and alerts, or how to start it.
+    pub(super) async fn watch(&self) -> Result<WatchClient, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(WatchClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// Whether the command is about a node on another machine.
@@ -74,12 +81,21 @@ impl NodeAt {
 
     /// The running node's operator service, or how to start it.
     pub(super) async fn required(&self) -> Result<OperatorClient<Channel>, CliError> {
-        self.running().await?.ok_or_else(|| {
-            let place = self.dir.path.display();
-            CliError::local(format!(
-                "no node runs on {place}: start it with `creditmesh node serve --dir {place}`"
-            ))
-        })
+        self.running().await?.ok_or_else(|| self.not_running())
+    }
+
+    async fn channel(&self) -> Result<Option<Channel>, CliError> {
+        match (&self.connect, &self.credentials) {
+            (Some(endpoint), Some(folder)) => Ok(Some(connected(endpoint, folder).await?)),
+            (None, _) | (_, None) => through_socket(&self.dir.path).await,
+        }
+    }
+
+    fn not_running(&self) -> CliError {
+        let place = self.dir.path.display();
+        CliError::local(format!(
+            "no node runs on {place}: start it with `creditmesh node serve --dir {place}`"
+        ))
     }
 
     /// Where a command on this machine keeps how far it came: beside the node, or beside the

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::alerts::{AlertsConfig, RawAlerts};
 use super::registrar::addresses_are_sound;
 use crate::domain::{MemberId, OperatorName};
 use crate::limits::{GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX};
@@ -61,6 +62,8 @@ pub struct NodeConfig {
     pub group_interval: Duration,
     /// How long a peer may take to answer.
     pub peer_deadline: Duration,
+    /// What is told of watched borrowers, and where to.
+    pub alerts: AlertsConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +85,8 @@ struct RawNode {
     group_interval_ms: u64,
     #[serde(default = "peer_deadline_ms_default")]
     peer_deadline_ms: u64,
+    #[serde(default)]
+    alerts: RawAlerts,
 }
 
 const fn cache_mib_default() -> u32 {
@@ -96,7 +101,7 @@ const fn peer_deadline_ms_default() -> u64 {
     1_500
 }
 
-fn value(key: &'static str, rule: impl Into<String>) -> ConfigError {
+pub(super) fn value(key: &'static str, rule: impl Into<String>) -> ConfigError {
     ConfigError::Value {
         key,
         rule: rule.into(),
@@ -184,6 +189,7 @@ impl NodeConfig {
                 raw.peer_deadline_ms,
                 PEER_DEADLINE_MS_MAX,
             )?,
+            alerts: raw.alerts.checked()?,
         })
     }
 
@@ -221,10 +227,12 @@ impl NodeConfig {
              # How long a publication waits for company, at most 50.\n\
              group_interval_ms = {group}\n\
              # How long a peer may take to answer before it counts as silent.\n\
-             peer_deadline_ms = {deadline}\n",
+             peer_deadline_ms = {deadline}\n\
+             {alerts}",
             cache = cache_mib_default(),
             group = group_interval_ms_default(),
             deadline = peer_deadline_ms_default(),
+            alerts = AlertsConfig::SAMPLE,
         )
     }
 }

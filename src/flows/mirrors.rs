@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::FlowError;
 use super::draft::Draft;
 use super::home::Home;
 use crate::crypto::Token;
 use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
-use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX};
+use crate::limits::{
+    FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX, WATCH_LEAVES,
+};
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
 use crate::protocol::leaf::{Leaf, leaves_of, tag_of};
@@ -26,6 +28,8 @@ use crate::wire::Chunk;
 pub struct Mirrors {
     home: Arc<Home>,
     open: SyncMutex<BTreeMap<(MemberId, Level, Epoch), Arc<Mirror>>>,
+    /// Changes whenever a mirror has grown.
+    grown: Arc<watch::Sender<u64>>,
 }
 
 /// One mirrored feed.
@@ -34,6 +38,16 @@ pub struct Mirror {
     home: Arc<Home>,
     feed: FeedId,
     state: Mutex<State>,
+    grown: Arc<watch::Sender<u64>>,
+}
+
+/// What a mirror holds of the holder of a token.
+#[derive(Debug)]
+pub(super) struct Last {
+    /// The number that the next leaf has.
+    pub(super) next: u32,
+    /// The summary in the last leaf, where there is one.
+    pub(super) summary: Option<Summary>,
 }
 
 #[derive(Debug)]
@@ -65,7 +79,13 @@ impl Mirrors {
         Self {
             home,
             open: SyncMutex::default(),
+            grown: Arc::new(watch::Sender::new(0)),
         }
+    }
+
+    /// Changes whenever one of the mirrors has grown.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
     }
 
     /// The mirror of a peer's feed at this node's own level.
@@ -98,6 +118,7 @@ impl Mirrors {
                 home: Arc::clone(&self.home),
                 feed,
                 state: Mutex::new(state),
+                grown: Arc::clone(&self.grown),
             })
         });
         Ok(Arc::clone(mirror))
@@ -148,6 +169,10 @@ impl Mirror {
                     state.indexed = accepted.head.size();
                     state.revision += u64::from(accepted.head != state.head);
                     state.head = accepted.head;
+                    if !leaves.is_empty() {
+                        self.grown
+                            .send_modify(|count| *count = count.wrapping_add(1));
+                    }
                     return Ok(reach(&state.head));
                 }
                 Err(FlowError::Store(StoreError::Conflict { .. })) => {
@@ -195,19 +220,61 @@ impl Mirror {
     /// [`FlowError::Store`] where the mirror cannot be read, [`FlowError::NotPossible`] where the
     /// peer published something under this token that is not a summary.
     pub async fn look_up(&self, token: &Token) -> Result<Option<Summary>, FlowError> {
+        Ok(self.last(token).await?.summary)
+    }
+
+    /// The last summary for the holder of `token`, and the number that the next leaf has.
+    ///
+    /// # Errors
+    /// As [`Self::look_up`].
+    pub(super) async fn last(&self, token: &Token) -> Result<Last, FlowError> {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;
         let unsound = || FlowError::NotPossible(format!("{} has an unsound leaf", self.feed));
         let last = find_last(token, |tag| state.index.holds(tag)).map_err(|_| unsound())?;
-        let Some(last) = last else { return Ok(None) };
         // Fingerprints may collide: then the number before is the last one.
-        for n in (0..=last).rev() {
+        for n in last.into_iter().flat_map(|last| (0..=last).rev()) {
             if let Some(leaf) = self.leaf(&state, token, n).await? {
                 let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
-                return Summary::decode(&plain).map(Some).map_err(|_| unsound());
+                let summary = Summary::decode(&plain).map_err(|_| unsound())?;
+                return Ok(Last {
+                    next: n.saturating_add(1),
+                    summary: Some(summary),
+                });
             }
         }
-        Ok(None)
+        Ok(Last {
+            next: 0,
+            summary: None,
+        })
+    }
+
+    /// Leaves from a position on, the first of a group; some of those that the mirror has.
+    ///
+    /// # Errors
+    /// [`FlowError::Unreadable`] where leaves are missing, or the store's failure.
+    pub(super) async fn leaves_from(&self, from: u64) -> Result<Vec<Leaf>, FlowError> {
+        let unreadable = || FlowError::Unreadable { what: "mirror" };
+        let left = self.reach().await?.size.saturating_sub(from);
+        let number = from / FEED_GROUP_LEAVES as u64;
+        let scan = Scan {
+            prefix: self.prefix(),
+            after: number.checked_sub(1).map(|before| self.group_key(before)),
+            limit: WATCH_LEAVES / FEED_GROUP_LEAVES,
+        };
+        let mut leaves = Vec::new();
+        let page = self.home.vault.scan(Table::MirrorGroup, &scan).await?;
+        for (number, (key, row)) in (number..).zip(page) {
+            if key != self.group_key(number) {
+                return Err(unreadable());
+            }
+            leaves.extend(leaves_of(&row.bytes).ok_or_else(unreadable)?);
+        }
+        leaves.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        if leaves.is_empty() && left > 0 {
+            return Err(unreadable());
+        }
+        Ok(leaves)
     }
 
     async fn leaf(&self, state: &State, token: &Token, n: u32) -> Result<Option<Leaf>, FlowError> {

@@ -3,6 +3,7 @@
 //! A flow reads and writes through the [`Vault`](crate::store::Vault), asks peers through the
 //! [`Transport`](crate::net::Transport), and leaves every decision to the pure rooms above.
 
+mod alerts;
 mod answerer;
 mod assess;
 mod book;
@@ -27,7 +28,10 @@ mod promise;
 mod publish;
 mod question;
 mod steps;
+mod watch;
+mod webhook;
 
+pub use alerts::{Alert, AlertStep, Alerts, Handling, NewAlert, Subject};
 pub use answerer::{Answerer, leaves_in};
 pub use assess::{Assessor, Given};
 pub use book::{Book, Filed, Filing};
@@ -46,3 +50,5 @@ pub use own_feeds::OwnFeeds;
 pub use own_keys::OwnKeys;
 pub use peer_keys::PeerKeys;
 pub use publish::{Publisher, PublisherTask};
+pub use watch::{NewWatched, PeerProgress, Watch, WatchSettings, WatchedEntry};
+pub use webhook::{DeadLetter, Webhook, WebhookTarget};

@@ -2,13 +2,14 @@
 //! look up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::home::Home;
 use super::{FlowError, Mirror, Mirrors, PeerKeys};
 use crate::crypto::Token;
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
-use crate::limits::TAIL_STREAM_CHUNKS_MAX;
+use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_STREAM_CHUNKS_MAX};
 use crate::membership::Member;
 use crate::wire::{Chunk, Description, FeedWanted, Question};
 
@@ -33,6 +34,16 @@ pub(super) struct Told {
     /// Under the phone number.
     pub(super) phone: Option<Summary>,
     /// When the checkpoint was signed that the look-up rests on.
+    pub(super) as_of: Timestamp,
+}
+
+/// An answer that was verified, before anything is looked up.
+pub(super) struct Heard {
+    /// A token for each input, none where it was missing.
+    pub(super) tokens: Vec<Option<Token>>,
+    /// The mirror to look them up in.
+    pub(super) mirror: Arc<Mirror>,
+    /// When its newest checkpoint was signed.
     pub(super) as_of: Timestamp,
 }
 
@@ -65,7 +76,10 @@ impl Asker {
 
     /// The newest live epoch in which this node has a whole mirror of the peer and knows the peer's
     /// key.
-    async fn epoch_for(&self, peer: &Member) -> Result<Option<(Epoch, PublicKey)>, FlowError> {
+    pub(super) async fn epoch_for(
+        &self,
+        peer: &Member,
+    ) -> Result<Option<(Epoch, PublicKey)>, FlowError> {
         let mut live = self.home.calendar.served(self.home.clock.now());
         live.sort_unstable();
         let level = self.home.level();
@@ -113,6 +127,32 @@ impl Asker {
         purpose: Purpose,
         commitment: [u8; 32],
     ) -> Result<Told, FlowError> {
+        let deadline = self.home.timing.peer_deadline;
+        let heard = self.hear(prepared, purpose, commitment, deadline).await?;
+        let Heard {
+            tokens,
+            mirror,
+            as_of: reach,
+        } = heard;
+        let mut tokens = tokens.into_iter();
+        let national = look_up(&mirror, tokens.next().flatten()).await?;
+        let phone = look_up(&mirror, tokens.next().flatten()).await?;
+        Ok(Told {
+            national,
+            phone,
+            as_of: reach,
+        })
+    }
+
+    /// Asks and verifies: the tokens, in the order of the inputs, and a mirror that is as new as
+    /// the answer.
+    pub(super) async fn hear(
+        &self,
+        prepared: Prepared,
+        purpose: Purpose,
+        commitment: [u8; 32],
+        deadline: Duration,
+    ) -> Result<Heard, FlowError> {
         let Prepared {
             peer,
             epoch,
@@ -129,19 +169,23 @@ impl Asker {
             elements: pending.elements().to_vec().into(),
             mirror_size: mirror.reach().await?.size,
         };
-        let deadline = self.home.timing.peer_deadline;
         let evaluation = self.home.peers.evaluate(&peer, deadline, question).await?;
-        let tokens = pending.finish(&key, &evaluation.elements, &evaluation.proof)?;
-        let reach = self
+        let (elements, proof) = (evaluation.elements, evaluation.proof);
+        let is_small = elements.len() <= EVALUATE_INLINE_MAX * ELEMENT_BYTES;
+        let finish = move || pending.finish(&key, &elements, &proof);
+        let tokens = if is_small {
+            finish()?
+        } else {
+            let task = tokio::task::spawn_blocking(finish);
+            task.await.map_err(|_| FlowError::ShuttingDown)??
+        };
+        let as_of = self
             .catch_up(&peer, &mirror, epoch, evaluation.tail)
             .await?;
-        let mut tokens = tokens.into_iter();
-        let national = look_up(&mirror, tokens.next().flatten()).await?;
-        let phone = look_up(&mirror, tokens.next().flatten()).await?;
-        Ok(Told {
-            national,
-            phone,
-            as_of: reach,
+        Ok(Heard {
+            tokens,
+            mirror,
+            as_of,
         })
     }
 

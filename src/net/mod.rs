@@ -64,6 +64,8 @@ mod trust;
 
 mod version_header;
 
+mod webhook;
+
 mod words;
 
 pub use client::{AskError, AskedPeers, FeedStream};
@@ -85,6 +87,7 @@ pub use stream::PeerStream;
 pub use tape::{Tap, TappedTransport};
 pub use transport::{PeerChannel, TlsTransport, Transport, local_channel};
 pub use trust::{Departed, Memory, TrustHandle};
+pub use webhook::{WebhookClient, WebhookError};
 pub use words::IssuedBy;
 
 /// Any error that a service may give.

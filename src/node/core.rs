@@ -6,8 +6,8 @@ use tokio::task::JoinSet;
 
 use crate::domain::MemberId;
 use crate::flows::{
-    Answerer, Assessor, Book, Desk, FlowError, Follower, Home, Ledger, Mirrors, OwnFeeds, OwnKeys,
-    PeerKeys, Publisher, PublisherTask,
+    Alerts, Answerer, Assessor, Book, Desk, FlowError, Follower, Home, Ledger, Mirrors, OwnFeeds,
+    OwnKeys, PeerKeys, Publisher, PublisherTask, Watch, WatchSettings, Webhook, WebhookTarget,
 };
 
 use crate::store::{Scan, Table};
@@ -31,6 +31,10 @@ pub struct Core {
     pub keys: Arc<OwnKeys>,
     /// Peers' OPRF keys, as they stated them.
     pub peer_keys: Arc<PeerKeys>,
+    /// The watch list and what recognises its borrowers.
+    pub watch: Watch,
+    /// The alerts that follow.
+    pub alerts: Arc<Alerts>,
     tasks: JoinSet<()>,
 }
 
@@ -38,6 +42,12 @@ impl Core {
     /// Wires the flows over `home` and starts publishing and logging. Nothing follows peers yet.
     #[must_use]
     pub fn start(home: Arc<Home>) -> Self {
+        Self::start_watching(home, WatchSettings::default())
+    }
+
+    /// As [`Self::start`], with what a configuration says of the watch.
+    #[must_use]
+    pub fn start_watching(home: Arc<Home>, settings: WatchSettings) -> Self {
         let mut tasks = JoinSet::new();
         let book = Book::new(home.vault.clone());
         let keys = Arc::new(OwnKeys::new(Arc::clone(&home)));
@@ -65,7 +75,15 @@ impl Core {
             book.clone(),
             Arc::clone(&peer_keys),
             Arc::clone(&mirrors),
+            ledger.clone(),
+        );
+        let alerts = Arc::new(Alerts::new(Arc::clone(&home), settings.posts));
+        let watch = Watch::new(
+            (Arc::clone(&home), book.clone()),
+            (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
             ledger,
+            Arc::clone(&alerts),
+            settings,
         );
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
         let follower = Follower::new(
@@ -82,13 +100,23 @@ impl Core {
             publisher,
             keys,
             peer_keys,
+            watch,
+            alerts,
             tasks,
         }
     }
 
-    /// Starts following every peer's feeds.
+    /// Starts following every peer's feeds, and looking for watched borrowers in them.
     pub fn follow_peers(&mut self) {
         self.tasks.spawn(self.follower.clone().run());
+        self.tasks.spawn(self.watch.clone().look());
+        self.tasks.spawn(self.watch.clone().evaluate());
+    }
+
+    /// Starts posting alerts there.
+    pub fn post_alerts(&mut self, target: WebhookTarget) {
+        let webhook = Webhook::new(Arc::clone(&self.alerts), target);
+        self.tasks.spawn(webhook.run());
     }
 
     /// Whether this node holds a whole mirror of each of these members, in every live epoch, and

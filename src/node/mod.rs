@@ -41,6 +41,7 @@ mod trust_follower;
 mod trusted;
 mod unlock;
 mod verify;
+mod webhook_target;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::NetworkKeys;

@@ -12,7 +12,8 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    CredentialService, OperatorService, credentials_server, health, operator_server, reflection,
+    CredentialService, OperatorService, WatchService, credentials_server, health, operator_server,
+    reflection, watch_server,
 };
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
@@ -30,7 +31,7 @@ pub(super) fn bind_socket(socket: &Path) -> Result<UnixListener, NodeError> {
 /// Serves the socket until `stop`; the future is to be spawned.
 pub(super) async fn serve_socket(
     listener: UnixListener,
-    operator: OperatorService,
+    (operator, watch): (OperatorService, WatchService),
     credentials: CredentialService,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
@@ -41,6 +42,7 @@ pub(super) async fn serve_socket(
             .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
             .add_service(operator_server(operator))
+            .add_service(watch_server(watch))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -56,13 +58,14 @@ pub(super) async fn serve_socket(
 pub(super) async fn serve_port(
     listener: Listener<OperatorDoor>,
     door: OperatorDoor,
-    operator: OperatorService,
+    (operator, watch): (OperatorService, WatchService),
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
     let (reflection, health) = (reflection()?, health().await);
     Ok(async move {
         let ended = operator_gated_server(OperatorGate::new(door))
             .add_service(operator_server(operator))
+            .add_service(watch_server(watch))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

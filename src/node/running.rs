@@ -18,6 +18,7 @@ use super::parts::NodeParts;
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
 use super::trusted::Trusted;
+use super::webhook_target::{start_core, webhook_target};
 use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
@@ -29,8 +30,8 @@ use crate::net::{
 };
 use crate::risk::Policy;
 use crate::service::{
-    CredentialService, OperatorService, PeerService, explain_server, health, peer_server,
-    reflection,
+    CredentialService, OperatorService, PeerService, WatchService, explain_server, health,
+    peer_server, reflection,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -80,6 +81,7 @@ impl RunningNode {
         if let Err(error) = certificate.check(&trusted.root, now) {
             tracing::error!(%error, "peers will refuse this certificate");
         }
+        let target = webhook_target(folder, &opened.config.alerts)?;
         let policy = load_policy(folder, &opened, &trusted.root)?;
         if certificate.must_renew(&trusted.root) {
             tracing::warn!("the root of this certificate is about to go: renew it now");
@@ -104,8 +106,7 @@ impl RunningNode {
         };
         let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
         let renewing = renewing(folder, &opened, &tls, &home);
-        let mut core = Core::start(Arc::new(home));
-        core.follow_peers();
+        let core = start_core(home, &opened.config.alerts, target);
         let logs = LogFollower::open(folder, &opened.config, &core, &tls)?;
         let mut node = Self {
             core,
@@ -237,11 +238,13 @@ impl RunningNode {
         let credentials = CredentialService::new(Arc::new(issuer));
         let socket = bind_socket(&self.socket)?;
         let stop = self.stop.clone();
-        let serving = serve_socket(socket, service.clone(), credentials, stop).await?;
+        let watch = WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts));
+        let services = (service, watch);
+        let serving = serve_socket(socket, services.clone(), credentials, stop).await?;
         self.tasks.spawn(serving);
         if let Some(address) = config.operator_listen {
             let refused = config.operator_refused.clone();
-            self.serve_operators_elsewhere(address, refused, service)
+            self.serve_operators_elsewhere(address, refused, services)
                 .await?;
         }
         Ok(())
@@ -271,7 +274,7 @@ impl RunningNode {
         &mut self,
         address: SocketAddr,
         refused: BTreeSet<String>,
-        service: OperatorService,
+        services: (OperatorService, WatchService),
     ) -> Result<(), NodeError> {
         let home = &self.core.home;
         let (clock, entropy) = (Arc::clone(&home.clock), Arc::clone(&home.entropy));
@@ -284,7 +287,7 @@ impl RunningNode {
         let bound = listener.local_address();
         self.operator_address = Some(bound.map_err(|error| not_bound(key, address, &error))?);
         let stop = self.stop.clone();
-        let serving = serve_port(listener, door.clone(), service, stop).await?;
+        let serving = serve_port(listener, door.clone(), services, stop).await?;
         self.tasks.spawn(serving);
         self.door = Some(door);
         Ok(())

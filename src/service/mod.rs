@@ -10,6 +10,7 @@ mod peer;
 mod registrar;
 mod standard;
 mod status;
+mod watch;
 
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
@@ -21,5 +22,7 @@ pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
     credentials_server, explain_server, health, operator_server, peer_server, reflection,
+    watch_server,
 };
 pub use status::status_of;
+pub use watch::WatchService;

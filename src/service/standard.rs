@@ -4,7 +4,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
-use super::{CredentialService, ExplainService, OperatorService, PeerService};
+use super::{CredentialService, ExplainService, OperatorService, PeerService, WatchService};
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
@@ -12,6 +12,7 @@ use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
+use crate::wire::pb::watch_server::WatchServer;
 
 /// The peer service with its bounds on messages.
 #[must_use]
@@ -33,6 +34,14 @@ pub fn explain_server() -> ExplainServer<ExplainService> {
 #[must_use]
 pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
     OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service for watching and alerts, with its bounds on messages.
+#[must_use]
+pub fn watch_server(service: WatchService) -> WatchServer<WatchService> {
+    WatchServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

@@ -88,6 +88,18 @@ tables! {
     ImportProgress = 20, "import-progress";
     /// Whose summary changes by time alone, in the order of the moments.
     Due = 21, "due";
+    /// Borrowers that this node watches, and which identifier belongs to which.
+    Watched = 28, "watched";
+    /// Tokens of watched borrowers, by feed.
+    WatchToken = 29, "watch-token";
+    /// What a feed last told of a watched borrower.
+    WatchState = 30, "watch-state";
+    /// How far each feed was evaluated and looked at.
+    WatchFeed = 31, "watch-feed";
+    /// Alerts.
+    Alert = 32, "alert";
+    /// Alerts that are to be posted, and those that were given up.
+    Outbox = 33, "outbox";
 }
 
 impl Table {

@@ -61,7 +61,7 @@ pub fn bench_feed(
             Ok(timed(|| {
                 leaves.iter().for_each(|leaf| {
                     black_box(leaf_hash(leaf.bytes()));
-                })
+                });
             }))
         },
         || Ok(hash_flat(leaves)),
