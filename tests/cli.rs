@@ -12,6 +12,8 @@
 mod ceremony;
 #[path = "cli/certificates.rs"]
 mod certificates;
+#[path = "cli/deceit.rs"]
+mod deceit;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/documented.rs"]

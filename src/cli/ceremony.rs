@@ -144,9 +144,10 @@ pub(super) struct IssuingArgs {
     /// host:port under which members will reach the registrar.
     #[arg(long, value_name = "HOST:PORT")]
     registrar: String,
-    /// Address that the registrar will listen on.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
-    registrar_listen: std::net::SocketAddr,
+    /// Address that the registrar will listen on; without it the port that `--registrar` names, on
+    /// every address of the machine.
+    #[arg(long, value_name = "ADDRESS")]
+    registrar_listen: Option<std::net::SocketAddr>,
     /// The issuing authority's key is in a PKCS#11 module under this name; made where it is
     /// missing.
     #[arg(long, value_name = "PKCS11-URI")]
@@ -189,6 +190,18 @@ fn network_id(text: &str) -> Result<crate::domain::NetworkId, CliError> {
         .map_err(|error| CliError::usage(format!("--id: {error}")))
 }
 
+/// Where a key lies in a file, the passphrase beside it must not stay there.
+fn apart(own: &Own, in_module: bool) -> String {
+    if in_module {
+        return String::new();
+    }
+    let passphrase = own.dir.join(&own.passphrase_file);
+    format!(
+        "\nkeep {} in another place than the key",
+        passphrase.display()
+    )
+}
+
 pub(super) fn run(command: &CeremonyCommand, output: &Output) -> Result<Exit, CliError> {
     let entropy = OsEntropy::default();
     match command {
@@ -198,7 +211,12 @@ pub(super) fn run(command: &CeremonyCommand, output: &Output) -> Result<Exit, Cl
             let file = own.dir.join(format!("{name}.pub")).display().to_string();
             output.show(
                 &json!({ "name": name, "public": public, "file": file }),
-                || format!("public half of {name}: {public}\nhand on {file}, and nothing else"),
+                || {
+                    format!(
+                        "public half of {name}: {public}\nhand on {file}, and nothing else{}",
+                        apart(own, place.is_some())
+                    )
+                },
             );
         }
         CeremonyCommand::Root { own, id, key } => {
@@ -209,7 +227,9 @@ pub(super) fn run(command: &CeremonyCommand, output: &Output) -> Result<Exit, Cl
             let file = own.dir.join("root.crt").display().to_string();
             output.show(&json!({ "fingerprint": fingerprint, "file": file }), || {
                 format!(
-                    "root certificate (SHA-256) {fingerprint}\ncarry {file} away, and nothing else"
+                    "root certificate (SHA-256) {fingerprint}\ncarry {file} away, and nothing \
+                     else{}",
+                    apart(own, place.is_some())
                 )
             });
         }
@@ -260,7 +280,7 @@ fn fingerprint_of(pem: &str) -> Result<String, CliError> {
 
 fn issuing(args: &IssuingArgs, output: &Output) -> Result<(), CliError> {
     let addresses = std::slice::from_ref(&args.registrar);
-    let registrar = registrars_of(addresses, &[args.registrar_listen])?.pop();
+    let registrar = registrars_of(addresses, args.registrar_listen.as_slice())?.pop();
     let registrar = registrar.ok_or_else(|| CliError::usage("--registrar is missing"))?;
     let keys = NetworkKeys {
         root: None,

@@ -129,11 +129,15 @@ pub(super) async fn run(command: &CertCommand, output: &Output) -> Result<Exit, 
                 folder.check_certificate(now).await?;
             }
             let leaf = folder.leaf()?;
-            let days = leaf.not_after().since(now).as_secs() / 86_400;
+            let left = leaf.not_after().since(now);
+            let days = left.as_secs() / 86_400;
             let life = leaf.life_left(now).word();
             let value = json!({ "ok": true, "days_left": days, "life": life });
             output.show(&value, || {
-                format!("peers accept this certificate for {days} more days ({life})")
+                format!(
+                    "peers accept this certificate for {} more ({life})",
+                    span_text(left)
+                )
             });
         }
         CertCommand::Renew { node } => renew(node, output).await?,
@@ -220,4 +224,12 @@ async fn operator(args: &OperatorArgs, output: &Output) -> Result<(), CliError> 
         output.remark("the node listens on its socket only: set operator_listen in node.toml");
     }
     Ok(())
+}
+
+/// A span of time in days, or in hours where it is short.
+fn span_text(span: std::time::Duration) -> String {
+    match span.as_secs() / 3_600 {
+        hours @ 0..48 => format!("{hours} hours"),
+        hours => format!("{} days", hours / 24),
+    }
 }

@@ -58,6 +58,11 @@ impl WishArgs {
 
 pub(super) async fn change(args: ChangeArgs, output: &Output) -> Result<Exit, CliError> {
     let ChangeArgs { node, wish } = args;
+    let moves = !wish.endpoint.is_empty();
+    let listen = Folder::at(&node.path)
+        .config()
+        .ok()
+        .map(|config| config.listen);
     let (member, left, key) = match node.issuer().await? {
         Some(mut running) => {
             let request = pb::RequestChangeRequest {
@@ -97,9 +102,16 @@ pub(super) async fn change(args: ChangeArgs, output: &Output) -> Result<Exit, Cl
                 hex_groups(&key)
             )
         };
+        let moved = match listen.filter(|_| moves) {
+            Some(listen) => format!(
+                "the node listens on {listen}: what leads there may change freely; for another \
+                 port change `listen` in node.toml and start the node again\n"
+            ),
+            None => String::new(),
+        };
         format!(
-            "{compare}the administrators have the request of {member}; they approve it with\n\
-             creditmesh network approve DIR {member}"
+            "{compare}{moved}the administrators have the request of {member}; they approve it \
+             with\ncreditmesh network approve DIR {member}"
         )
     });
     Ok(Exit::Done)

@@ -73,6 +73,13 @@ pub(super) async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliEr
         return join_by_token(args, token, output).await;
     }
     let file = PathBuf::from(&args.from);
+    // What is no file may be part of a token, which is secret: it is not repeated.
+    if !file.exists() && !args.from.contains(['.', '/']) {
+        return Err(CliError::usage(
+            "what was given is neither a whole token nor a file that is there: copy the token \
+             again, from its first character to its last",
+        ));
+    }
     let text = read_text(&file).map_err(|e| CliError::file(&file, &e))?;
     let folder = Folder::at(&args.node.path);
     if text.contains("creditmesh/welcome/") {

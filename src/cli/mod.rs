@@ -24,6 +24,7 @@ mod log;
 mod network;
 mod network_args;
 mod network_registrar;
+mod network_sign;
 mod node;
 mod node_log;
 mod operator;

@@ -1,5 +1,6 @@
 //! The administrators' commands.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -82,17 +83,12 @@ pub(super) enum NetworkCommand {
         #[command(flatten)]
         admin: Admin,
     },
-    /// Sign the member lists that wait for signatures, after showing what each changes.
+    /// Show the member lists and roots that wait for signatures, and sign those that are named.
     #[command(
         after_help = "Examples:\n  creditmesh network sign admin --dry-run\n  \
-        creditmesh network sign admin --key chair.key"
+        creditmesh network sign admin DIGEST --key chair.key --key-passphrase-file chair.pass"
     )]
-    Sign {
-        #[command(flatten)]
-        admin: Admin,
-        #[command(flatten)]
-        signing: Signing,
-    },
+    Sign(super::network_sign::SignArgs),
     /// Hand an administrator's key over: into an encrypted file of its own, out of the folder.
     #[command(after_help = "Example:\n  \
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
@@ -133,7 +129,7 @@ pub(super) enum NetworkCommand {
         #[command(flatten)]
         signing: Signing,
     },
-    /// Remove a member for good.
+    /// Remove a member for good; at a terminal it asks before.
     #[command(after_help = "Example:\n  creditmesh network remove admin alpha")]
     Remove {
         #[command(flatten)]
@@ -149,9 +145,10 @@ impl From<AdminError> for CliError {
     fn from(error: AdminError) -> Self {
         let message = error.to_string();
         match error {
-            AdminError::Node(NodeError::File { .. }) | AdminError::Entropy(_) => {
-                Self::local(message)
+            AdminError::Node(error @ (NodeError::File { .. } | NodeError::NotBound { .. })) => {
+                error.into()
             }
+            AdminError::Entropy(_) => Self::local(message),
             AdminError::Registrar(error) => NodeError::Registrar(error).into(),
             AdminError::Node(_)
             | AdminError::Keyring(_)
@@ -200,7 +197,7 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
             }
         },
         NetworkCommand::Serve { admin } => through::serve(&admin, output).await,
-        NetworkCommand::Sign { admin, signing } => through::sign(&admin, &signing, output).await,
+        NetworkCommand::Sign(args) => super::network_sign::sign(&args, output).await,
         NetworkCommand::Key(args) => through::hand_over(&args, output),
         NetworkCommand::Ceremony(command) => super::ceremony::run(&command, output),
         NetworkCommand::Rollover(command) => super::rollover::run(&command, output).await,
@@ -221,7 +218,14 @@ pub(super) async fn run(command: NetworkCommand, output: &Output) -> Result<Exit
             admin,
             member,
             signing,
-        } => change_state(&admin, &signing, &member, MemberState::Removed, output).await,
+        } => {
+            let asks = !signing.dry_run && std::io::stdin().is_terminal();
+            let question = format!("remove {member} for good? Its id and keys never come back.");
+            if asks && !output.confirmed(&question)? {
+                return Err(CliError::refused("nothing was changed"));
+            }
+            change_state(&admin, &signing, &member, MemberState::Removed, output).await
+        }
     }
 }
 
@@ -247,10 +251,13 @@ fn init(args: &InitArgs, output: &Output) -> Result<Exit, CliError> {
     output.show(&value, || {
         format!(
             "network {} founded in {}\nfingerprint {fingerprint}\n\
+             for the life of the network: currency {}, population {}\n\
              keep {} away from this machine: it opens every key here\n\
              {}",
             found.network,
             admin.dir.display(),
+            found.currency.code(),
+            found.population,
             admin.passphrase_file.display(),
             next_steps(&found, &admin.dir)
         )
@@ -264,9 +271,11 @@ fn next_steps(found: &Found, dir: &Path) -> String {
     if found.registrar.is_none() {
         return format!("next: creditmesh network invite {dir} --member NAME --out NAME.invite");
     }
+    let listen = found.registrar.as_ref().map(|one| one.listen.to_string());
     let mut lines = vec![format!(
-        "next: creditmesh network serve {dir}, and beside it: creditmesh network invite {dir} \
-         --member NAME"
+        "next: creditmesh network serve {dir} (it listens on {}), and beside it: creditmesh \
+         network invite {dir} --member NAME",
+        listen.unwrap_or_default()
     )];
     for (number, other) in (2..).zip(&found.other_registrars) {
         let listen = other.listen;

@@ -1,6 +1,6 @@
 //! What the longer of the administrators' commands take.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -68,9 +68,10 @@ pub(super) struct InitArgs {
     /// Make the first registrar's key for freshness in a PKCS#11 module, under this name.
     #[arg(long, value_name = "PKCS11-URI", requires = "registrar")]
     freshness_key: Option<KeyUri>,
-    /// Address that the registrar will listen on, whatever port `--registrar` names; given again,
-    /// that of the next one.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:7400")]
+    /// Address that the registrar will listen on; given again, that of the next one. Without it the
+    /// port that `--registrar` names, on every address of the machine, or only on 127.0.0.1 or
+    /// `[::1]` where it names that.
+    #[arg(long, value_name = "ADDRESS")]
     pub(super) registrar_listen: Vec<SocketAddr>,
 }
 
@@ -211,12 +212,17 @@ pub(super) fn registrars_of(
     addresses: &[String],
     listens: &[SocketAddr],
 ) -> Result<Vec<RegistrarConfig>, CliError> {
-    let listens = listens.iter().chain(listens.last().into_iter().cycle());
-    let configs = addresses.iter().zip(listens).map(|(own, listen)| {
+    let configs = addresses.iter().enumerate().map(|(place, own)| {
+        let given = listens.get(place).or(listens.last()).copied();
+        let listen = given.or_else(|| listen_for(own)).ok_or_else(|| {
+            CliError::usage(format!(
+                "--registrar: {own} is not host:port, as net.example:7400"
+            ))
+        })?;
         let others = addresses.iter().filter(|other| *other != own);
         let config = RegistrarConfig {
             addresses: addresses.to_vec(),
-            listen: *listen,
+            listen,
             follows: others.cloned().collect(),
         };
         if config.follows.len() + 1 < addresses.len() {
@@ -226,4 +232,37 @@ pub(super) fn registrars_of(
             .map_err(|error| CliError::usage(format!("--registrar: {error}")))
     });
     configs.collect()
+}
+
+/// Where a registrar listens that is reached at `address`: on its port.
+fn listen_for(address: &str) -> Option<SocketAddr> {
+    let (host, port) = address.rsplit_once(':')?;
+    let named = address.parse::<SocketAddr>().ok();
+    let loopback = named.filter(|one| one.ip().is_loopback());
+    let here = (host == "localhost").then_some(Ipv4Addr::LOCALHOST);
+    loopback.or(Some(SocketAddr::new(
+        here.unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
+        port.parse().ok()?,
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listen_for;
+
+    #[test]
+    fn a_registrar_listens_on_the_port_by_which_it_is_reached() {
+        for (address, listens) in [
+            ("net.example:7400", "0.0.0.0:7400"),
+            ("203.0.113.7:27400", "0.0.0.0:27400"),
+            ("127.0.0.1:27400", "127.0.0.1:27400"),
+            ("localhost:9", "127.0.0.1:9"),
+            ("[::1]:7400", "[::1]:7400"),
+        ] {
+            assert_eq!(listen_for(address), Some(listens.parse().unwrap()));
+        }
+        for wrong in ["net.example", "net.example:", "net.example:70000", ""] {
+            assert_eq!(listen_for(wrong), None, "{wrong}");
+        }
+    }
 }

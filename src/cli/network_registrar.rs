@@ -11,7 +11,6 @@ use super::network::Admin;
 use super::network_args::KeyArgs;
 use super::node::stop_signal;
 use super::output::Output;
-use super::rollover_registrar::{count_text, next_lines, next_value};
 use crate::env::{OsEntropy, SystemClock};
 use crate::membership::{MemberState, Terms};
 use crate::node::{
@@ -71,7 +70,8 @@ pub(super) fn hand_over(args: &KeyArgs, output: &Output) -> Result<Exit, CliErro
     output.show(&json!({ "administrator": name, "file": place }), || {
         format!(
             "the key of {name} is in {place} now and no longer in {admin}\n\
-             next: creditmesh network sign {admin} --key {place} --key-passphrase-file FILE"
+             next: creditmesh network sign {admin} --dry-run --key {place} \
+             --key-passphrase-file FILE"
         )
     });
     Ok(Exit::Done)
@@ -103,7 +103,7 @@ pub(super) async fn invite(
     Ok(Exit::Done)
 }
 
-fn diff_text(proposal: &Proposal) -> String {
+pub(super) fn diff_text(proposal: &Proposal) -> String {
     let lines: Vec<String> = proposal
         .differences
         .iter()
@@ -112,12 +112,12 @@ fn diff_text(proposal: &Proposal) -> String {
     format!("member list {}:\n{}", proposal.version(), lines.join("\n"))
 }
 
-fn proposal_value(proposal: &Proposal) -> Value {
+pub(super) fn proposal_value(proposal: &Proposal) -> Value {
     json!({ "list_version": proposal.version(), "changes": proposal.differences,
         "signed": proposal.signed, "needed": proposal.needed })
 }
 
-fn tally_text(tally: Tally) -> String {
+pub(super) fn tally_text(tally: Tally) -> String {
     if tally.published {
         "published".to_owned()
     } else {
@@ -128,7 +128,7 @@ fn tally_text(tally: Tally) -> String {
     }
 }
 
-fn with_tally(mut value: Value, tally: Tally, nodes: &[Standing]) -> Value {
+pub(super) fn with_tally(mut value: Value, tally: Tally, nodes: &[Standing]) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.insert("signed".to_owned(), json!(tally.signed));
         fields.insert("published".to_owned(), json!(tally.published));
@@ -233,89 +233,4 @@ pub(super) fn unreached_value(administration: &Administration) -> Value {
     unreached
         .map(|one| json!({ "registrar": one.endpoint, "reason": one.reason }))
         .collect()
-}
-
-/// Signs every root that waits, or shows what waits.
-async fn sign_roots(
-    administration: &mut Administration,
-    dry_run: bool,
-) -> Result<(Vec<String>, Vec<Value>), CliError> {
-    let (mut texts, mut values) = (Vec::new(), Vec::new());
-    for next in administration.root_proposals().await? {
-        let (mut lines, mut value) = (next_lines(&next), next_value(&next));
-        if !dry_run {
-            let count = administration.put_root(next, Vec::new()).await?;
-            lines.push(count_text(count));
-            if let Some(fields) = value.as_object_mut() {
-                fields.insert("signed".to_owned(), json!(count.signed));
-                fields.insert("published".to_owned(), json!(count.published));
-            }
-            if count.published {
-                administration.root_acknowledged().await?;
-                texts.push(lines.join("\n"));
-                values.push(value);
-                // What else waited followed the root before.
-                break;
-            }
-        } else {
-            let tally = next_tally(&value);
-            lines.push(tally);
-        }
-        texts.push(lines.join("\n"));
-        values.push(value);
-    }
-    Ok((texts, values))
-}
-
-fn next_tally(value: &Value) -> String {
-    format!(
-        "{} of {} administrators signed, and {} of the {} of the next root",
-        value["signed"], value["needed"], value["signed_by_own"], value["needed_by_own"]
-    )
-}
-
-/// Signs every list that waits, or shows what waits.
-pub(super) async fn sign(
-    admin: &Admin,
-    signing: &Signing,
-    output: &Output,
-) -> Result<Exit, CliError> {
-    let mut administration = signing.open(admin).await?;
-    let (mut texts, roots) = sign_roots(&mut administration, signing.dry_run).await?;
-    let proposals = administration.proposals().await?;
-    let waiting = administration.waiting().await?;
-    let mut values = Vec::new();
-    for proposal in proposals {
-        let (diff, value) = (diff_text(&proposal), proposal_value(&proposal));
-        if signing.dry_run {
-            let (signed, needed) = (proposal.signed, proposal.needed);
-            texts.push(format!(
-                "{diff}\n{signed} of {needed} administrators signed"
-            ));
-            values.push(value);
-            continue;
-        }
-        let tally = administration.put(proposal).await?;
-        texts.push(format!("{diff}\n{}", tally_text(tally)));
-        values.push(with_tally(value, tally, &[]));
-        if tally.published {
-            // What else waited has the version that is in force now: it must be made anew.
-            break;
-        }
-    }
-    if texts.is_empty() {
-        texts.push("no member list and no root waits for signatures".to_owned());
-    }
-    let names: Vec<&str> = waiting.iter().map(|member| member.as_str()).collect();
-    for name in &names {
-        texts.push(format!(
-            "{name} waits: creditmesh network approve {} {name}",
-            admin.dir.display()
-        ));
-    }
-    texts.extend(unreached_text(&administration));
-    let value = json!({ "proposals": values, "roots": roots, "waiting": names,
-        "unreached": unreached_value(&administration) });
-    output.show(&value, || texts.join("\n"));
-    Ok(Exit::Done)
 }

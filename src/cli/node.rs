@@ -94,6 +94,7 @@ impl From<NodeError> for CliError {
             NodeError::Flow(flow) => flow.into(),
             NodeError::Config(_) => Self::usage(message),
             NodeError::File { .. }
+            | NodeError::NotBound { .. }
             | NodeError::Unlock { .. }
             | NodeError::Folder(_)
             | NodeError::Keyring(_)

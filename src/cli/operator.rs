@@ -93,6 +93,12 @@ impl NodeAt {
 
     fn not_running(&self) -> CliError {
         let place = self.dir.path.display();
+        if Folder::at(&self.dir.path).config().is_err() {
+            return CliError::refused(format!(
+                "{place} is no node's folder: name one with --dir, or make one with `creditmesh \
+                 node join`"
+            ));
+        }
         CliError::local(format!(
             "no node runs on {place}: start it with `creditmesh node serve --dir {place}`"
         ))

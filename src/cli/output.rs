@@ -1,6 +1,7 @@
 //! Printing: one value for machines or text for people, and progress on a terminal.
 #![expect(clippy::print_stderr, reason = "this file is where the program prints")]
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -8,6 +9,25 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::exit::CliError;
+use crate::membership::is_deceptive;
+
+/// A text as a terminal may show it. Names, reasons and addresses come from others: what could
+/// hide or rewrite the lines around it is written out.
+fn shown(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| is_deceptive(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
 
 /// Prints a line on standard output. Whoever closed it does not want to read: that is no fault.
 fn print(line: &str) {
@@ -31,7 +51,7 @@ impl Output {
         if self.json {
             print(&value.to_string());
         } else {
-            print(text().trim_end());
+            print(&shown(text().trim_end()));
         }
     }
 
@@ -43,8 +63,24 @@ impl Output {
     /// Prints a remark for people on standard error; nothing for machines.
     pub(super) fn remark(&self, text: &str) {
         if !self.json {
-            eprintln!("{text}");
+            eprintln!("{}", shown(text));
         }
+    }
+
+    /// Asks the person at the terminal; whoever calls looks first whether there is one.
+    ///
+    /// # Errors
+    /// Where the terminal fails.
+    #[expect(clippy::unused_self, reason = "whoever may print may ask")]
+    pub(super) fn confirmed(&self, question: &str) -> Result<bool, CliError> {
+        let failed = |error: std::io::Error| CliError::local(format!("the terminal: {error}"));
+        let mut err = std::io::stderr().lock();
+        write!(err, "{} [y/N] ", shown(question))
+            .and_then(|()| err.flush())
+            .map_err(failed)?;
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(failed)?;
+        Ok(matches!(line.trim(), "y" | "Y" | "yes"))
     }
 
     /// Prints why a command failed.
@@ -52,7 +88,7 @@ impl Output {
         if self.json {
             print(&json!({ "error": error.message }).to_string());
         }
-        eprintln!("creditmesh: {error}");
+        eprintln!("creditmesh: {}", shown(&error.to_string()));
     }
 
     /// A progress bar over `total` units on standard error; hidden where that is no terminal.
@@ -75,5 +111,20 @@ impl Output {
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_would_hide_or_rewrite_a_line_is_written_out() {
+        let plain = "Löschung für José: 中文\n\tindented";
+        assert_eq!(shown(plain), plain);
+        assert_eq!(
+            shown("chair\u{1b}[8m\r\u{202e}x\u{200b}"),
+            "chair\\u{1b}[8m\\u{d}\\u{202e}x\\u{200b}"
+        );
     }
 }

@@ -196,7 +196,7 @@ pub(super) fn count_text(count: RootCount) -> String {
     } = count;
     format!(
         "waiting: {signed} of {needed} administrators signed, and {signed_by_own} of the \
-         {needed_by_own} of the next root; the others run: creditmesh network sign"
+         {needed_by_own} of the next root; the others run: creditmesh network sign --dry-run"
     )
 }
 

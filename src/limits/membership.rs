@@ -163,6 +163,12 @@ pub const MEMBER_CONTACT_BYTES_MAX: usize = 200;
 /// Longest time from a member list's issue to its end.
 pub const LIST_LIFE_MAX: Duration = Duration::from_secs(400 * 86_400);
 
+/// An administrator's machine signs no member list that ends sooner than this.
+pub const LIST_LIFE_LEFT_MIN: Duration = Duration::from_secs(7 * 86_400);
+
+/// An administrator's machine signs no network root that ends sooner than this.
+pub const ROOT_LIFE_LEFT_MIN: Duration = Duration::from_secs(90 * 86_400);
+
 /// Keys of a network that may sign freshness statements.
 pub const FRESHNESS_KEYS_MAX: usize = 8;
 

@@ -23,9 +23,27 @@ pub fn differences(held: &MemberList, next: &MemberList) -> Vec<String> {
 
 fn entered(member: &Member) -> String {
     let purposes: Vec<&str> = member.purposes.iter().map(|one| one.word()).collect();
+    let told = [
+        "id",
+        "role",
+        "level",
+        "weight",
+        "lender_group",
+        "quota_elements_per_epoch",
+        "purposes",
+        "endpoints",
+        "identity_key",
+    ];
+    let document = serde_json::to_value(member).unwrap_or_default();
+    let fields = document.as_object().into_iter().flatten();
+    // What has no words of its own yet is told as it stands in the document.
+    let rest = fields.filter(|(name, _)| !told.contains(&name.as_str()));
+    let rest: String = rest
+        .map(|(name, value)| format!(", {name} {value}"))
+        .collect();
     format!(
         "{} joins: {}, level {}, weight {}, lender group {}, quota {} elements per epoch, \
-         purposes {}, at {}, identity key {}",
+         purposes {}, at {}, identity key {}{rest}",
         member.id,
         member.role.word(),
         member.level.word(),

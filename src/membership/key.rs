@@ -59,7 +59,10 @@ pub enum KeyError {
         reason: String,
     },
     /// Not a certificate request for a P-256 key, signed by that key.
-    #[error("the certificate request {fault}; make a new one by `node join`")]
+    #[error(
+        "the certificate request {fault}; is it the right file? `node join` makes a member's, \
+         `network ceremony issuing` an issuing authority's"
+    )]
     Request {
         /// What is wrong with it.
         fault: &'static str,

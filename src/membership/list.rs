@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, DocumentError};
 use super::rights::Grant;
-use super::text::{hex, hex_option, moment, moment_option, name, word, words};
+use super::text::{hex, hex_option, is_deceptive, moment, moment_option, name, word, words};
 use crate::domain::{LenderGroup, Level, MemberId, NetworkId, Purpose, Role, Timestamp};
 use crate::limits::{
     ENDPOINT_BYTES_MAX, ENDPOINTS_MAX, FORMER_KEYS_MAX, GRANTS_MAX, LIST_BYTES_MAX, LIST_LIFE_MAX,
@@ -178,13 +178,13 @@ pub enum ListError {
         held: u32,
     },
     /// A field of the list breaks a rule.
-    #[error("member list: {rule}; ask the administrators for a correct one")]
+    #[error("member list: {rule}; a list that breaks this is not taken")]
     Invalid {
         /// The rule.
         rule: &'static str,
     },
     /// A field of a member's entry breaks a rule.
-    #[error("member list, entry {member}: {rule}; ask the administrators for a correct one")]
+    #[error("member list, entry {member}: {rule}")]
     InvalidMember {
         /// Whose entry.
         member: MemberId,
@@ -238,12 +238,6 @@ pub enum ListError {
     IssuedBackwards {
         /// Its version.
         version: u32,
-    },
-    /// That it was seen could not be noted first.
-    #[error("member list: that it was seen cannot be noted: {reason}; the list in force stays")]
-    NotNoted {
-        /// What failed.
-        reason: String,
     },
 }
 
@@ -340,8 +334,7 @@ impl Member {
         let answers = self.state == MemberState::Active && self.role != Role::Regulator;
         let purposes: BTreeSet<_> = self.purposes.iter().collect();
         let contact_fits = |text: &String| {
-            (1..=MEMBER_CONTACT_BYTES_MAX).contains(&text.len())
-                && !text.chars().any(char::is_control)
+            (1..=MEMBER_CONTACT_BYTES_MAX).contains(&text.len()) && !text.chars().any(is_deceptive)
         };
         let rules = [
             (

@@ -130,7 +130,7 @@ pub use root_proposal::{RootTally, certificate_digest, certified_by, root_differ
 pub use roster::{Roster, Supersession, VerifiedPeer};
 pub use signing_key::SigningKey;
 pub use statement::{CertificateStatement, KeyStatement, KeyTerms, StatementError};
-pub use text::hex_groups;
+pub use text::{hex_groups, is_deceptive};
 pub use token::{InvitationToken, TokenError};
 
 pub use seen::{Seen, SeenError};

@@ -47,6 +47,7 @@ fn rules_of_government(document: &RootDocument) -> Rules {
     let names: BTreeSet<_> = administrators.iter().map(|one| &one.name).collect();
     let admin_keys: BTreeSet<_> = administrators.iter().map(|one| one.key).collect();
     let online: BTreeSet<_> = document.freshness_keys.iter().collect();
+    let is_graphic = |c: char| c.is_ascii_graphic();
     let has_letter = |text: &str| text.chars().any(|c| c.is_ascii_lowercase());
     vec![
         (document.version >= 1, "its version must be 1 or more"),
@@ -69,8 +70,8 @@ fn rules_of_government(document: &RootDocument) -> Rules {
         (
             administrators
                 .iter()
-                .all(|one| (1..=63).contains(&one.name.len())),
-            "each administrator needs a name of 1 to 63 bytes",
+                .all(|one| (1..=63).contains(&one.name.len()) && one.name.chars().all(is_graphic)),
+            "each administrator needs a name of 1 to 63 visible ASCII characters",
         ),
         (
             names.len() == administrators.len(),

@@ -15,6 +15,17 @@ pub fn hex_groups(bytes: &[u8]) -> String {
     groups.join(" ")
 }
 
+/// Whether a character hides, turns or erases what stands around it: control characters, and
+/// Unicode's formatting of directions and widths. No text that people judge may have one.
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// The first eight hexadecimal characters: enough to tell keys apart in a message.
 #[must_use]
 pub(crate) fn hex_short(bytes: &[u8]) -> String {

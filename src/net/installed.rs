@@ -12,7 +12,7 @@ pub struct InstalledRoot {
 }
 
 /// What installing a list did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
     /// Version of the list now in force.
     pub version: u32,
@@ -20,4 +20,7 @@ pub struct Installed {
     pub supersession: Supersession,
     /// Connections that were cut, because their peers are no longer admitted.
     pub cut: usize,
+    /// Why it could not be noted that the list was seen, where that failed: it counts only until
+    /// the process ends.
+    pub not_noted: Option<String>,
 }

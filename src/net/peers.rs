@@ -24,7 +24,8 @@ use crate::membership::Member;
 pub enum CallError {
     /// It failed several times in a row, so it is left alone for a moment.
     #[error(
-        "{member} failed several times in a row and is asked again in {} ms",
+        "{member} failed several times in a row and is asked again in {} ms; the last time: \
+         {reason}",
         pause.as_millis()
     )]
     Paused {
@@ -32,6 +33,8 @@ pub enum CallError {
         member: MemberId,
         /// How long it is left alone yet.
         pause: Duration,
+        /// Why the last call failed.
+        reason: String,
     },
     /// It did not answer in time.
     #[error("{member} did not answer within {} ms", deadline.as_millis())]
@@ -107,8 +110,12 @@ impl Peers {
     {
         let line = self.line(peer);
         let member = peer.id.clone();
-        if let Some(pause) = lock(&line.breaker).pause(self.clock.uptime()) {
-            return Err(CallError::Paused { member, pause });
+        if let Some((pause, reason)) = lock(&line.breaker).pause(self.clock.uptime()) {
+            return Err(CallError::Paused {
+                member,
+                pause,
+                reason,
+            });
         }
         let channel = line.channel.clone();
         let tries = async {
@@ -125,14 +132,13 @@ impl Peers {
             }),
             Err(_) => Err(CallError::Late { member, deadline }),
         };
-        let works = match &outcome {
-            Ok(_) => true,
-            Err(CallError::Status { status, .. }) => status.code() != Code::Unavailable,
-            Err(CallError::Paused { .. } | CallError::Late { .. } | CallError::Unreachable(_)) => {
-                false
-            }
+        let failure = match &outcome {
+            Ok(_) => None,
+            Err(CallError::Status { status, .. }) if status.code() != Code::Unavailable => None,
+            Err(error @ CallError::Unreachable(_)) => Some(error.to_string()),
+            Err(error) => Some(format!("{error} (at {})", peer.endpoints.join(" "))),
         };
-        lock(&line.breaker).note(works, self.clock.uptime());
+        lock(&line.breaker).note(failure, self.clock.uptime());
         outcome
     }
 
@@ -187,24 +193,27 @@ struct Breaker {
     failures: u32,
     /// By the uptime.
     until: Option<Duration>,
+    /// Why the last call failed.
+    reason: String,
 }
 
 impl Breaker {
-    fn pause(&mut self, now: Duration) -> Option<Duration> {
+    fn pause(&mut self, now: Duration) -> Option<(Duration, String)> {
         let until = self.until?;
         if now >= until {
             // The probe: others wait for its outcome, at most one more short pause.
             self.until = Some(now.saturating_add(BREAKER_PAUSE_MIN));
             return None;
         }
-        Some(until.saturating_sub(now))
+        Some((until.saturating_sub(now), self.reason.clone()))
     }
 
-    fn note(&mut self, works: bool, now: Duration) {
-        if works {
+    fn note(&mut self, failure: Option<String>, now: Duration) {
+        let Some(reason) = failure else {
             *self = Self::default();
             return;
-        }
+        };
+        self.reason = reason;
         self.failures = self.failures.saturating_add(1);
         if self.failures >= BREAKER_FAILURES {
             let doublings = (self.failures - BREAKER_FAILURES).min(16);
@@ -226,18 +235,21 @@ mod tests {
         let mut now = Duration::ZERO;
         for _ in 0..BREAKER_FAILURES {
             assert_eq!(breaker.pause(now), None);
-            breaker.note(false, now);
+            breaker.note(Some("late".to_owned()), now);
         }
-        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MIN));
+        assert_eq!(
+            breaker.pause(now),
+            Some((BREAKER_PAUSE_MIN, "late".to_owned()))
+        );
         now += BREAKER_PAUSE_MIN;
         assert_eq!(breaker.pause(now), None, "the probe");
         assert!(breaker.pause(now).is_some(), "only one probe");
-        breaker.note(false, now);
-        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MIN * 2));
+        breaker.note(Some("late".to_owned()), now);
+        assert_eq!(breaker.pause(now).unwrap().0, BREAKER_PAUSE_MIN * 2);
         for _ in 0..100 {
-            breaker.note(false, now);
+            breaker.note(Some("late".to_owned()), now);
         }
-        assert_eq!(breaker.pause(now), Some(BREAKER_PAUSE_MAX));
+        assert_eq!(breaker.pause(now).unwrap().0, BREAKER_PAUSE_MAX);
     }
 
     #[test]
@@ -253,9 +265,9 @@ mod tests {
         let mut breaker = Breaker::default();
         let now = Duration::ZERO;
         for _ in 0..BREAKER_FAILURES {
-            breaker.note(false, now);
+            breaker.note(Some("late".to_owned()), now);
         }
-        breaker.note(true, now);
+        breaker.note(None, now);
         assert_eq!(breaker.pause(now), None);
     }
 }

@@ -403,7 +403,8 @@ impl TrustHandle {
     }
 
     /// Puts a newer list in force, and cuts the connections of all whom it no longer admits. The
-    /// list in force already is accepted and changes nothing.
+    /// list in force already is accepted and changes nothing. Where it cannot be noted it counts
+    /// all the same, until the process ends: a full disk must not keep a removed member in.
     ///
     /// # Errors
     /// [`ListError`]; the list in force then stays.
@@ -412,10 +413,9 @@ impl TrustHandle {
         let offered = Roster::verify(&self.0.root.load(), text, self.0.clock.now())?;
         let supersession = offered.supersedes(&self.0.roster.load())?;
         let version = offered.version();
+        let next = seen.with_list(&offered);
+        let not_noted = self.note(&mut seen, next).err();
         if supersession == Supersession::Newer {
-            let next = seen.with_list(&offered);
-            self.note(&mut seen, next)
-                .map_err(|reason| ListError::NotNoted { reason })?;
             let held = self.departures();
             self.depart(offered.with_departures(&held));
             self.forget_departures(&held);
@@ -428,6 +428,7 @@ impl TrustHandle {
             version,
             supersession,
             cut,
+            not_noted,
         })
     }
 

@@ -134,10 +134,10 @@ pub(super) fn of_server(error: &io::Error, own: &OwnSide) -> String {
 fn of_socket(kind: io::ErrorKind) -> String {
     match kind {
         io::ErrorKind::ConnectionRefused => {
-            "nobody listens there; check the endpoint, and that the node runs".to_owned()
+            "nobody listens there; check the endpoint, and that it runs".to_owned()
         }
         io::ErrorKind::TimedOut => {
-            "no answer in time; check the endpoint, the network, and that the node runs".to_owned()
+            "no answer in time; check the endpoint, the network, and that it runs".to_owned()
         }
         io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset

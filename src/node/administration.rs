@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use super::admin::{INVITATION_LIFE, LIST_LIFE};
+use super::proposal::Proposal;
 use super::registrar::registrar_config;
 use super::registrars::{Registrars, Unreached};
 use super::root_administration::must_sign_anew;
@@ -20,9 +21,9 @@ use crate::domain::{MemberId, Timestamp};
 use crate::env::{Clock, Entropy};
 use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
 use crate::membership::{
-    Departures, Document, Invitation, InvitationToken, JoinRequest, Member, MemberList,
-    MemberState, NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms,
-    check_change, check_request, differences, request_desk,
+    Departures, Document, Invitation, InvitationToken, JoinRequest, MemberList, MemberState,
+    NewIdentity, OwnChange, RightsChange, Roster, Signed, SigningKey, Terms, check_change,
+    request_desk,
 };
 use crate::wire::{DeskView, InvitationKey, Standing, Tally};
 
@@ -38,26 +39,6 @@ pub enum MemberWish {
     Rights(MemberId, RightsChange),
     /// Another state.
     State(MemberId, MemberState),
-}
-
-/// A next list, and what it changes.
-#[derive(Debug, Clone)]
-pub struct Proposal {
-    list: Signed<MemberList>,
-    /// One sentence for each thing that changes.
-    pub differences: Vec<String>,
-    /// How many administrators signed it before.
-    pub signed: usize,
-    /// How many must.
-    pub needed: usize,
-}
-
-impl Proposal {
-    /// The version that the list will have.
-    #[must_use]
-    pub const fn version(&self) -> u32 {
-        self.list.document().version
-    }
 }
 
 /// One or more administrators, connected to the network's registrar.
@@ -98,28 +79,6 @@ pub(super) fn not_already(
     Err(AdminError::Nothing(format!(
         "{member} is {word} already: nothing changes"
     )))
-}
-
-/// Whether a member keeps its identity keys, or has exactly what its own request, signed by the old
-/// key and by the new one, says.
-fn has_asked_keys(
-    before: &Member,
-    after: &Member,
-    version: u32,
-    (roster, view): (&Roster, &DeskView),
-) -> bool {
-    let keys = |member: &Member| (member.identity_key, member.former_identity_keys.clone());
-    if keys(before) == keys(after) {
-        return true;
-    }
-    let asked = view.changes.iter();
-    let mut asked = asked.filter_map(|text| check_change(roster, text).ok());
-    let granted = before.with_identity_key(after.identity_key, version);
-    let wanted = OwnChange::IdentityKey(NewIdentity {
-        key: after.identity_key,
-    });
-    keys(&granted) == keys(after)
-        && asked.any(|change| change.member == after.id && change.change == wanted)
 }
 
 /// What lies on the desk, checked: the list in force is the administrators' own.
@@ -264,9 +223,14 @@ impl Administration {
             ));
         }
         for text in &view.proposals {
-            let held = Signed::<MemberList>::parse(text)?;
-            if held.document().members == list.members {
-                return self.checked(held, &roster, &view);
+            // One that would end much sooner than this one is not what was wished.
+            let lasts = list.expires_at.minus(LIST_LIFE / 3);
+            if let Ok(held) = Signed::<MemberList>::parse(text)
+                && held.document().members == list.members
+                && held.document().expires_at >= lasts
+                && let Ok(checked) = self.checked(held, &roster, &view)
+            {
+                return Ok(checked);
             }
         }
         self.checked(Signed::unsigned(list), &roster, &view)
@@ -308,84 +272,6 @@ impl Administration {
             "{member} waits for nothing: it must answer its invitation with `creditmesh node join` \
              first"
         )))
-    }
-
-    /// The entry that this applicant's own request and the invitation give it.
-    fn applicant(&self, view: &DeskView, member: &MemberId) -> Result<Option<Member>, AdminError> {
-        for text in &view.requests {
-            let request = Signed::<JoinRequest>::parse(text)?;
-            if request.document().invitation.document().terms.member == *member {
-                let invitation = request.document().invitation.document();
-                let root = self.root_with(&invitation.fingerprint);
-                return Ok(Some(check_request(root, &request, self.now())?.member));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Checks a next list before it is shown or signed: it follows the one in force, and who enters
-    /// does so as its own request says.
-    fn checked(
-        &self,
-        list: Signed<MemberList>,
-        roster: &Roster,
-        view: &DeskView,
-    ) -> Result<Proposal, AdminError> {
-        let next = list.document();
-        next.check()?;
-        let follows = next.network == *roster.network()
-            && next.version == roster.version().saturating_add(1)
-            && next.previous == Some(*roster.digest());
-        let stays = |one: &Member| next.member(&one.id).is_some();
-        if !follows || !roster.list().members.iter().all(stays) {
-            return Err(AdminError::Nothing(
-                "a proposal does not follow the list in force: do not sign it".to_owned(),
-            ));
-        }
-        let mut differences = differences(roster.list(), next);
-        for member in roster.departures().members() {
-            let said = next.member(member).map(|entry| entry.state);
-            if said != Some(MemberState::Removed) {
-                return Err(AdminError::Nothing(format!(
-                    "the proposal keeps {member}, which has left: do not sign it"
-                )));
-            }
-            let at = roster.departures().left_at(member);
-            let at = at.map_or(String::new(), |at| at.to_string());
-            differences.push(format!("{member} left by its own signature at {at}"));
-        }
-        for member in &next.members {
-            let as_asked = match roster.member(&member.id) {
-                None => self.applicant(view, &member.id)?.as_ref() == Some(member),
-                Some(before) => has_asked_keys(before, member, next.version, (roster, view)),
-            };
-            if !as_asked {
-                return Err(AdminError::Nothing(format!(
-                    "the proposal enters {} or its identity key otherwise than its own request \
-                     says: do not sign it",
-                    member.id
-                )));
-            }
-        }
-        Ok(Proposal {
-            differences,
-            signed: list.valid_signatures(&self.root().administrator_keys())?,
-            needed: self.root().threshold(),
-            list,
-        })
-    }
-
-    /// Every next list that waits for signatures.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub async fn proposals(&mut self) -> Result<Vec<Proposal>, AdminError> {
-        let Look { roster, view } = self.look().await?;
-        let mut proposals = Vec::new();
-        for text in &view.proposals {
-            proposals.push(self.checked(Signed::parse(text)?, &roster, &view)?);
-        }
-        Ok(proposals)
     }
 
     /// Who waits for an approval: applicants and members that want a change.

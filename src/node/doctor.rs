@@ -111,9 +111,9 @@ fn disk(folder: &Folder) -> Finding {
 
 fn certificate(leaf: &PeerCertificate, now: Timestamp) -> Finding {
     let left = leaf.life_left(now);
-    let age_days = now.since(leaf.not_before()).as_secs() / 86_400;
     let says = format!(
-        "certificate of {age_days} days, until {} ({})",
+        "certificate from {}, until {} ({})",
+        leaf.not_before(),
         leaf.not_after(),
         left.word()
     );

@@ -16,6 +16,7 @@
 //! imports/       how far interrupted imports came
 //! ```
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +46,14 @@ pub enum NodeError {
         /// The file.
         path: String,
         /// What the system says.
+        reason: String,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    NotBound {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says, and what to do.
         reason: String,
     },
     /// The passphrase or key file is not as it must be.

@@ -27,6 +27,7 @@ mod other_registrars;
 mod own_change;
 mod own_tls_keys;
 mod parts;
+mod proposal;
 mod reading;
 mod registrar;
 mod registrars;
@@ -45,7 +46,7 @@ mod webhook_target;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::NetworkKeys;
-pub use administration::{Administration, MemberWish, Proposal};
+pub use administration::{Administration, MemberWish};
 pub use ceremony::{
     Assembled, Drafting, Paper, administrator_key, assemble, certify_issuing, draft,
     found_offline_root, request_issuing,
@@ -62,6 +63,7 @@ pub use log_findings::LogFinding;
 pub use log_verify::{LogReport, LogSource, verify_log};
 pub use operator_authority::CredentialRequest;
 pub use parts::{NodeParts, Sealing};
+pub use proposal::Proposal;
 pub use reading::read_text;
 pub use registrar::{RunningRegistrar, registrar_config};
 pub use registrars::Unreached;

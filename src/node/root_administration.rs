@@ -7,7 +7,7 @@ use super::administration::{Administration, LOOK};
 use super::root_files::{list_under, take_walked};
 use super::{AdminError, Stage};
 use crate::domain::{MemberId, Timestamp};
-use crate::limits::ACKNOWLEDGEMENT_DEADLINE;
+use crate::limits::{ACKNOWLEDGEMENT_DEADLINE, ROOT_LIFE_LEFT_MIN};
 use crate::membership::{
     Document, NetworkRoot, RootDocument, RootError, RootTally, Signed, SigningKey,
     certificate_digest, root_differences,
@@ -29,6 +29,14 @@ impl NextRoot {
     #[must_use]
     pub const fn version(&self) -> u32 {
         self.signed.document().version
+    }
+
+    /// SHA-256 of the root in canonical form: what people name when they sign it.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn digest(&self) -> Result<[u8; 32], AdminError> {
+        Ok(self.signed.digest()?)
     }
 }
 
@@ -64,11 +72,13 @@ impl Administration {
                 expires_at: document.expires_at,
                 ..other.clone()
             };
-            dated == document
+            // One that would end much sooner is not what is to be put.
+            dated == document && other.expires_at >= document.expires_at.minus(ROOT_LIFE_LEFT_MIN)
         };
         for text in held {
-            let waiting = Signed::<RootDocument>::parse(&text)?;
-            if same(waiting.document()) {
+            if let Ok(waiting) = Signed::<RootDocument>::parse(&text)
+                && same(waiting.document())
+            {
                 return self.next_root(waiting);
             }
         }
@@ -77,30 +87,44 @@ impl Administration {
 
     fn next_root(&self, signed: Signed<RootDocument>) -> Result<NextRoot, AdminError> {
         let tally = self.root().check_proposed(&signed, self.now())?;
+        let ends = signed.document().expires_at;
+        if ends < self.now().plus(ROOT_LIFE_LEFT_MIN) {
+            return Err(AdminError::Nothing(format!(
+                "it would stop the whole network on {ends}: do not sign it"
+            )));
+        }
+        let mut differences = root_differences(self.root().document(), signed.document());
+        if differences.is_empty() {
+            differences.push("nothing but version and dates changes".to_owned());
+        }
         Ok(NextRoot {
-            differences: root_differences(self.root().document(), signed.document()),
+            differences,
             tally,
             signed,
         })
     }
 
-    /// Every next root that waits for signatures.
+    /// Every next root that waits for signatures, and why others that wait are not to be signed.
     ///
     /// # Errors
-    /// [`AdminError`].
-    pub async fn root_proposals(&mut self) -> Result<Vec<NextRoot>, AdminError> {
+    /// [`AdminError`] where no registrar answers; a bad proposal is none.
+    pub async fn root_proposals(&mut self) -> Result<(Vec<NextRoot>, Vec<String>), AdminError> {
         let held = self.look().await?.view.root_proposals;
-        let parse = |text: &String| Signed::<RootDocument>::parse(text);
-        let mut proposals = Vec::new();
+        let (mut proposals, mut refused) = (Vec::new(), Vec::new());
         for text in &held {
-            match self.next_root(parse(text)?) {
+            let parsed = Signed::<RootDocument>::parse(text);
+            let signers = parsed
+                .as_ref()
+                .map_or(String::new(), |root| self.signers(root));
+            let checked = parsed.map_err(AdminError::from);
+            match checked.and_then(|root| self.next_root(root)) {
                 Ok(next) => proposals.push(next),
                 // At a registrar that was not reached when the root in force came.
                 Err(AdminError::Root(RootError::RolledBack { .. })) => {}
-                Err(error) => return Err(error),
+                Err(error) => refused.push(format!("a root signed by {signers} waits: {error}")),
             }
         }
-        Ok(proposals)
+        Ok((proposals, refused))
     }
 
     /// Signs with every key at hand, and `added`, and puts the root: it is published once enough

@@ -317,10 +317,13 @@ impl RunningNode {
 }
 
 fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeError {
-    NodeError::Folder(format!(
-        "cannot listen on {address}: {error}; stop what uses it, or change `{key}` in node.toml \
-         (where peers reach the node stands in the member list: tell the administrators)"
-    ))
+    NodeError::NotBound {
+        address,
+        reason: format!(
+            "{error}; stop what uses it, or change `{key}` in node.toml (where peers reach the \
+             node stands in the member list: `creditmesh node change --endpoint`)"
+        ),
+    }
 }
 
 fn load_policy(

@@ -21,6 +21,10 @@ use crate::net::{
 };
 use crate::wire::{Acknowledgement, TrustTexts};
 
+/// The disk refuses, and the list counts from memory.
+const NOT_KEPT: &str = "the member list counts, and cannot be kept: make room on the disk; it is \
+                        tried again every minute";
+
 /// How often a node looks whether it has something new to say to its registrar.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -190,9 +194,11 @@ impl TrustFollower {
                         let (version, cut) = (installed.version, installed.cut);
                         tracing::info!(version, cut, "member list taken");
                     }
-                    match self.folder.replace_list(list) {
-                        Ok(()) => taken = Some((installed.version, installed.cut)),
-                        Err(error) => tracing::error!(%error, "cannot keep the member list"),
+                    // What is not on disk is not acknowledged.
+                    match (self.folder.replace_list(list), installed.not_noted) {
+                        (Ok(()), None) => taken = Some((installed.version, installed.cut)),
+                        (Err(error), _) => tracing::error!(%error, "{NOT_KEPT}"),
+                        (Ok(()), Some(reason)) => tracing::error!(reason, "{NOT_KEPT}"),
                     }
                 }
                 Err(error) => tracing::error!(%error, "a member list is refused"),

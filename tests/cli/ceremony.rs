@@ -33,6 +33,7 @@ struct Table {
     registrar: String,
     node: String,
     token: String,
+    digest: String,
     serving: Vec<Served>,
     joining: Option<Child>,
 }
@@ -44,6 +45,7 @@ impl Table {
             registrar: free_address(),
             node: free_address(),
             token: String::new(),
+            digest: String::new(),
             serving: Vec::new(),
             joining: None,
         }
@@ -64,7 +66,8 @@ impl Table {
             .replace("0.0.0.0:7400", &self.registrar)
             .replace("alpha.example:7401", &self.node)
             .replace("0.0.0.0:7401", &self.node)
-            .replace("TOKEN", &self.token);
+            .replace("TOKEN", &self.token)
+            .replace("DIGEST", &self.digest);
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some(arguments) = words.strip_prefix(&["creditmesh"]) else {
             let mut shell = Command::new("sh");
@@ -79,6 +82,15 @@ impl Table {
                 let invited = self.run(arguments);
                 assert_eq!(invited.code, 0, "{line}: {invited:?}");
                 invited.stdout.trim().clone_into(&mut self.token);
+            }
+            ["network", "sign", .., "--dry-run"] => {
+                let shown = self.run(arguments);
+                assert_eq!(shown.code, 0, "{line}: {shown:?}");
+                let digest = shown
+                    .stdout
+                    .lines()
+                    .find_map(|one| one.trim().strip_prefix("digest "));
+                digest.unwrap().clone_into(&mut self.digest);
             }
             ["node", "join", ..] => self.joining = Some(begin_in(self.dir.path(), arguments)),
             ["network", "approve", ..] => self.patiently(arguments, "waits for nothing"),

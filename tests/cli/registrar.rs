@@ -51,6 +51,29 @@ impl City {
         city
     }
 
+    /// Hands the administrators' keys over into files of their own; gives these, and the file with
+    /// the passphrase that opens each.
+    pub(super) fn hand_over<const N: usize>(&self, names: [&str; N]) -> ([String; N], String) {
+        let passphrase = self.path("pass");
+        std::fs::write(&passphrase, "correct horse\n").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&passphrase, private).unwrap();
+        let keys = names.map(|name| {
+            let key = self.path(&format!("{name}.key"));
+            let run = [
+                "key",
+                name,
+                "--out",
+                &key,
+                "--key-passphrase-file",
+                &passphrase,
+            ];
+            assert_eq!(self.network(&run).code, 0);
+            key
+        });
+        (keys, passphrase)
+    }
+
     pub(super) fn serve(&mut self) {
         self.registrar = Some(Served::registrar(&self.path("admin")));
     }
@@ -191,26 +214,7 @@ fn two_lenders_and_a_bureau_join_by_one_command_each_and_one_is_removed() {
 #[test]
 fn two_administrators_sign_with_their_own_keys_and_the_joiner_hears_who_is_missing() {
     let city = City::found("chair,secretary,auditor", "2");
-    let passphrase = city.path("pass");
-    std::fs::write(&passphrase, "correct horse\n").unwrap();
-    std::fs::set_permissions(
-        &passphrase,
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    )
-    .unwrap();
-    let keys = ["chair", "secretary", "auditor"].map(|name| {
-        let key = city.path(&format!("{name}.key"));
-        let run = [
-            "key",
-            name,
-            "--out",
-            &key,
-            "--key-passphrase-file",
-            &passphrase,
-        ];
-        assert_eq!(city.network(&run).code, 0);
-        key
-    });
+    let (keys, passphrase) = city.hand_over(["chair", "secretary", "auditor"]);
     let by = |key: &str, arguments: &[&str]| {
         let signing = ["--key", key, "--key-passphrase-file", &passphrase, "--json"];
         city.network(&[arguments, &signing].concat())
@@ -239,8 +243,10 @@ fn two_administrators_sign_with_their_own_keys_and_the_joiner_hears_who_is_missi
             .starts_with("alpha joins: lender")
     );
     // The same administrator once more is still one.
-    assert_eq!(by(&keys[0], &["sign"]).json(0)["proposals"][0]["signed"], 1);
     let waiting = by(&keys[1], &["sign", "--dry-run"]).json(0);
+    let digest = waiting["proposals"][0]["digest"].as_str().unwrap();
+    let again = by(&keys[0], &["sign", digest]).json(0);
+    assert_eq!(again["proposals"][0]["signed"], 1);
     assert_eq!(waiting["proposals"][0]["signed"], 1);
     assert_eq!(waiting["waiting"][0], "alpha");
     assert!(joining.try_wait().unwrap().is_none(), "it still waits");

@@ -138,10 +138,19 @@ fn two_administrators_sign_a_root_and_a_lost_key_is_replaced() {
     ] {
         assert!(shown.stdout.contains(words), "{shown:?}");
     }
+    // What was not named by its digest is not signed.
+    city.network(&[&["sign"], &second[..]].concat())
+        .says(2, &["by its digest", "chair-2 becomes an administrator"]);
+    let waits = city
+        .network(&[&["sign", "--dry-run", "--json"], &second[..]].concat())
+        .json(0);
+    let digest = waits["roots"][0]["digest"].as_str().unwrap();
     let signed = city
-        .network(&[&["sign", "--json"], &second[..]].concat())
+        .network(&[&["sign", digest, "--json"], &second[..]].concat())
         .json(0);
     assert_eq!(signed["roots"][0]["published"], true, "{signed}");
+    city.network(&[&["sign", digest], &second[..]].concat())
+        .says(1, &["nothing that waits has the digest"]);
     let status = city.rollover("status", &["--json"]).json(0);
     assert_eq!(status["root_version"], 2);
     // The lost key opens nothing any more; the new one, in the folder, signs with the auditor's.

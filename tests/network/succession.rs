@@ -7,8 +7,8 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, Secret};
 use creditmesh::env::Clock;
 use creditmesh::membership::{
-    Authority, Departures, Freshness, FreshnessError, Issuance, ListError, NetworkRoot, Profiles,
-    Refusal, RequestedKey, RootAuthority, RootDocument, RootError, Roster, Seen, Signed,
+    Authority, Departures, Freshness, FreshnessError, Issuance, NetworkRoot, Profiles, Refusal,
+    RequestedKey, RootAuthority, RootDocument, RootError, Roster, Seen, Signed, Supersession,
     state_freshness,
 };
 use creditmesh::net::{Memory, TrustHandle};
@@ -224,7 +224,7 @@ impl Memory for Notebook {
 }
 
 #[tokio::test]
-async fn what_cannot_be_noted_is_not_put_in_force() {
+async fn a_full_disk_keeps_no_member_in_and_puts_no_root_in_force() {
     let mut network = Network::new().await;
     let now = network.clock.now();
     let (root, roster) = (network.minted.root.clone(), network.minted.roster.clone());
@@ -236,17 +236,22 @@ async fn what_cannot_be_noted_is_not_put_in_force() {
     let next = next_root(&mut network, |_| ());
 
     notes.1.store(true, Ordering::Relaxed);
-    let full = trust.install(&list).unwrap_err();
-    assert!(matches!(full, ListError::NotNoted { .. }), "{full}");
+    let full = trust.install(&list).unwrap();
+    assert_eq!(full.not_noted.as_deref(), Some("the disk is full"));
     let full = trust.install_root(&next).unwrap_err();
     assert!(matches!(full, RootError::NotInForce { .. }), "{full}");
     assert_eq!(
         (trust.root().version(), trust.roster().version()),
-        (1, seen.list_version())
+        (1, seen.list_version() + 1)
     );
+    assert!(notes.0.lock().unwrap().is_empty());
 
     notes.1.store(false, Ordering::Relaxed);
-    trust.install(&list).unwrap();
+    let again = trust.install(&list).unwrap();
+    assert_eq!(
+        (again.supersession, again.not_noted),
+        (Supersession::Same, None)
+    );
     trust.install_root(&next).unwrap();
     let last = notes.0.lock().unwrap().last().cloned().unwrap();
     assert_eq!(

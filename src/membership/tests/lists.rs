@@ -89,7 +89,6 @@ fn rule_of(error: &ListError) -> &'static str {
         | ListError::WrongPrevious { .. }
         | ListError::NewerRoot { .. }
         | ListError::OlderRoot { .. }
-        | ListError::NotNoted { .. }
         | ListError::IssuedBackwards { .. } => panic!("{error:?}"),
     }
 }

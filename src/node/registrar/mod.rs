@@ -114,11 +114,9 @@ impl RunningRegistrar {
             parts.entropy,
         );
         let door = door.map_err(|error| NodeError::Folder(error.to_string()))?;
-        let not_bound = |error: std::io::Error| {
-            NodeError::Folder(format!(
-                "cannot listen on {}: {error}; change `listen` in registrar.toml",
-                config.listen
-            ))
+        let not_bound = |error: std::io::Error| NodeError::NotBound {
+            address: config.listen,
+            reason: format!("{error}; stop what uses it, or change `listen` in registrar.toml"),
         };
         let limits = ListenLimits::default();
         let listener = Listener::bind(config.listen, door.clone(), limits).await;
