@@ -170,6 +170,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         .status(pb::StatusRequest {})
         .await?
         .into_inner();
+    let watch = super::watch::progress(node).await?;
     let moment = |ms| Timestamp::from_unix_ms(ms).to_rfc3339();
     let peers: Vec<_> = status
         .peers
@@ -202,8 +203,15 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         "certificate_must_renew": status.certificate_must_renew,
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
         "logs": super::node_log::values(&status.logs),
+        "watch": super::watch::progress_json(&watch),
     });
-    output.show(&value, || status_text(&status));
+    output.show(&value, || {
+        let lines = super::watch::progress_lines(&watch);
+        std::iter::once(status_text(&status))
+            .chain(lines)
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
     let cut_off = !status.peers.is_empty() && status.peers.iter().all(|p| !p.trouble.is_empty());
     Ok(if cut_off { Exit::Peers } else { Exit::Done })
 }

@@ -174,9 +174,8 @@ async fn add_book(args: &AddArgs, output: &Output) -> Result<Exit, CliError> {
 }
 
 async fn list(args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
+    let progress = progress(&args.node).await?;
     let mut node = args.node.watch().await?;
-    let request = pb::WatchProgressRequest {};
-    let progress = node.watch_progress(request).await?.into_inner();
     let mut entries = Vec::new();
     let mut after = args.after;
     while entries.len() < args.limit {
@@ -187,14 +186,13 @@ async fn list(args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
         entries.extend(page);
     }
     entries.truncate(args.limit);
-    let value = json!({
-        "watched": progress.watched,
-        "peers": progress.peers.iter().map(peer_json).collect::<Vec<_>>(),
-        "borrowers": entries.iter().map(entry_json).collect::<Vec<_>>(),
-    });
+    let mut value = progress_json(&progress);
+    if let Some(fields) = value.as_object_mut() {
+        let borrowers = entries.iter().map(entry_json).collect();
+        fields.insert("borrowers".to_owned(), borrowers);
+    }
     output.show(&value, || {
-        let mut lines = vec![format!("{} watched", progress.watched)];
-        lines.extend(progress.peers.iter().map(peer_line));
+        let mut lines = progress_lines(&progress);
         lines.extend(entries.iter().map(|entry| {
             format!(
                 "{:>9}  {}  {}",
@@ -204,6 +202,30 @@ async fn list(args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
         lines.join("\n")
     });
     Ok(Exit::Done)
+}
+
+/// How many a node watches, and how far the evaluation at each peer has come.
+pub(super) async fn progress(node: &NodeAt) -> Result<pb::WatchProgressResponse, CliError> {
+    let request = pb::WatchProgressRequest {};
+    let progress = node.watch().await?.watch_progress(request).await?;
+    Ok(progress.into_inner())
+}
+
+/// The same for machines.
+pub(super) fn progress_json(progress: &pb::WatchProgressResponse) -> serde_json::Value {
+    json!({
+        "watched": progress.watched,
+        "peers": progress.peers.iter().map(peer_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The same for people.
+pub(super) fn progress_lines(progress: &pb::WatchProgressResponse) -> Vec<String> {
+    let mut lines = vec![format!("watched      {}", progress.watched)];
+    if progress.watched > 0 {
+        lines.extend(progress.peers.iter().map(peer_line));
+    }
+    lines
 }
 
 fn peer_json(peer: &pb::PeerWatch) -> serde_json::Value {
@@ -227,7 +249,7 @@ fn peer_line(peer: &pb::PeerWatch) -> String {
         number => format!("epoch {number}"),
     };
     format!(
-        "{:<20} {epoch}  {} evaluated  {state}",
+        "watch        {:<20} {epoch}  {} evaluated  {state}",
         peer.member, peer.evaluated
     )
 }

@@ -100,6 +100,14 @@ impl Inner {
         if evaluated >= head.last {
             return Ok(Step::Whole);
         }
+        if self.watched_after(evaluated, 1).await?.is_empty() {
+            // Everybody behind was removed.
+            let mut board = self.board.lock().await;
+            self.open_board(&mut board).await?;
+            let none = (Vec::new(), head.last);
+            self.take(&mut board, &feed, none).await?;
+            return Ok(Step::Whole);
+        }
         let (batch, is_logged) = match self.resumed(peer, &feed, key).await? {
             Some(batch) => (batch, true),
             None => (self.next_batch(peer, &feed, (evaluated, key)).await?, false),

@@ -2,12 +2,13 @@
 
 use super::board::{Before, Board, Feed, before, pending_key, slot_of, state_key, state_of};
 use super::looking::Place;
-use super::rows::{FeedRow, State};
+use super::rows::{FeedRow, Shelf, State};
 use super::{Inner, NewWatched, Watch};
 use crate::crypto::Token;
 use crate::domain::Summary;
 use crate::flows::FlowError;
 use crate::flows::draft::Draft;
+use crate::flows::home::Home;
 use crate::limits::{WATCH_COMMIT_ROWS, WATCH_PAGE_MAX};
 use crate::protocol::feed::FeedId;
 use crate::protocol::leaf::tag_of;
@@ -71,21 +72,29 @@ impl Inner {
             return Ok(());
         };
         let mut draft = Draft::default();
+        let mut open = None;
         for (number, token) in tokens {
             if number <= feed.row.evaluated {
                 continue;
             }
             // It may have been removed while the peer evaluated it.
             if self.watched(number).await?.is_some() {
-                self.stage_token(feed, &place, &mut draft, (number, token))
+                let next = self
+                    .stage_token(feed, &place, &mut draft, (number, &token))
                     .await?;
+                feed.index.expect(tag_of(&token, next), Watched(number));
+                OpenShelf::of(&mut open, (feed, &self.home), &mut draft, number)
+                    .await?
+                    .put(number, token);
                 feed.row.borrowers += 1;
             }
             feed.row.evaluated = number;
             if draft.len() >= WATCH_COMMIT_ROWS {
+                OpenShelf::close(&mut open, &mut draft);
                 self.keep(feed, std::mem::take(&mut draft)).await?;
             }
         }
+        OpenShelf::close(&mut open, &mut draft);
         feed.row.evaluated = feed.row.evaluated.max(to);
         let key = pending_key(&self.home, id);
         let pending = self.home.vault.read(Table::WatchFeed, &key).await?;
@@ -97,15 +106,16 @@ impl Inner {
         self.keep(feed, draft).await
     }
 
+    /// Stages what stands of a borrower; gives the number of its next leaf.
     async fn stage_token(
         &self,
-        feed: &mut Feed,
+        feed: &Feed,
         place: &Place<'_>,
         draft: &mut Draft,
-        (number, token): (u32, Token),
-    ) -> Result<(), FlowError> {
+        (number, token): (u32, &Token),
+    ) -> Result<u32, FlowError> {
         let home = &self.home;
-        let last = feed.mirror.last(&token).await?;
+        let last = feed.mirror.last(token).await?;
         let before = before(home, place.elders, number).await?;
         let had = matches!(before, Before::Was(_));
         let mut state = State {
@@ -128,11 +138,48 @@ impl Inner {
             let (revision, _) = state_of(home, draft, &key).await?;
             draft.put(Table::WatchState, &key, revision, state.encode());
         }
-        feed.index
-            .expect(tag_of(&token, state.next), Watched(number));
-        let (key, revision, mut shelf) = feed.shelf(home, draft, number).await?;
-        shelf.put(number, token);
-        draft.put(Table::WatchToken, &key, revision, shelf.encode());
-        Ok(())
+        Ok(state.next)
+    }
+}
+
+/// The shelf that tokens are being put on: those of a batch lie side by side.
+struct OpenShelf {
+    number: u32,
+    key: Vec<u8>,
+    revision: u64,
+    shelf: Shelf,
+}
+
+impl OpenShelf {
+    /// The shelf of a borrower; another one that was open is staged.
+    async fn of<'a>(
+        open: &'a mut Option<Self>,
+        (feed, home): (&Feed, &Home),
+        draft: &mut Draft,
+        borrower: u32,
+    ) -> Result<&'a mut Shelf, FlowError> {
+        let number = Shelf::of(borrower);
+        if open.as_ref().is_some_and(|held| held.number != number) {
+            Self::close(open, draft);
+        }
+        if open.is_none() {
+            let (key, revision, shelf) = feed.shelf(home, draft, borrower).await?;
+            *open = Some(Self {
+                number,
+                key,
+                revision,
+                shelf,
+            });
+        }
+        let held = open.as_mut().map(|held| &mut held.shelf);
+        held.ok_or(FlowError::Busy)
+    }
+
+    /// Stages the shelf that is open.
+    fn close(open: &mut Option<Self>, draft: &mut Draft) {
+        if let Some(held) = open.take() {
+            let row = held.shelf.encode();
+            draft.put(Table::WatchToken, &held.key, held.revision, row);
+        }
     }
 }
