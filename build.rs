@@ -5,11 +5,12 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
     "proto/creditmesh/v1/watch.proto",
+    "proto/creditmesh/v1/corrections.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -209,6 +209,22 @@ pub const HOLD_LIFE_DEFAULT_H: u32 = 72;
 /// Longest life of a hold, in hours.
 pub const HOLD_LIFE_MAX_H: u32 = 7 * 24;
 
+/// Days within which a dispute is decided where no rule is shorter: the shortest of the regimes
+/// that docs/signals.md lists. Without a decision the record is suppressed.
+pub const DISPUTE_DAYS: i64 = 20;
+
+/// Pending signals, and open disputes, that one answer lists.
+pub const CORRECTIONS_LISTED_MAX: usize = 1_000;
+
+/// Records that one dispute covers: the one disputed, and the signals about it.
+pub const DISPUTE_RECORDS_MAX: usize = 32;
+
+/// Characters of the reason of a dispute.
+pub const DISPUTE_REASON_CHARS_MAX: usize = 400;
+
+/// The longest span that a retention policy may name, in the unit of its key.
+pub const RETENTION_TERM_MAX: u32 = 9_999;
+
 /// Months for which a default or charge-off stands unless cured.
 pub const SIGNAL_DEFAULT_MONTHS: u32 = 60;
 

@@ -307,7 +307,8 @@ pub(super) fn show_change(change: &pb::ChangeResponse, output: &Output) -> Exit 
     Exit::Done
 }
 
-fn read_identifiers(arguments: &[String]) -> Result<Vec<String>, CliError> {
+/// Identifiers as they were written; `-` reads standard input, one a line.
+pub(super) fn read_identifiers(arguments: &[String]) -> Result<Vec<String>, CliError> {
     let mut identifiers = Vec::new();
     for argument in arguments {
         if argument == "-" {

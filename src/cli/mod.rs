@@ -16,6 +16,7 @@ mod cert;
 mod cert_metrics;
 mod change;
 mod demo;
+mod dispute;
 mod doctor;
 mod exit;
 mod join;
@@ -34,6 +35,7 @@ mod records_import;
 mod rights;
 mod rollover;
 mod rollover_registrar;
+mod signal;
 mod usage;
 mod watch;
 
@@ -72,9 +74,12 @@ enum Command {
     /// This node's certificate.
     #[command(subcommand)]
     Cert(cert::CertCommand),
-    /// The member's own book: import, export, show, retract.
+    /// The member's own book: import, export, show, retract, dispute.
     #[command(subcommand)]
     Records(records::RecordsCommand),
+    /// File, review and cure signals by hand.
+    #[command(subcommand)]
+    Signal(signal::SignalCommand),
     /// Write an application, publish it, and ask every peer about the borrower.
     Assess(lending::AssessArgs),
     /// Record a signed contract, give it up, or turn it into the loan that was paid out.
@@ -137,6 +142,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Node(command) => node::run(command, output).await,
             Command::Cert(command) => cert::run(&command, output).await,
             Command::Records(command) => records::run(command, output).await,
+            Command::Signal(command) => signal::run(command, output).await,
             Command::Assess(args) => lending::assess(&args, output).await,
             Command::Hold(args) => lending::hold(&args, output).await,
             Command::Recheck(args) => lending::recheck(&args, output).await,

@@ -14,6 +14,7 @@ use crate::env::SystemClock;
 use crate::limits::OPERATOR_MESSAGE_BYTES_MAX;
 use crate::net::{OperatorDialError, operator_channel};
 use crate::node::{CredentialFolder, Folder};
+use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 
@@ -70,6 +71,14 @@ impl NodeAt {
     pub(super) async fn watch(&self) -> Result<WatchClient, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(WatchClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service of signals and disputes, or how to start it.
+    pub(super) async fn corrections(&self) -> Result<CorrectionsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(CorrectionsClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::dispute::{self, DisputeArgs};
 use super::exit::{CliError, Exit};
 use super::lending::show_change;
 use super::operator::NodeAt;
@@ -30,6 +31,8 @@ pub(super) enum RecordsCommand {
     Show(ShowArgs),
     /// Take a record back, everywhere.
     Retract(RetractArgs),
+    /// Open, acknowledge and decide a borrower's dispute of a record.
+    Dispute(Box<DisputeArgs>),
 }
 
 /// A kind of record.
@@ -95,6 +98,7 @@ pub(super) async fn run(command: RecordsCommand, output: &Output) -> Result<Exit
         RecordsCommand::Export(args) => export(&args, output).await,
         RecordsCommand::Show(args) => show(&args, output).await,
         RecordsCommand::Retract(args) => retract(&args, output).await,
+        RecordsCommand::Dispute(args) => dispute::run(&args, output).await,
     }
 }
 

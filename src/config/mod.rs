@@ -4,7 +4,9 @@
 mod alerts;
 mod node;
 mod registrar;
+mod retention;
 
 pub use alerts::{AlertsConfig, WebhookConfig};
 pub use node::{ConfigError, NodeConfig, UnlockSource};
 pub use registrar::{RegistrarConfig, RegistrarConfigError};
+pub use retention::{RetentionFileError, built_in_retention, parse_retention};

@@ -56,6 +56,8 @@ pub struct NodeConfig {
     pub unlock: UnlockSource,
     /// Policy file; `None` takes the built-in policy of the network's currency.
     pub policy: Option<PathBuf>,
+    /// Retention policy file; `None` takes the built-in one.
+    pub retention: Option<PathBuf>,
     /// Memory for the store's cache, MiB.
     pub cache_mib: u32,
     /// How long a publication waits for company; at most 50 ms.
@@ -79,6 +81,7 @@ struct RawNode {
     passphrase_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     policy: Option<PathBuf>,
+    retention: Option<PathBuf>,
     #[serde(default = "cache_mib_default")]
     cache_mib: u32,
     #[serde(default = "group_interval_ms_default")]
@@ -178,6 +181,7 @@ impl NodeConfig {
             registrar: raw.registrar,
             unlock,
             policy: raw.policy,
+            retention: raw.retention,
             cache_mib: raw.cache_mib,
             group_interval: within(
                 "group_interval_ms",
@@ -222,6 +226,9 @@ impl NodeConfig {
              {unlock}\n\
              # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
              # policy = \"policy.toml\"\n\
+             # How long records are kept and how fast disputes are decided; without it the built-in\n\
+             # terms (policies/retention.toml).\n\
+             # retention = \"retention.toml\"\n\
              # Memory for the store's cache, MiB.\n\
              cache_mib = {cache}\n\
              # How long a publication waits for company, at most 50.\n\

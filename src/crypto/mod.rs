@@ -31,7 +31,7 @@ mod token;
 mod unlock;
 
 pub use backend::{avx512_present, vector_backend};
-pub use digest::sha256;
+pub use digest::{sha256, sha256_of};
 pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{OpenError, SealContext, SealError, Sealed};

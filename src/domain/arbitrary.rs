@@ -281,7 +281,8 @@ fn any_hold(as_of: Timestamp) -> impl Strategy<Value = Hold> {
 }
 
 fn any_signal(as_of: Timestamp) -> impl Strategy<Value = Signal> {
-    let fraud = (any::<[u8; 32]>(), select(FraudType::ALL), any_reference());
+    let proven = (select(FraudType::ALL), select(Proof::ALL));
+    let fraud = (any::<[u8; 32]>(), proven, any_reference());
     let people = (any_reference(), maybe(0_i64..365));
     let what = (
         select(SignalKind::ALL),
@@ -289,13 +290,20 @@ fn any_signal(as_of: Timestamp) -> impl Strategy<Value = Signal> {
         any::<[u8; 16]>(),
     );
     (what, people, fraud, any_amount(), (3_u16..9, 30_u16..99)).prop_map(
-        |((kind, at, about), (filed_by, life), (evidence, fraud_type, reviewer), amount, calls)| {
+        |(
+            (kind, at, about),
+            (filed_by, life),
+            (evidence, (fraud_type, proof), reviewer),
+            amount,
+            calls,
+        )| {
             let event_on = at.day();
             let lost = kind == SignalKind::LostContact;
             Signal {
                 fraud_type: (kind == SignalKind::FraudConfirmed).then_some(fraud_type),
                 about: Some(RecordId(Uuid::from_bytes(about))),
                 evidence: Some(evidence),
+                proof: kind.needs_reviewer().then_some(proof),
                 reviewed_by: (reviewer != filed_by)
                     .then_some(reviewer)
                     .or_else(|| Some("second desk".to_owned()))

@@ -14,6 +14,7 @@ mod loan;
 mod money;
 mod monthly;
 mod record;
+mod retention;
 mod rules;
 mod signal;
 mod summarize;
@@ -44,9 +45,14 @@ pub use loan::{
 pub use money::{Currency, Money, MoneyError};
 pub use monthly::{Month, MonthlyCounts};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
+pub use retention::{
+    Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, answer_expiry, expiry,
+};
 pub use rules::{RecordError, Rule, Verdict, merge};
-pub use signal::{Attempts, FraudType, Signal, SignalKind};
-pub use summarize::{Summarized, SummaryTerms, summarize};
+pub use signal::{Attempts, FraudType, Proof, Signal, SignalKind};
+pub use summarize::{
+    SignalSource, SignalsNow, StandingSignal, Summarized, SummaryTerms, signals_of, summarize,
+};
 pub use summary::{
     ApplicationMark, ApplicationStage, DayMark, GroupCode, HoldMark, HourMark, LastArrears,
     LoanLink, LoanMark, LoanStage, MalformedSummary, Marks, SignalMark, SignalSet, Summary, Tally,

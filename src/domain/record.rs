@@ -32,6 +32,8 @@ word_enum!(
         Court = "court",
         /// Reported twice.
         Duplicate = "duplicate",
+        /// A dispute was decided: the signal that told of it is over.
+        DisputeDecided = "dispute-decided",
     }
 );
 

@@ -5,8 +5,8 @@ use std::fmt;
 use super::ids::word_enum;
 use super::{Day, Money, RecordId};
 use crate::limits::{
-    SIGNAL_CURED_MONTHS, SIGNAL_DEFAULT_MONTHS, SIGNAL_FRAUD_MONTHS, SIGNAL_LOST_CONTACT_DAYS,
-    SIGNAL_PROTECTIVE_MONTHS, SIGNAL_VICTIM_MONTHS,
+    DISPUTE_DAYS, SIGNAL_CURED_MONTHS, SIGNAL_DEFAULT_MONTHS, SIGNAL_FRAUD_MONTHS,
+    SIGNAL_LOST_CONTACT_DAYS, SIGNAL_PROTECTIVE_MONTHS, SIGNAL_VICTIM_MONTHS,
 };
 
 word_enum!(
@@ -85,14 +85,44 @@ impl SignalKind {
             Self::ProtectiveRegistration => Some(event_on.plus_months(SIGNAL_PROTECTIVE_MONTHS)),
             Self::LostContact => Some(event_on.plus_days(SIGNAL_LOST_CONTACT_DAYS)),
             Self::Cured => Some(event_on.plus_months(SIGNAL_CURED_MONTHS)),
+            // The day by which it must be decided: without a decision what is disputed is
+            // suppressed from then on, as if it had been retracted.
+            Self::Disputed => Some(event_on.plus_days(DISPUTE_DAYS)),
             Self::Dpd30
             | Self::Dpd60
             | Self::Dpd90
             | Self::FirstPaymentDefault
             | Self::Restructured
             | Self::Forbearance
+            | Self::Insolvency => None,
+        }
+    }
+
+    /// Whether a second person has to review it before it stands.
+    #[must_use]
+    pub const fn needs_reviewer(self) -> bool {
+        matches!(self, Self::FraudConfirmed | Self::FraudVictim)
+    }
+
+    /// Whether a payment can make it good.
+    #[must_use]
+    pub const fn is_curable(self) -> bool {
+        match self {
+            Self::Dpd30
+            | Self::Dpd60
+            | Self::Dpd90
+            | Self::Default
+            | Self::ChargeOff
+            | Self::FirstPaymentDefault
+            | Self::Restructured
+            | Self::Forbearance
             | Self::Insolvency
-            | Self::Disputed => None,
+            | Self::LostContact => true,
+            Self::FraudConfirmed
+            | Self::FraudVictim
+            | Self::ProtectiveRegistration
+            | Self::Cured
+            | Self::Disputed => false,
         }
     }
 }
@@ -106,6 +136,18 @@ word_enum!(
         NoIntentToPay = "no-intent-to-pay",
         /// Took over another's account.
         Takeover = "takeover",
+    }
+);
+
+word_enum!(
+    /// That a fraud was proven to the four-part standard: there are reasonable grounds to believe
+    /// it; the evidence is clear, relevant and rigorous; it is a recognised type of case; and the
+    /// product was rejected or withdrawn because of it, which this tells apart.
+    Proof {
+        /// All four parts are met, and the product was rejected.
+        Rejected = "four-part-rejected",
+        /// All four parts are met, and the product was withdrawn.
+        Withdrawn = "four-part-withdrawn",
     }
 );
 
@@ -131,6 +173,9 @@ pub struct Signal {
     pub event_on: Day,
     /// SHA-256 hash of the evidence file that the member keeps.
     pub evidence: Option<[u8; 32]>,
+    /// The standard of proof that was met; with [`SignalKind::needs_reviewer`] only. Records filed
+    /// before it was asked for have none.
+    pub proof: Option<Proof>,
     /// Who filed it: the member's own name for the person or desk, 1 to 64 characters.
     pub filed_by: String,
     /// Who reviewed it, another than who filed it.
@@ -153,6 +198,7 @@ impl Signal {
             about: None,
             event_on,
             evidence: None,
+            proof: None,
             filed_by,
             reviewed_by: None,
             ends_on: None,

@@ -6,7 +6,10 @@
 mod adverse;
 mod loans;
 mod others;
+mod signals;
 mod standing;
+
+pub use signals::{SignalSource, SignalsNow, StandingSignal, signals_of};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +63,7 @@ pub struct Summarized {
 /// Of several versions of a record the newest counts, in whatever order they come.
 #[must_use]
 pub fn summarize(records: &[Record], terms: &SummaryTerms<'_>) -> Summarized {
-    let mut standing = Standing::of(records, terms);
+    let mut standing = Standing::of(records, terms.now);
     let adverse = Adverse::of(&mut standing, terms);
     let loans = LoanChoice::of(&standing, &adverse, terms);
     let mut summary = Summary {
@@ -260,5 +263,7 @@ fn total_amounts(
     summary.instalment = terms.bands.instalment.band(monthly);
 }
 
+#[cfg(test)]
+mod signals_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::disputes;
 use super::draft::Draft;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
@@ -127,7 +128,16 @@ impl Book {
         Ok(filed)
     }
 
-    async fn stage(&self, record: &Record, draft: &mut Draft) -> Result<Verdict, FlowError> {
+    /// Stages one version of a record; what it means beside the version held.
+    ///
+    /// # Errors
+    /// [`FlowError::Record`] where it is refused, [`FlowError::NotPossible`] where it would end a
+    /// dispute that is not decided, [`FlowError::Store`] where the store failed.
+    pub(super) async fn stage(
+        &self,
+        record: &Record,
+        draft: &mut Draft,
+    ) -> Result<Verdict, FlowError> {
         let key = self.record_key(record.head.record_id);
         let row = self.vault.read(Table::Record, &key).await?;
         let revision = row.as_ref().map_or(0, |row| row.revision);
@@ -138,6 +148,9 @@ impl Book {
         let verdict = merge(held.as_ref(), record)?;
         if matches!(verdict, Verdict::Unchanged | Verdict::Stale) {
             return Ok(verdict);
+        }
+        if let Some(held) = &held {
+            disputes::check_undecided(&self.vault, held, draft).await?;
         }
         draft.put(
             Table::Record,
@@ -210,6 +223,11 @@ impl Book {
             );
         }
         Ok(())
+    }
+
+    /// The sealed store beneath.
+    pub(super) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The newest version of a record.

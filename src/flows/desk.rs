@@ -77,6 +77,12 @@ impl Desk {
         }
     }
 
+    /// The node's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.home.clock.now()
+    }
+
     /// The member's book.
     #[must_use]
     pub fn book(&self) -> &Book {

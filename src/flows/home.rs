@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{FlowError, Identities};
 use crate::crypto::IdentityKey;
 use crate::domain::{
-    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, Summarized, SummaryTerms,
-    Timestamp, summarize,
+    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, RetentionPolicy, Summarized,
+    SummaryTerms, Timestamp, summarize,
 };
 use crate::env::{Clock, Entropy};
 use crate::limits::NONCE_BYTES;
@@ -76,6 +76,8 @@ pub struct Home {
     pub calendar: Calendar,
     /// Thresholds of the flags.
     pub policy: Policy,
+    /// How long records are kept, and how fast disputes are decided.
+    pub retention: RetentionPolicy,
     /// The network's exposure bands.
     pub bands: Bands,
     /// The last key epoch in which a restored store may know less than was signed.

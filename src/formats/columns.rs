@@ -124,6 +124,7 @@ const SIGNAL: &[Column] = &[
     text("about", "uuid"),
     text("event_on", "date"),
     text("evidence", "hex"),
+    text("proof", "word"),
     free("filed_by", "reference"),
     free("reviewed_by", "reference"),
     text("ends_on", "date"),

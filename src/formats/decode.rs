@@ -10,9 +10,9 @@ use super::reject::Problem;
 use crate::domain::{
     Application, ApplicationKind, ApplicationOutcome, Attempts, Body, Borrower, Channel, Day,
     Dispute, FraudType, History, Hold, HoldState, Identifier, IdentifierClass, IdentifierKind,
-    LenderGroup, Loan, LoanRole, LoanState, Money, NameDob, Product, Purpose, Record, RecordHead,
-    RecordId, RecordKind, Retraction, RetractionReason, Signal, SignalKind, Timestamp, Treatment,
-    Version,
+    LenderGroup, Loan, LoanRole, LoanState, Money, NameDob, Product, Proof, Purpose, Record,
+    RecordHead, RecordId, RecordKind, Retraction, RetractionReason, Signal, SignalKind, Timestamp,
+    Treatment, Version,
 };
 
 /// Where a row comes from, and so how far it is believed.
@@ -315,6 +315,7 @@ impl Row {
             about: self.record_id("about")?,
             event_on: self.required("event_on", |row| row.day("event_on"))?,
             evidence: self.hex("evidence")?,
+            proof: word_of!(self, "proof", Proof)?,
             filed_by: filed_by.as_str().to_owned(),
             reviewed_by: self
                 .text("reviewed_by")

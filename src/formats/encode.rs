@@ -156,6 +156,7 @@ impl Row {
             "evidence",
             signal.evidence.as_ref().map(|hash| hash.as_slice()),
         );
+        self.shown("proof", signal.proof);
         self.text("filed_by", signal.filed_by.as_str());
         self.shown("reviewed_by", signal.reviewed_by.as_ref());
         self.shown("ends_on", signal.ends_on);

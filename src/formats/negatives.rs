@@ -38,6 +38,7 @@ const SIGNAL: &str = concat!(
     r#""as_of":"2026-03-01T11:00:00Z","national_id":"us-ssn:536904399","#,
     r#""signal_kind":"fraud-confirmed","fraud_type":"takeover","event_on":"2026-02-01","#,
     r#""evidence":"abababababababababababababababababababababababababababababababab","#,
+    r#""proof":"four-part-rejected","#,
     r#""filed_by":"first desk","reviewed_by":"second desk","amount":"5.00 USD"}"#,
 );
 

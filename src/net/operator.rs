@@ -212,19 +212,22 @@ impl OperatorGate {
         Self(door)
     }
 
-    fn begin(&self, request: &Request<Body>) -> Result<OperatorCall, OperatorRefusal> {
+    fn begin(&self, request: &mut Request<Body>) -> Result<OperatorCall, OperatorRefusal> {
         let connection = request
             .extensions()
             .get::<PeerConnection<OperatorCertificate>>()
             .ok_or(OperatorRefusal::NoCertificate)?;
         self.0.admit(connection.certificate())?;
-        let name = connection.certificate().name();
+        let name = connection.certificate().name().clone();
         // At the level of warnings, so that the name stands beside every one of them.
         let span = tracing::warn_span!("operator", %name);
         span.in_scope(|| tracing::info!(call = request.uri().path(), "an operator calls"));
+        let running = connection.begin_call(self.0.uptime(), usize::MAX);
+        // The service learns who acts from here only.
+        request.extensions_mut().insert(name);
         Ok(OperatorCall {
             span,
-            _running: connection.begin_call(self.0.uptime(), usize::MAX),
+            _running: running,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::log_book::LogState;
 use super::status::Source;
 use super::{Folder, NodeError};
 use crate::domain::{Level, MemberId, Purpose, Timestamp};
-use crate::flows::{FlowError, Home};
+use crate::flows::{DisputeState, FlowError, Home, late_disputes};
 use crate::limits::{CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER};
 use crate::membership::{LifeLeft, Member, PeerCertificate, Rights, Roster, Service, Wish};
 use crate::net::{AskError, CallError};
@@ -27,6 +27,9 @@ const SOON: Duration = Duration::from_secs(14 * 86_400);
 /// Free space below which the store will soon take no more writes: twice its own bounds.
 const FREE_BYTES_SOON: u64 = 128 << 20;
 const FREE_PERCENT_SOON: u64 = 20;
+
+/// Late disputes that are named; the list command has them all.
+const DISPUTE_FINDINGS_MAX: usize = 32;
 
 /// What can be said of a node from its folder, whether or not it runs.
 ///
@@ -193,6 +196,32 @@ fn own_rights(roster: &Roster, member: &MemberId, now: Timestamp) -> Vec<Finding
     findings
 }
 
+/// Disputes whose clocks ran out, a line each.
+async fn disputes(home: &Home) -> Result<Vec<Finding>, FlowError> {
+    let late = late_disputes(home).await?;
+    if late.is_empty() {
+        return Ok(vec![Finding::fine("dispute", "no dispute is late")]);
+    }
+    let finding = |(dispute, state): &(crate::flows::Dispute, DisputeState)| {
+        let id = dispute.id;
+        if *state == DisputeState::Suppressed {
+            let by = dispute.decide_by;
+            let says = format!("dispute {id} was not decided by {by}: its record is suppressed");
+            let fix = "decide it with `creditmesh records dispute resolve`";
+            return Finding::warning("dispute", says, fix);
+        }
+        let by = dispute.acknowledge_by;
+        let says = format!("dispute {id} was not acknowledged by {by}");
+        let fix = "tell the borrower, then `creditmesh records dispute acknowledge`";
+        Finding::warning("dispute", says, fix)
+    };
+    Ok(late
+        .iter()
+        .take(DISPUTE_FINDINGS_MAX)
+        .map(finding)
+        .collect())
+}
+
 impl Source {
     /// What is wrong here and with each peer.
     pub(super) async fn examine(&self) -> Result<Vec<Finding>, FlowError> {
@@ -203,6 +232,7 @@ impl Source {
             own.map_err(|error| FlowError::NotPossible(format!("doctor: {error}")))?;
         findings.push(freshness(home, now));
         findings.push(self.key_epoch(now));
+        findings.extend(disputes(home).await?);
         findings.extend(self.logs.states().iter().flat_map(log_findings));
         let heard = home.trust.newest_heard();
         let version = home.trust.roster().version();

@@ -27,6 +27,7 @@ mod other_registrars;
 mod own_change;
 mod own_tls_keys;
 mod parts;
+mod policies;
 mod proposal;
 mod reading;
 mod registrar;

@@ -12,9 +12,17 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    CredentialService, OperatorService, WatchService, credentials_server, health, operator_server,
-    reflection, watch_server,
+    CorrectionsService, CredentialService, OperatorService, WatchService, corrections_server,
+    credentials_server, health, operator_server, reflection, watch_server,
 };
+
+/// What operators reach wherever they call from.
+#[derive(Debug, Clone)]
+pub(super) struct Desks {
+    pub(super) operator: OperatorService,
+    pub(super) corrections: CorrectionsService,
+    pub(super) watch: WatchService,
+}
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
 pub(super) fn bind_socket(socket: &Path) -> Result<UnixListener, NodeError> {
@@ -31,7 +39,7 @@ pub(super) fn bind_socket(socket: &Path) -> Result<UnixListener, NodeError> {
 /// Serves the socket until `stop`; the future is to be spawned.
 pub(super) async fn serve_socket(
     listener: UnixListener,
-    (operator, watch): (OperatorService, WatchService),
+    desks: Desks,
     credentials: CredentialService,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
@@ -41,8 +49,9 @@ pub(super) async fn serve_socket(
             .timeout(OPERATOR_CALL_DEADLINE)
             .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .add_service(operator_server(operator))
-            .add_service(watch_server(watch))
+            .add_service(operator_server(desks.operator))
+            .add_service(corrections_server(desks.corrections))
+            .add_service(watch_server(desks.watch))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -58,14 +67,15 @@ pub(super) async fn serve_socket(
 pub(super) async fn serve_port(
     listener: Listener<OperatorDoor>,
     door: OperatorDoor,
-    (operator, watch): (OperatorService, WatchService),
+    desks: Desks,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = ()> + Send + 'static, NodeError> {
     let (reflection, health) = (reflection()?, health().await);
     Ok(async move {
         let ended = operator_gated_server(OperatorGate::new(door))
-            .add_service(operator_server(operator))
-            .add_service(watch_server(watch))
+            .add_service(operator_server(desks.operator))
+            .add_service(corrections_server(desks.corrections))
+            .add_service(watch_server(desks.watch))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

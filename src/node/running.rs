@@ -13,8 +13,9 @@ use super::core::Core;
 use super::folder::Opened;
 use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
-use super::operator_side::{bind_socket, serve_port, serve_socket};
+use super::operator_side::{Desks, bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
+use super::policies::{load_policy, load_retention};
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
 use super::trusted::Trusted;
@@ -22,7 +23,7 @@ use super::webhook_target::{start_core, webhook_target};
 use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
-use crate::domain::{Bands, Timestamp};
+use crate::domain::{Bands, RetentionPolicy, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
@@ -30,8 +31,8 @@ use crate::net::{
 };
 use crate::risk::Policy;
 use crate::service::{
-    CredentialService, OperatorService, PeerService, WatchService, explain_server, health,
-    peer_server, reflection,
+    CorrectionsService, CredentialService, OperatorService, PeerService, WatchService,
+    explain_server, health, peer_server, reflection,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -104,7 +105,8 @@ impl RunningNode {
             Some(tap) => Arc::new(TappedTransport::new(transport, Arc::clone(tap))),
             None => transport,
         };
-        let home = home(&opened, &parts, trust.clone(), transport, policy).await?;
+        let policies = (policy, load_retention(folder, &opened)?);
+        let home = home(&opened, &parts, trust.clone(), transport, policies).await?;
         let renewing = renewing(folder, &opened, &tls, &home);
         let core = start_core(home, &opened.config.alerts, target);
         let logs = LogFollower::open(folder, &opened.config, &core, &tls)?;
@@ -227,7 +229,11 @@ impl RunningNode {
         };
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
-        let service = OperatorService::new(desk, currency, Arc::new(source));
+        let desks = Desks {
+            corrections: CorrectionsService::new(desk.clone(), currency),
+            watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
+            operator: OperatorService::new(desk, currency, Arc::new(source)),
+        };
         let issuer = RunningIssuer {
             vault: home.vault.clone(),
             member: home.member.clone(),
@@ -238,13 +244,11 @@ impl RunningNode {
         let credentials = CredentialService::new(Arc::new(issuer));
         let socket = bind_socket(&self.socket)?;
         let stop = self.stop.clone();
-        let watch = WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts));
-        let services = (service, watch);
-        let serving = serve_socket(socket, services.clone(), credentials, stop).await?;
+        let serving = serve_socket(socket, desks.clone(), credentials, stop).await?;
         self.tasks.spawn(serving);
         if let Some(address) = config.operator_listen {
             let refused = config.operator_refused.clone();
-            self.serve_operators_elsewhere(address, refused, services)
+            self.serve_operators_elsewhere(address, refused, desks)
                 .await?;
         }
         Ok(())
@@ -274,7 +278,7 @@ impl RunningNode {
         &mut self,
         address: SocketAddr,
         refused: BTreeSet<String>,
-        services: (OperatorService, WatchService),
+        desks: Desks,
     ) -> Result<(), NodeError> {
         let home = &self.core.home;
         let (clock, entropy) = (Arc::clone(&home.clock), Arc::clone(&home.entropy));
@@ -287,7 +291,7 @@ impl RunningNode {
         let bound = listener.local_address();
         self.operator_address = Some(bound.map_err(|error| not_bound(key, address, &error))?);
         let stop = self.stop.clone();
-        let serving = serve_port(listener, door.clone(), services, stop).await?;
+        let serving = serve_port(listener, door.clone(), desks, stop).await?;
         self.tasks.spawn(serving);
         self.door = Some(door);
         Ok(())
@@ -326,38 +330,12 @@ fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeErro
     }
 }
 
-fn load_policy(
-    folder: &Folder,
-    opened: &Opened,
-    root: &crate::membership::NetworkRoot,
-) -> Result<Policy, NodeError> {
-    let currency = root.document().currency;
-    match &opened.config.policy {
-        Some(path) => {
-            let path = folder.path().join(path);
-            let wrong = |why: String| NodeError::Folder(format!("{}: {why}", path.display()));
-            let policy =
-                Policy::parse(&folder.text(&path)?).map_err(|error| wrong(error.to_string()))?;
-            if policy.currency == currency {
-                return Ok(policy);
-            }
-            let (own, network) = (policy.currency.code(), currency.code());
-            Err(wrong(format!(
-                "its amounts are in {own}, the network's in {network}: write them in {network}"
-            )))
-        }
-        None => Policy::built_in(currency).ok_or_else(|| {
-            NodeError::Folder(format!("no built-in policy for {currency:?}: set `policy`"))
-        }),
-    }
-}
-
 async fn home(
     opened: &Opened,
     parts: &NodeParts,
     trust: TrustHandle,
     transport: Arc<dyn Transport>,
-    policy: Policy,
+    (policy, retention): (Policy, RetentionPolicy),
 ) -> Result<Home, NodeError> {
     let timing = Timing {
         group_interval: opened.config.group_interval,
@@ -385,6 +363,7 @@ async fn home(
         identities: Arc::new(opened.identities().await?),
         peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),
         policy,
+        retention,
         bands,
         fence,
         timing,

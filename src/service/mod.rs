@@ -1,5 +1,7 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
+mod corrections;
+mod corrections_rows;
 mod credentials;
 mod doctor;
 mod explain;
@@ -12,6 +14,7 @@ mod standard;
 mod status;
 mod watch;
 
+pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
@@ -21,8 +24,8 @@ pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
-    credentials_server, explain_server, health, operator_server, peer_server, reflection,
-    watch_server,
+    corrections_server, credentials_server, explain_server, health, operator_server, peer_server,
+    reflection, watch_server,
 };
 pub use status::status_of;
 pub use watch::WatchService;

@@ -112,6 +112,19 @@ pub(super) fn application(
     })
 }
 
+/// An amount from the fields `amount_minor` and `currency`; 0 is none.
+pub(super) fn amount(
+    minor: i64,
+    code: &str,
+    network_currency: Currency,
+) -> Result<Option<Money>, Malformed> {
+    money(
+        ("amount_minor", minor),
+        ("currency", code),
+        network_currency,
+    )
+}
+
 /// An amount from two named fields; 0 is none, and an empty currency is the network's.
 fn money(
     (amount_field, minor): (&'static str, i64),

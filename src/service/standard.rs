@@ -4,10 +4,14 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
-use super::{CredentialService, ExplainService, OperatorService, PeerService, WatchService};
+use super::{
+    CorrectionsService, CredentialService, ExplainService, OperatorService, PeerService,
+    WatchService,
+};
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
+use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::operator_server::OperatorServer;
@@ -42,6 +46,14 @@ pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorServi
 #[must_use]
 pub fn watch_server(service: WatchService) -> WatchServer<WatchService> {
     WatchServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that corrects what the node holds, with its bounds on messages.
+#[must_use]
+pub fn corrections_server(service: CorrectionsService) -> CorrectionsServer<CorrectionsService> {
+    CorrectionsServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

@@ -88,6 +88,10 @@ tables! {
     ImportProgress = 20, "import-progress";
     /// Whose summary changes by time alone, in the order of the moments.
     Due = 21, "due";
+    /// Signals that wait for a second reviewer; they publish nothing.
+    PendingSignal = 22, "pending-signal";
+    /// Disputes, and which dispute each of their signals belongs to.
+    Dispute = 23, "dispute";
     /// Borrowers that this node watches, and which identifier belongs to which.
     Watched = 28, "watched";
     /// Tokens of watched borrowers, by feed.

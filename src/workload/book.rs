@@ -13,8 +13,8 @@ use super::population::{Behaviour, Filed, Person, Platform, Population};
 use super::standing::{DEFAULT_DPD, Standing, settle};
 use crate::domain::{
     Application, ApplicationKind, ApplicationOutcome, Attempts, Body, Channel, Day, FraudType,
-    Loan, LoanState, Money, Record, RecordHead, RecordId, Signal, SignalKind, Timestamp, Treatment,
-    Version,
+    Loan, LoanState, Money, Proof, Record, RecordHead, RecordId, Signal, SignalKind, Timestamp,
+    Treatment, Version,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -308,17 +308,21 @@ impl<'a> Author<'a> {
             self.signal(platform, SignalKind::FraudConfirmed, on, |signal| {
                 signal.fraud_type = Some(FraudType::FalseApplication);
                 signal.evidence = Some(evidence);
+                signal.proof = Some(Proof::Rejected);
                 signal.reviewed_by = Some("desk-2".to_owned());
             });
         }
         if self.draw.chance(0.001) {
             self.signal(platform, SignalKind::FraudVictim, on, |signal| {
                 signal.evidence = Some(evidence);
+                signal.proof = Some(Proof::Rejected);
                 signal.reviewed_by = Some("desk-2".to_owned());
             });
         }
         if self.draw.chance(0.001) {
-            self.signal(platform, SignalKind::ProtectiveRegistration, on, |_| {});
+            self.signal(platform, SignalKind::ProtectiveRegistration, on, |signal| {
+                signal.evidence = Some(evidence);
+            });
         }
     }
 

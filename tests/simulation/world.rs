@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use creditmesh::config::built_in_retention;
 use creditmesh::crypto::{IdentityKey, KdfCost, Keyring, Secret, Unlock};
 use creditmesh::domain::{Bands, Currency, MemberId, Role, Timestamp};
 use creditmesh::env::{Clock, SeededEntropy};
@@ -283,6 +284,7 @@ impl World {
             calendar,
             trust,
             policy,
+            retention: built_in_retention().unwrap(),
             bands,
             fence: None,
             timing: Timing {

@@ -143,6 +143,9 @@ pub enum Rule {
     /// A signal without its evidence.
     #[error("is needed for this signal: the SHA-256 hash of the evidence")]
     EvidenceMissing,
+    /// A fraud without its standard of proof.
+    #[error("is needed for this signal: that the four-part standard of proof is met")]
+    ProofMissing,
     /// Nobody reviewed it.
     #[error("is needed for this signal: who reviewed it")]
     ReviewerMissing,

@@ -39,10 +39,12 @@ fn check_needs(signal: &Signal) -> Result<(), RecordError> {
         }
         SignalKind::FraudConfirmed | SignalKind::FraudVictim => {
             evidence()?;
+            Rule::ProofMissing.unless(signal.proof.is_some(), "proof")?;
             Rule::ReviewerMissing.unless(signal.reviewed_by.is_some(), "reviewed_by")
         }
-        SignalKind::Insolvency => evidence(),
-        SignalKind::ProtectiveRegistration | SignalKind::LostContact => Ok(()),
+        // The public reference; the borrower's own request.
+        SignalKind::Insolvency | SignalKind::ProtectiveRegistration => evidence(),
+        SignalKind::LostContact => Ok(()),
     }
 }
 
@@ -52,6 +54,8 @@ fn check_fields_of_one_kind(signal: &Signal) -> Result<(), RecordError> {
         (false, Some(_)) => return Err(Rule::NotForThisSignal.on("fraud_type")),
         (true, Some(_)) | (false, None) => {}
     }
+    let proof_fits = signal.proof.is_none() || signal.kind.needs_reviewer();
+    Rule::NotForThisSignal.unless(proof_fits, "proof")?;
     match (signal.kind == SignalKind::LostContact, signal.attempts) {
         (true, Some(attempts)) => {
             let often = attempts.count >= LOST_CONTACT_ATTEMPTS_MIN;

@@ -93,6 +93,7 @@ pub(super) fn a_signal(kind: SignalKind) -> Signal {
         evidence: Some([1; 32]),
         reviewed_by: Some("second".to_owned()),
         amount: Some(usd(1)),
+        proof: kind.needs_reviewer().then_some(Proof::Rejected),
         fraud_type: (kind == SignalKind::FraudConfirmed).then_some(FraudType::Takeover),
         attempts: (kind == SignalKind::LostContact).then_some(Attempts {
             count: 3,
@@ -344,6 +345,35 @@ fn each_rule_of_an_application_and_a_hold_is_enforced() {
     }
 }
 
+fn each_is_enforced(cases: &[SignalCase]) {
+    for (kind, field, rule, damage) in cases {
+        let mut signal = a_signal(*kind);
+        damage(&mut signal);
+        let found = broken(Body::Signal(signal));
+        assert_eq!(found, Some((*field, *rule)), "{kind}");
+    }
+}
+
+#[test]
+fn proof_and_evidence_are_asked_for_where_they_belong() {
+    use SignalKind as S;
+    each_is_enforced(&[
+        (
+            S::ProtectiveRegistration,
+            "evidence",
+            R::EvidenceMissing,
+            |s| s.evidence = None,
+        ),
+        (S::FraudConfirmed, "proof", R::ProofMissing, |s| {
+            s.proof = None
+        }),
+        (S::FraudVictim, "proof", R::ProofMissing, |s| s.proof = None),
+        (S::Insolvency, "proof", R::NotForThisSignal, |s| {
+            s.proof = Some(Proof::Withdrawn)
+        }),
+    ]);
+}
+
 #[test]
 fn each_rule_of_a_signal_is_enforced() {
     use SignalKind as S;
@@ -398,11 +428,7 @@ fn each_rule_of_a_signal_is_enforced() {
             s.ends_on = Some(day("2026-01-31"))
         }),
     ];
-    for (kind, field, rule, damage) in cases {
-        let mut signal = a_signal(kind);
-        damage(&mut signal);
-        assert_eq!(broken(Body::Signal(signal)), Some((field, rule)), "{kind}");
-    }
+    each_is_enforced(&cases);
     let mut notice = a_signal(S::Default);
     notice.about = None;
     assert_eq!(

@@ -129,27 +129,14 @@ impl Adverse {
         let stage = loans::stage(loan);
         self.late(record.head.as_of.day(), stage, group, terms);
         let mut month = record.head.as_of.day().first_of_month();
-        let mut last_default = None;
         for status in loan.history.months() {
             let last_day = month.plus_days(-1);
             let stage = month_stage(*status);
             self.late(last_day, stage, group, terms);
-            if stage.is_default() {
-                last_default = last_default.or(Some(month));
-            }
             month = last_day.first_of_month();
         }
-        if let Some(month_after) = last_default {
-            match loan.state {
-                LoanState::Paid | LoanState::SettledLess => {
-                    self.cured(loan.closed_on.unwrap_or(month_after), group, terms);
-                }
-                LoanState::Active if !stage.is_default() => self.cured(month_after, group, terms),
-                LoanState::Active
-                | LoanState::ChargedOff
-                | LoanState::Transferred
-                | LoanState::Void => {}
-            }
+        if let Some(day) = cured_on(record, loan) {
+            self.cured(day, group, terms);
         }
         if loans::is_owed(loan) {
             self.add_treatment(loan, group, terms);
@@ -206,16 +193,38 @@ impl Adverse {
     }
 }
 
+/// The day on which a default of this loan was made good, as its history tells: the day it was
+/// closed, or the first of the month after the last one in default.
+pub(super) fn cured_on(record: &Record, loan: &Loan) -> Option<Day> {
+    let mut month_after = record.head.as_of.day().first_of_month();
+    for status in loan.history.months() {
+        if month_stage(*status).is_default() {
+            return match loan.state {
+                LoanState::Paid | LoanState::SettledLess => {
+                    Some(loan.closed_on.unwrap_or(month_after))
+                }
+                LoanState::Active if !loans::stage(loan).is_default() => Some(month_after),
+                LoanState::Active
+                | LoanState::ChargedOff
+                | LoanState::Transferred
+                | LoanState::Void => None,
+            };
+        }
+        month_after = month_after.plus_days(-1).first_of_month();
+    }
+    None
+}
+
 fn is_long_ago(day: Day, terms: &SummaryTerms<'_>) -> bool {
     day.plus_months(SIGNAL_CURED_MONTHS) < terms.now.day()
 }
 
-const fn is_repaid(loan: &Loan) -> bool {
+pub(super) const fn is_repaid(loan: &Loan) -> bool {
     matches!(loan.state, LoanState::Paid | LoanState::SettledLess)
 }
 
 /// Whether what was made good was a default; unless the member says otherwise, it was.
-fn cures_default(standing: &Standing<'_>, cure: &Signal) -> bool {
+pub(super) fn cures_default(standing: &Standing<'_>, cure: &Signal) -> bool {
     let Some(record) = cure.about.and_then(|id| standing.record(id)) else {
         return true;
     };
@@ -232,7 +241,7 @@ fn cures_default(standing: &Standing<'_>, cure: &Signal) -> bool {
 }
 
 /// The first instalment is unpaid for 30 days, and the loan is young. Time alone ends the latter.
-fn is_first_payment_default(standing: &mut Standing<'_>, loan: &Loan) -> bool {
+pub(super) fn is_first_payment_default(standing: &mut Standing<'_>, loan: &Loan) -> bool {
     let life = Duration::from_secs(86_400 * FIRST_PAYMENT_DAYS);
     let paid_out = loan.funded_at.unwrap_or(loan.signed_at);
     loan.n_on_time == 0
@@ -282,7 +291,7 @@ const fn signalled_stage(kind: SignalKind) -> Option<LoanStage> {
     }
 }
 
-const fn mark_of(kind: SignalKind) -> Option<SignalMark> {
+pub(super) const fn mark_of(kind: SignalKind) -> Option<SignalMark> {
     match kind {
         SignalKind::Default => Some(SignalMark::Default),
         SignalKind::ChargeOff => Some(SignalMark::ChargeOff),
@@ -302,7 +311,7 @@ const fn mark_of(kind: SignalKind) -> Option<SignalMark> {
     }
 }
 
-const fn month_stage(status: MonthStatus) -> LoanStage {
+pub(super) const fn month_stage(status: MonthStatus) -> LoanStage {
     match status {
         MonthStatus::Unknown
         | MonthStatus::Current

@@ -45,7 +45,7 @@ impl Ends {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(records: &'a [Record], terms: &SummaryTerms<'_>) -> Self {
+    pub(super) fn of(records: &'a [Record], now: Timestamp) -> Self {
         let mut newest: BTreeMap<RecordId, &Record> = BTreeMap::new();
         for record in records {
             let known = newest.entry(record.head.record_id).or_insert(record);
@@ -54,10 +54,9 @@ impl<'a> Standing<'a> {
             }
         }
         newest.retain(|_, record| !record.is_retracted());
-        let mut ends = Ends {
-            now: terms.now,
-            next: None,
-        };
+        let mut ends = Ends { now, next: None };
+        let undecided = undecided_in_time(&newest, &mut ends);
+        newest.retain(|id, _| !undecided.contains(id));
         let standing = newest
             .values()
             .filter(|record| stands(record, &mut ends))
@@ -158,6 +157,25 @@ impl<'a> Standing<'a> {
     pub(super) const fn next_change(&self) -> Option<Timestamp> {
         self.ends.next
     }
+}
+
+/// The disputes that were not decided in time, and the records that they are about: these are
+/// suppressed, as if they had been retracted, until the dispute is. A dispute that may no longer
+/// be used is over too.
+fn undecided_in_time(newest: &BTreeMap<RecordId, &Record>, ends: &mut Ends) -> BTreeSet<RecordId> {
+    let mut undecided = BTreeSet::new();
+    for (id, record) in newest {
+        let Body::Signal(signal) = &record.body else {
+            continue;
+        };
+        let last_days = [signal.last_day(), record.head.expires_on];
+        let last_day = last_days.into_iter().flatten().min();
+        if signal.kind == SignalKind::Disputed && last_day.is_some_and(|day| !ends.through(day)) {
+            undecided.insert(*id);
+            undecided.extend(signal.about);
+        }
+    }
+    undecided
 }
 
 /// Whether a loan is the borrower's own and was paid out: a guarantee is another's loan.

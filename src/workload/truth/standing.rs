@@ -45,7 +45,8 @@ impl<'a> Standing<'a> {
             }
         }
         let mut standing = Self::default();
-        for ((_, group), shelf) in &shelves {
+        for ((_, group), shelf) in &mut shelves {
+            suppress_undecided(shelf, now);
             standing.add(group, shelf, asker, now);
         }
         standing
@@ -145,6 +146,29 @@ impl<'a> Standing<'a> {
         }
         groups
     }
+}
+
+/// Takes out what was disputed and not decided in time, and those disputes.
+fn suppress_undecided(shelf: &mut Shelf<'_>, now: Timestamp) {
+    let over = |record: &Record| match &record.body {
+        Body::Signal(signal) if signal.kind == SignalKind::Disputed => {
+            let expired = record.head.expires_on.is_some_and(|last| last < now.day());
+            (expired || !signal.is_live(now.day())).then_some(signal.about)
+        }
+        Body::Signal(_)
+        | Body::Loan(_)
+        | Body::Application(_)
+        | Body::Hold(_)
+        | Body::Retracted(_) => None,
+    };
+    let mut gone = BTreeSet::new();
+    for (id, record) in shelf.iter() {
+        if let Some(about) = over(record) {
+            gone.insert(*id);
+            gone.extend(about);
+        }
+    }
+    shelf.retain(|id, _| !gone.contains(id));
 }
 
 /// What the signals of one kind are about.
