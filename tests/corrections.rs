@@ -125,7 +125,16 @@ impl Bed {
     /// A loan of alpha's, 120 days past due.
     async fn default(&self) {
         let line = format!(
-            r#"{{"kind":"loan","record_id":"{LOAN}","version":1,"reported_at":"2026-03-01T08:00:00Z","as_of":"2026-03-01T08:00:00Z","national_id":"us-ssn:536904399","account_ref":"L-1","product":"instalment-unsecured","principal":"9000.00 USD","outstanding":"8000.00 USD","past_due":"900.00 USD","signed_at":"2025-06-01T08:00:00Z","opened_on":"2025-06-01","dpd":120,"state":"active","first_delinquency_on":"2025-11-01"}}"#
+            concat!(
+                r#"{{"kind":"loan","record_id":"{}","version":1,"#,
+                r#""reported_at":"2026-03-01T08:00:00Z","as_of":"2026-03-01T08:00:00Z","#,
+                r#""national_id":"us-ssn:536904399","account_ref":"L-1","#,
+                r#""product":"instalment-unsecured","principal":"9000.00 USD","#,
+                r#""outstanding":"8000.00 USD","past_due":"900.00 USD","#,
+                r#""signed_at":"2025-06-01T08:00:00Z","opened_on":"2025-06-01","dpd":120,"#,
+                r#""state":"active","first_delinquency_on":"2025-11-01"}}"#,
+            ),
+            LOAN
         );
         let loan = jsonl::from_line(&line).unwrap();
         let desk = self.network.node(&member("alpha")).unwrap().desk();

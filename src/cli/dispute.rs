@@ -14,11 +14,10 @@ use crate::wire::pb;
 /// `creditmesh records dispute`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-#[command(
-    after_help = "Examples:\n  creditmesh records dispute RECORD --reason 'never borrowed there' --by ann\n  \
+#[command(after_help = "Examples:\n  creditmesh records dispute RECORD \\\n    \
+    --reason 'never borrowed there' --by ann\n  \
     creditmesh records dispute list\n  creditmesh records dispute acknowledge DISPUTE --by ann\n  \
-    creditmesh records dispute resolve DISPUTE --upheld --by bob"
-)]
+    creditmesh records dispute resolve DISPUTE --upheld --by bob")]
 pub(super) struct DisputeArgs {
     #[command(flatten)]
     node: NodeAt,

@@ -40,8 +40,9 @@ pub(super) struct Person {
 /// `creditmesh signal file`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  creditmesh signal file --kind lost-contact --borrower us-ssn:536-90-4399 \\\n    \
-    --on 2026-03-02 --attempts 4 --attempts-days 35 --by 'collections desk'\n  \
+    after_help = "Examples:\n  creditmesh signal file --kind lost-contact \\\n    \
+    --borrower us-ssn:536-90-4399 --on 2026-03-02 \\\n    \
+    --attempts 4 --attempts-days 35 --by 'collections desk'\n  \
     creditmesh signal file --kind fraud-confirmed --fraud-type takeover \\\n    \
     --borrower us-ssn:536-90-4399 --on 2026-03-02 --evidence case-17.pdf \\\n    \
     --reasonable-grounds --clear-evidence --recognised-case --product rejected --by ann\n\n\

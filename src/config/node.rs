@@ -226,8 +226,8 @@ impl NodeConfig {
              {unlock}\n\
              # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
              # policy = \"policy.toml\"\n\
-             # How long records are kept and how fast disputes are decided; without it the built-in\n\
-             # terms (policies/retention.toml).\n\
+             # How long records are kept, how fast disputes are decided; without it the\n\
+             # built-in terms (policies/retention.toml).\n\
              # retention = \"retention.toml\"\n\
              # Memory for the store's cache, MiB.\n\
              cache_mib = {cache}\n\

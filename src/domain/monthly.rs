@@ -102,14 +102,20 @@ impl MonthlyCounts {
         }
     }
 
-    /// What was filed and proved wrong: retracted for any reason but a duplicate.
+    /// What was filed and proved wrong: retracted, neither as a duplicate nor because a dispute was
+    /// decided.
     #[must_use]
     pub fn overturned(&self) -> u32 {
         let all: u32 = self
             .retracted
             .iter()
             .fold(0, |sum, n| sum.saturating_add(*n));
-        all.saturating_sub(self.retracted_for(RetractionReason::Duplicate))
+        let not_wrong = [
+            RetractionReason::Duplicate,
+            RetractionReason::DisputeDecided,
+        ];
+        let not_wrong = not_wrong.map(|reason| self.retracted_for(reason));
+        not_wrong.iter().fold(all, |sum, n| sum.saturating_sub(*n))
     }
 }
 
@@ -131,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_was_not_wrong() {
+    fn duplicates_and_decided_disputes_were_not_wrong() {
         let mut counts = MonthlyCounts::default();
         for reason in RetractionReason::ALL {
             counts.add_retracted(*reason);
         }
-        assert_eq!(counts.retracted, [1; 5]);
+        assert_eq!(counts.retracted, [1; 6]);
         assert_eq!(counts.overturned(), 4);
     }
 }

@@ -1,6 +1,6 @@
-//! Disputes: opened, acknowledged, decided. While one is open nothing automated rests on the record;
-//! without a decision in time the record is suppressed by its own published end, with no task that
-//! would have to run for it.
+//! Disputes: opened, acknowledged, decided. While one is open nothing automated rests on its
+//! record; without a decision in time the record is suppressed by an end that was filed with the
+//! dispute, with no task that would have to run for it.
 
 use super::desk::Desk;
 use super::dispute_row::{Decision, Dispute, DisputeState, Resolution};
@@ -14,8 +14,8 @@ use crate::limits::{
 use crate::store::{Scan, Table, Vault};
 use crate::wire::Malformed;
 
-/// Refuses to change the signal of a dispute that nobody decided: a file of records, or a retraction
-/// by hand, would end the dispute without a decision.
+/// Refuses to change the signal of a dispute that nobody decided: a file of records, or a
+/// retraction by hand, would end the dispute without a decision.
 ///
 /// # Errors
 /// [`FlowError::NotPossible`] with what to do; [`FlowError::Store`] where the store failed.

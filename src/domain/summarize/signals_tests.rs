@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn signals_are_the_same_until_the_next_change(records in linked_records(), days in 0_i64..2_600) {
+    fn signals_stay_until_the_next_change(records in linked_records(), days in 0_i64..2_600) {
         let now = day("2021-01-01").plus_days(days).start();
         let today = signals_of(&records, now);
         if let Some(next) = today.next_change {
