@@ -236,7 +236,7 @@ impl Watch {
         let (_, head) = inner.head().await?;
         let mut peers = Vec::new();
         for peer in inner.home.asked() {
-            let newest = board.newest_of(&peer.id);
+            let newest = board.newest_of(&peer.id, |slot| inner.is_live(slot));
             let waits = inner.waits().get(&peer.id).cloned();
             peers.push(PeerProgress {
                 epoch: newest.map(|feed| feed.id.epoch),

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use creditmesh::domain::AlertKind;
+use creditmesh::domain::{AlertKind, Level};
+use creditmesh::env::Clock;
+use creditmesh::limits::FURNISHING_GRACE;
+use creditmesh::membership::RightsChange;
 
-use crate::bed::{Bed, default_of, loan_of, paid_of, until, watched};
+use crate::bed::{Bed, default_of, loan_of, member, paid_of, until, watched};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -83,5 +86,33 @@ async fn a_node_that_slept_through_the_overlap_misses_nothing() {
     .await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(bed.alerts("beta").page(0).await.unwrap().len(), 4);
+    bed.stop().await;
+}
+
+/// At another level a member sees another feed: what it was told before is not told again.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_change_of_level_nothing_is_told_again() {
+    let mut bed = Bed::of(&["alpha", "beta"]).await;
+    let everybody: Vec<_> = (0..3).map(watched).collect();
+    let watch = bed.watch("beta");
+    watch.add(&everybody).await.unwrap();
+    bed.evaluated("beta").await;
+    bed.furnish("alpha", &[default_of(0, 1)]).await;
+    bed.kinds("beta", 1).await;
+    let warning = RightsChange::WarnLate(bed.clock.now());
+    let warned = bed.network.change_rights(&member("beta"), &warning);
+    warned.unwrap();
+    bed.clock.advance_to(bed.clock.now().plus(FURNISHING_GRACE));
+    assert_eq!(bed.node("beta").core().home.level(), Level::Defaults);
+    until("the other level's evaluation", || async {
+        let (_, peers) = watch.progress().await.unwrap();
+        peers[0].is_whole && watch.expected_tags().await >= 6
+    })
+    .await;
+    bed.furnish("alpha", &[default_of(1, 1)]).await;
+    bed.kinds("beta", 2).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let kinds = bed.kinds("beta", 2).await;
+    assert_eq!(kinds, [AlertKind::Default; 2]);
     bed.stop().await;
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use creditmesh::node::NodeParts;
 use creditmesh::protocol::webhook::WebhookSecret;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::bed::{Bed, SECRET, default_of, ssn, until, watched};
 
@@ -62,7 +65,7 @@ impl Receiver {
         }
     }
 
-    async fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    async fn answer(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<()> {
         let (headers, body) = read(&mut stream).await?;
         let (id, at) = (&headers["webhook-id"], &headers["webhook-timestamp"]);
         let secret = WebhookSecret::parse(SECRET).unwrap();
@@ -102,7 +105,9 @@ impl Receiver {
 }
 
 /// Reads one request.
-async fn read(stream: &mut TcpStream) -> std::io::Result<(BTreeMap<String, String>, String)> {
+async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> std::io::Result<(BTreeMap<String, String>, String)> {
     let mut text = Vec::new();
     loop {
         let mut part = [0; 4_096];
@@ -127,21 +132,68 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<(BTreeMap<String, Strin
     }
 }
 
-/// Two lenders by the machine's own clock, the second of which posts to `port`.
-async fn bed(port: u16, attempts: u32) -> Bed {
+/// Two lenders by the machine's own clock, the second of which posts to `address`.
+async fn bed_to(address: &str, attempts: u32, more: &str) -> Bed {
     let lines = format!(
-        "[alerts]\nwebhook_url = \"http://127.0.0.1:{port}/alerts\"\n\
-         webhook_secret_file = \"webhook.secret\"\nwebhook_attempts = {attempts}\n"
+        "[alerts]\nwebhook_url = \"{address}\"\nwebhook_secret_file = \"webhook.secret\"\n\
+         webhook_attempts = {attempts}\n{more}"
     );
     let dir = tempfile::tempdir().unwrap();
     let clock = creditmesh::env::PlayedClock::at(crate::bed::start());
-    Bed::by(
-        (dir, clock),
-        NodeParts::default(),
-        &["alpha", "beta"],
-        &lines,
-    )
-    .await
+    let parts = NodeParts::default();
+    Bed::by((dir, clock), parts, &["alpha", "beta"], &lines).await
+}
+
+async fn bed(port: u16, attempts: u32) -> Bed {
+    bed_to(&format!("http://127.0.0.1:{port}/alerts"), attempts, "").await
+}
+
+/// A certificate of `localhost` that nobody else signed, in PEM, and how a server shows it.
+fn own_certificate() -> (String, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (made.cert.pem(), TlsAcceptor::from(Arc::new(config)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_is_posted_to_by_tls_only_with_a_certificate_that_is_trusted() {
+    let (trusted, acceptor) = own_certificate();
+    let (_, stranger) = own_certificate();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let authorities = folder.path().join("crm-ca.pem");
+    std::fs::write(&authorities, trusted).unwrap();
+    let more = format!("webhook_ca_file = {authorities:?}\n");
+    let bed = bed_to(&format!("https://localhost:{port}/alerts"), 20, &more).await;
+    bed.watch("beta").add(&[watched(1)]).await.unwrap();
+    bed.evaluated("beta").await;
+    let receiver = Receiver::new(Mood::Take);
+    let serving = {
+        let receiver = receiver.clone();
+        tokio::spawn(async move {
+            // First somebody else listens there; what it gets is nothing.
+            let (tcp, _) = listener.accept().await.unwrap();
+            assert!(stranger.accept(tcp).await.is_err());
+            let (tcp, _) = listener.accept().await.unwrap();
+            receiver
+                .answer(acceptor.accept(tcp).await.unwrap())
+                .await
+                .unwrap();
+        })
+    };
+    bed.furnish("alpha", &[default_of(1, 1)]).await;
+    until("the alert", || async { receiver.taken() == 1 }).await;
+    serving.await.unwrap();
+    assert!(receiver.got().values().all(|(_, posted, _)| *posted == 1));
+    bed.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,22 +59,29 @@ impl Board {
         *self = Self::default();
     }
 
-    /// The newest feed of a member.
-    pub(super) fn newest_of(&self, member: &MemberId) -> Option<&Feed> {
-        let own = self.feeds.iter().filter(|((id, _, _), _)| id == member);
-        own.map(|(_, feed)| feed).next_back()
+    /// The newest feed of a member that is live.
+    pub(super) fn newest_of(
+        &self,
+        member: &MemberId,
+        is_live: impl Fn(&Slot) -> bool,
+    ) -> Option<&Feed> {
+        let own = self.feeds.iter().filter(|(slot, _)| slot.0 == *member);
+        let mut live = own.filter(|(slot, _)| is_live(slot));
+        live.next_back().map(|(_, feed)| feed)
     }
 
-    /// The feeds of the same member before this one, the newest first.
+    /// The other feeds of the same member that are not newer, the newest first: earlier epochs,
+    /// and what the member told this node at another level.
     pub(super) fn elders(&self, slot: &Slot, is_live: impl Fn(&Slot) -> bool) -> Vec<Elder> {
-        let before = self.feeds.range(..slot.clone()).rev();
-        let own = before.take_while(|((member, _, _), _)| *member == slot.0);
+        let (member, epoch, _) = slot;
+        let is_elder = |other: &Slot| other != slot && other.0 == *member && other.1 <= *epoch;
+        let elders = self.feeds.iter().rev().filter(|(other, _)| is_elder(other));
         let elder = |(slot, feed): (&Slot, &Feed)| Elder {
             id: feed.id.clone(),
             evaluated: feed.row.evaluated,
             is_live: is_live(slot),
         };
-        own.map(elder).collect()
+        elders.map(elder).collect()
     }
 }
 

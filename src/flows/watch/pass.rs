@@ -88,7 +88,7 @@ impl Inner {
         let evaluated = {
             let mut board = self.board.lock().await;
             self.open_board(&mut board).await?;
-            let newer = board.newest_of(&peer.id);
+            let newer = board.newest_of(&peer.id, |slot| self.is_live(slot));
             if newer.is_some_and(|newer| newer.id.epoch > epoch) {
                 return Ok(Step::Waits(
                     "the newer epoch's mirror is not whole".to_owned(),

@@ -123,12 +123,14 @@ impl Inner {
             ..State::default()
         };
         if place.leads(number) {
-            let summary = last.summary.unwrap_or_default();
+            let nothing = Summary {
+                level: feed.id.level,
+                ..Summary::default()
+            };
+            let summary = last.summary.unwrap_or_else(|| nothing.clone());
             self.draw(feed, place, draft, (number, &mut state, before, summary))
                 .await?;
-            state.summary = state
-                .summary
-                .filter(|summary| *summary != Summary::default());
+            state.summary = state.summary.filter(|summary| *summary != nothing);
         } else {
             state.summary = last.summary;
         }

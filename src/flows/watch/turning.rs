@@ -53,8 +53,8 @@ impl Inner {
             self.delete_rows(&old).await?;
             return Ok(None);
         };
-        let newest = board.newest_of(member).map(|feed| slot_of(&feed.id));
-        let newest = newest.filter(|newest| newest > slot);
+        let newest = board.newest_of(member, |slot| self.is_live(slot));
+        let newest = newest.map(|feed| slot_of(&feed.id));
         let Some(new) = newest.and_then(|slot| board.feeds.get_mut(&slot)) else {
             return Ok(Some(old));
         };
@@ -142,8 +142,12 @@ impl Inner {
         if state.told {
             return Ok(());
         }
-        let summary = state.summary.take().unwrap_or_default();
-        let is_nothing = summary == Summary::default();
+        let told = state.summary.take();
+        let is_nothing = told.is_none();
+        let summary = told.unwrap_or_else(|| Summary {
+            level: new.id.level,
+            ..Summary::default()
+        });
         self.draw(new, place, draft, (number, &mut state, before, summary))
             .await?;
         // Past a day's alerts nothing more is told of it: it counts as told all the same.

@@ -40,7 +40,9 @@ pub fn changes(before: Standing<'_>, after: &Summary, side: Side) -> Vec<AlertKi
     let mut kinds = ladder(&old, &new, was, after);
     kinds.extend(signals(was, after, side));
     kinds.extend(events(was, after, side));
-    if kinds.is_empty() && new.is_less_than(&old) {
+    // What the asker's own level hides is no relief.
+    let is_told_alike = was.level == after.level;
+    if kinds.is_empty() && is_told_alike && new.is_less_than(&old) {
         kinds.push(relief(&old, was, after));
     }
     if matches!(before, Standing::NotWatched) {

@@ -214,3 +214,13 @@ fn applications_are_told_only_where_they_are_asked_for() {
     let kinds = changes(Standing::Nothing, &after, asking);
     assert_eq!(kinds, [AlertKind::HardApplication]);
 }
+
+#[test]
+fn what_a_lower_level_hides_is_no_relief() {
+    let late = with(&[loan(LoanStage::From30)]);
+    let hidden = Summary {
+        level: crate::domain::Level::Defaults,
+        ..Summary::default()
+    };
+    assert_eq!(told(&late, &hidden), []);
+}
