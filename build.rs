@@ -5,12 +5,13 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
     "proto/creditmesh/v1/watch.proto",
     "proto/creditmesh/v1/corrections.proto",
+    "proto/creditmesh/v1/standing.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

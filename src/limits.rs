@@ -1,10 +1,12 @@
 //! Every bound of the product in one place, the relations between them checked at compile time.
 
 mod membership;
+mod standing;
 
 use std::time::Duration;
 
 pub use membership::*;
+pub use standing::*;
 
 /// Bytes of one feed leaf: tag, nonce, sealed summary, authentication tag (invariant).
 pub const LEAF_BYTES: usize = 160;

@@ -42,6 +42,8 @@ mod restored;
 mod rollover;
 #[path = "cli/shell.rs"]
 mod shell;
+#[path = "cli/standing.rs"]
+mod standing;
 #[path = "cli/watch.rs"]
 mod watch;
 

@@ -36,6 +36,7 @@ mod rights;
 mod rollover;
 mod rollover_registrar;
 mod signal;
+mod standing;
 mod usage;
 mod watch;
 

@@ -38,6 +38,8 @@ pub(super) enum NodeCommand {
     },
     /// What is wrong with the node, here and with each peer, and what to do about it.
     Doctor(super::doctor::DoctorArgs),
+    /// How far each peer is believed, who is in quarantine, and why.
+    Standing(super::standing::StandingArgs),
     /// The registrars' membership logs as this node read them, checked anew from the first entry.
     Log(super::node_log::LogArgs),
     /// Write a sealed backup of a stopped node.
@@ -117,6 +119,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
+        NodeCommand::Standing(args) => super::standing::run(args, output).await,
         NodeCommand::Log(args) => super::node_log::run(&args, output),
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
         NodeCommand::Restore {

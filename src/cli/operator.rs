@@ -17,6 +17,7 @@ use crate::node::{CredentialFolder, Folder};
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::operator_client::OperatorClient;
+use crate::wire::pb::peer_standings_client::PeerStandingsClient;
 
 /// A client of a node's service for watching and alerts.
 pub(super) type WatchClient = crate::wire::pb::watch_client::WatchClient<Channel>;
@@ -79,6 +80,14 @@ impl NodeAt {
     pub(super) async fn corrections(&self) -> Result<CorrectionsClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(CorrectionsClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service for the standing of peers, or how to start it.
+    pub(super) async fn standings(&self) -> Result<PeerStandingsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(PeerStandingsClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }

@@ -79,6 +79,8 @@ labels! {
     pub const CERTIFICATE_KEY: &[u8] = b"creditmesh/v1/signed/certificate-key/";
     /// A member's statement about its OPRF key for one level and epoch.
     pub const OPRF_KEY_STATEMENT: &[u8] = b"creditmesh/v1/signed/oprf-key/";
+    /// A member's statement of its counts of one month.
+    pub const MONTHLY_COUNTS: &[u8] = b"creditmesh/v1/signed/monthly-counts/";
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::{Day, RetractionReason, Timestamp};
+use super::{
+    Body, Day, Dispute, Loan, LoanState, Record, RecordKind, RetractionReason, SignalKind,
+    Timestamp,
+};
 
 /// A calendar month in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +49,12 @@ impl Month {
         Self(self.0.saturating_add(1))
     }
 
+    /// Whether a day lies in it.
+    #[must_use]
+    pub fn has(self, day: Day) -> bool {
+        Self::of(day) == self
+    }
+
     /// Its first moment; the Unix epoch for a month that the calendar here does not have.
     #[must_use]
     pub fn start(self) -> Timestamp {
@@ -72,7 +81,8 @@ impl fmt::Display for Month {
 /// What a member states of one month. Counts stop at their largest number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MonthlyCounts {
-    /// Accounts on which money was owed when the counts were made.
+    /// Accounts on which money was owed when the counts were made; a statement tells them rounded
+    /// up as the size of a feed is, to about 20 %.
     pub accounts: u32,
     /// Defaults, charge-offs, first-payment defaults and frauds filed in the month.
     pub default_filings: u32,
@@ -85,6 +95,106 @@ pub struct MonthlyCounts {
 }
 
 impl MonthlyCounts {
+    /// How many numbers these are.
+    pub const NUMBERS: usize = 10;
+
+    /// All counts in the order of the fields: what statements and rows are made of.
+    #[must_use]
+    pub const fn to_numbers(&self) -> [u32; Self::NUMBERS] {
+        let [error, person, upheld, court, duplicate, decided] = self.retracted;
+        [
+            self.accounts,
+            self.default_filings,
+            error,
+            person,
+            upheld,
+            court,
+            duplicate,
+            decided,
+            self.disputes_upheld,
+            self.disputes_rejected,
+        ]
+    }
+
+    /// What [`Self::to_numbers`] gave.
+    #[must_use]
+    pub const fn from_numbers(numbers: [u32; Self::NUMBERS]) -> Self {
+        let [accounts, default_filings, rest @ ..] = numbers;
+        let [error, person, upheld, court, duplicate, decided, won, lost] = rest;
+        Self {
+            accounts,
+            default_filings,
+            retracted: [error, person, upheld, court, duplicate, decided],
+            disputes_upheld: won,
+            disputes_rejected: lost,
+        }
+    }
+
+    /// Counts one record of the member's book, in its newest version.
+    pub fn count(&mut self, record: &Record, month: Month) {
+        let one_more = |count: &mut u32| *count = count.saturating_add(1);
+        let reported = month.has(record.head.reported_at.day());
+        match &record.body {
+            Body::Loan(loan) => {
+                let unpaid = loan.state == LoanState::ChargedOff && loan.outstanding.minor > 0;
+                let runs = loan.state == LoanState::Active;
+                if runs || unpaid {
+                    one_more(&mut self.accounts);
+                }
+                if (unpaid || runs && loan.dpd >= DEFAULT_DPD)
+                    && month.has(defaulted_on(loan, record))
+                {
+                    one_more(&mut self.default_filings);
+                }
+                if loan.dispute == Dispute::ResolvedDisagrees && reported {
+                    one_more(&mut self.disputes_rejected);
+                }
+            }
+            Body::Signal(signal) => {
+                let alone = signal.about.is_none();
+                let filed = match signal.kind {
+                    SignalKind::FraudConfirmed | SignalKind::FirstPaymentDefault => true,
+                    SignalKind::Dpd90 | SignalKind::Default | SignalKind::ChargeOff => alone,
+                    SignalKind::Dpd30
+                    | SignalKind::Dpd60
+                    | SignalKind::FraudVictim
+                    | SignalKind::ProtectiveRegistration
+                    | SignalKind::Restructured
+                    | SignalKind::Forbearance
+                    | SignalKind::Insolvency
+                    | SignalKind::LostContact
+                    | SignalKind::Cured
+                    | SignalKind::Disputed => false,
+                };
+                if filed && reported {
+                    one_more(&mut self.default_filings);
+                }
+            }
+            Body::Retracted(retraction) if reported => match retraction.kind {
+                RecordKind::Loan | RecordKind::Signal => {
+                    self.add_retracted(retraction.reason);
+                    if retraction.reason == RetractionReason::DisputeUpheld {
+                        one_more(&mut self.disputes_upheld);
+                    }
+                }
+                RecordKind::Application | RecordKind::Hold => {}
+            },
+            Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => {}
+        }
+    }
+
+    /// The counts once the whole book was counted: of the disputes that were decided, those that
+    /// the borrower did not win were lost.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        let decided = self.retracted_for(RetractionReason::DisputeDecided);
+        let lost = decided.saturating_sub(self.disputes_upheld);
+        Self {
+            disputes_rejected: self.disputes_rejected.saturating_add(lost),
+            ..self
+        }
+    }
+
     /// What was retracted for one reason.
     #[must_use]
     pub fn retracted_for(&self, reason: RetractionReason) -> u32 {
@@ -119,9 +229,81 @@ impl MonthlyCounts {
     }
 }
 
+/// Days past due from which a loan is in default.
+const DEFAULT_DPD: u16 = 90;
+
+/// The day on which a loan came to be in default: 90 days after the first day of the delinquency,
+/// or, where that is not told, the day that the record tells of.
+fn defaulted_on(loan: &Loan, record: &Record) -> Day {
+    let first = loan.first_delinquency_on;
+    first.map_or(record.head.as_of.day(), |day| {
+        day.plus_days(i64::from(DEFAULT_DPD))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        Borrower, Currency, Money, Product, RecordHead, RecordId, Signal, Version,
+    };
+    use uuid::Uuid;
+
+    fn record(number: u128, at: &str, body: Body) -> Record {
+        let at = Timestamp::parse_rfc3339(at).unwrap();
+        Record {
+            head: RecordHead {
+                record_id: RecordId(Uuid::from_u128(number)),
+                version: Version::FIRST,
+                reported_at: at,
+                as_of: at,
+                expires_on: None,
+            },
+            borrower: Borrower::default(),
+            body,
+        }
+    }
+
+    fn loan(dpd: u16, first: Option<&str>) -> Body {
+        let signed = Timestamp::parse_rfc3339("2025-01-05T09:00:00Z").unwrap();
+        let amount = Money::of(1_000, Currency::USD);
+        let mut loan = Loan::new("a".to_owned(), Product::CashLoan, amount, signed);
+        loan.dpd = dpd;
+        loan.first_delinquency_on = first.map(|day| day.parse().unwrap());
+        Body::Loan(loan)
+    }
+
+    #[test]
+    fn a_book_is_counted_for_the_month_asked_for() {
+        let month = Month::parse("2026-02").unwrap();
+        let fraud = |day: &str| {
+            let on = "2026-02-03".parse().unwrap();
+            let signal = Signal::new(SignalKind::FraudConfirmed, on, "desk".to_owned());
+            record(9, day, Body::Signal(signal))
+        };
+        let gone = |reason| {
+            let filed = record(5, "2026-01-05T09:00:00Z", loan(0, None));
+            let at = Timestamp::parse_rfc3339("2026-02-28T23:59:59Z").unwrap();
+            filed.retracted(reason, at)
+        };
+        let mut counts = MonthlyCounts::default();
+        for record in [
+            record(1, "2026-02-05T09:00:00Z", loan(0, None)),
+            record(2, "2026-02-05T09:00:00Z", loan(95, Some("2025-11-20"))),
+            record(3, "2026-02-05T09:00:00Z", loan(200, Some("2025-08-01"))),
+            fraud("2026-02-04T00:00:00Z"),
+            fraud("2026-03-01T00:00:00Z"),
+            gone(RetractionReason::DisputeUpheld),
+            gone(RetractionReason::Duplicate),
+            gone(RetractionReason::DisputeDecided),
+            gone(RetractionReason::DisputeDecided),
+        ] {
+            counts.count(&record, month);
+        }
+        let counts = counts.settled();
+        assert_eq!(counts.to_numbers(), [3, 2, 0, 0, 1, 0, 1, 2, 1, 1]);
+        assert_eq!(MonthlyCounts::from_numbers(counts.to_numbers()), counts);
+    }
 
     #[test]
     fn months_follow_one_another_over_the_year() {

@@ -10,15 +10,15 @@ use super::draft::Draft;
 use super::home::Home;
 use super::ledger::{batch_root, roots_digest};
 use super::question::{Asker, Prepared};
-use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys};
+use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, SeenEnd, Standings};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
 use crate::crypto::{Secret, sha256};
 use crate::domain::{
-    Answer, Application, Borrower, MemberId, Money, Purpose, QueryId, RecordId, SilentReason,
+    Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId, SilentReason,
 };
 use crate::formats::answer_json;
 use crate::membership::Member;
-use crate::risk::{self, AskerContext, PeerStanding, PeerView, Seen};
+use crate::risk::{self, AskerContext, PeerView, Seen};
 use crate::store::Table;
 
 /// An answer as given and kept.
@@ -41,6 +41,7 @@ pub struct Assessor {
     book: Book,
     asker: Asker,
     ledger: Ledger,
+    standings: Arc<Standings>,
 }
 
 /// One query: fixed before anything is asked.
@@ -62,6 +63,9 @@ impl Query<'_> {
     }
 }
 
+/// How reports of one peer ended, and in the feed of which epoch.
+type Ends = (Epoch, Vec<SeenEnd>);
+
 /// One peer's part of a query: prepared, or silent already.
 type Part = (Arc<Member>, Result<Prepared, FlowError>);
 
@@ -70,10 +74,9 @@ impl Assessor {
     #[must_use]
     pub fn new(
         home: Arc<Home>,
-        book: Book,
-        keys: Arc<PeerKeys>,
-        mirrors: Arc<Mirrors>,
-        ledger: Ledger,
+        (book, ledger): (Book, Ledger),
+        (keys, mirrors): (Arc<PeerKeys>, Arc<Mirrors>),
+        standings: Arc<Standings>,
     ) -> Self {
         let asker = Asker {
             home: Arc::clone(&home),
@@ -85,6 +88,7 @@ impl Assessor {
             book,
             asker,
             ledger,
+            standings,
         }
     }
 
@@ -116,10 +120,25 @@ impl Assessor {
         };
         let parts = self.prepare(&query).await?;
         self.log(&query, &parts).await?;
-        let mut views = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
+        let heard = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
+        let (mut views, ends): (Vec<PeerView>, Vec<Ends>) = heard.into_iter().unzip();
         views.extend(self.suspended());
         let answer = self.conclude(&query, &views).await?;
-        self.keep(application_id, &answer).await
+        let given = self.keep(application_id, &answer).await?;
+        self.note(&views, &ends).await;
+        Ok(given)
+    }
+
+    /// Counts how the peers' earlier reports ended, behind the answer and not for it.
+    async fn note(&self, views: &[PeerView], ends: &[Ends]) {
+        for (view, (epoch, ends)) in views.iter().zip(ends) {
+            if ends.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.standings.saw(&view.member, *epoch, ends).await {
+                tracing::warn!(peer = %view.member, %error, "ends of reports not counted");
+            }
+        }
     }
 
     async fn prepare(&self, query: &Query<'_>) -> Result<Vec<Part>, FlowError> {
@@ -166,7 +185,7 @@ impl Assessor {
             .await
     }
 
-    async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> PeerView {
+    async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> (PeerView, Ends) {
         let deadline = self.home.timing.peer_deadline;
         let told = match part {
             Err(error) => Err(error),
@@ -177,12 +196,16 @@ impl Assessor {
                     .unwrap_or(Err(FlowError::Late { deadline }))
             }
         };
+        let mut ends = (Epoch(0), Vec::new());
         let seen = match told {
-            Ok(told) => Seen::Answered {
-                national: told.national.map(Box::new),
-                phone: told.phone.map(Box::new),
-                as_of: told.as_of,
-            },
+            Ok(told) => {
+                ends = (told.epoch, told.ends);
+                Seen::Answered {
+                    national: told.national.map(Box::new),
+                    phone: told.phone.map(Box::new),
+                    as_of: told.as_of,
+                }
+            }
             Err(error) => {
                 tracing::info!(peer = %peer.id, %error, "peer counts as silent");
                 Seen::Silent {
@@ -190,7 +213,7 @@ impl Assessor {
                 }
             }
         };
-        self.view_of(&peer, seen)
+        (self.view_of(&peer, seen), ends)
     }
 
     fn view_of(&self, peer: &Member, seen: Seen) -> PeerView {
@@ -200,7 +223,7 @@ impl Assessor {
             role: peer.role,
             level: peer.level,
             weight: self.home.standing(peer).1,
-            standing: PeerStanding::default(),
+            standing: self.standings.of(&peer.id),
             seen,
         }
     }

@@ -12,11 +12,12 @@ use super::home::Home;
 use crate::crypto::Token;
 use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
 use crate::limits::{
-    FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX, WATCH_LEAVES,
+    FEED_GROUP_LEAVES, HISTORY_LEAVES_MAX, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX,
+    WATCH_LEAVES,
 };
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
-use crate::protocol::leaf::{Leaf, leaves_of, tag_of};
+use crate::protocol::leaf::{Leaf, Tag, leaves_of, tag_of};
 use crate::protocol::mirror::{
     Accepted, MirrorFault, MirrorHead, SeenCheckpoint, TagIndex, Tail, find_last,
 };
@@ -275,6 +276,31 @@ impl Mirror {
             return Err(unreadable());
         }
         Ok(leaves)
+    }
+
+    /// The last states that the peer published for the holder of `token`, the oldest first, each
+    /// with its tag; at most [`HISTORY_LEAVES_MAX`].
+    ///
+    /// # Errors
+    /// As [`Mirror::look_up`].
+    pub async fn history(&self, token: &Token) -> Result<Vec<(Tag, Summary)>, FlowError> {
+        let mut state = self.state.lock().await;
+        self.load(&mut state).await?;
+        let unsound = || FlowError::NotPossible(format!("{} has an unsound leaf", self.feed));
+        let last = find_last(token, |tag| state.index.holds(tag)).map_err(|_| unsound())?;
+        let Some(last) = last else {
+            return Ok(Vec::new());
+        };
+        let mut states = Vec::new();
+        let first = (last + 1).saturating_sub(HISTORY_LEAVES_MAX);
+        for n in first..=last {
+            if let Some(leaf) = self.leaf(&state, token, n).await? {
+                let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
+                let summary = Summary::decode(&plain).map_err(|_| unsound())?;
+                states.push((leaf.tag(), summary));
+            }
+        }
+        Ok(states)
     }
 
     async fn leaf(&self, state: &State, token: &Token, n: u32) -> Result<Option<Leaf>, FlowError> {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::home::Home;
-use super::{FlowError, Mirror, Mirrors, PeerKeys};
+use super::{FlowError, Mirror, Mirrors, PeerKeys, SeenEnd};
 use crate::crypto::Token;
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_STREAM_CHUNKS_MAX};
 use crate::membership::Member;
+use crate::risk::proven;
 use crate::wire::{Chunk, Description, FeedWanted, Question};
 
 /// What one peer is asked, fixed before the query is logged.
@@ -35,6 +36,10 @@ pub(super) struct Told {
     pub(super) phone: Option<Summary>,
     /// When the checkpoint was signed that the look-up rests on.
     pub(super) as_of: Timestamp,
+    /// The key epoch of the look-up.
+    pub(super) epoch: Epoch,
+    /// How reports about the borrower ended that the peer had published.
+    pub(super) ends: Vec<SeenEnd>,
 }
 
 /// An answer that was verified, before anything is looked up.
@@ -127,7 +132,7 @@ impl Asker {
         purpose: Purpose,
         commitment: [u8; 32],
     ) -> Result<Told, FlowError> {
-        let deadline = self.home.timing.peer_deadline;
+        let (epoch, deadline) = (prepared.epoch, self.home.timing.peer_deadline);
         let heard = self.hear(prepared, purpose, commitment, deadline).await?;
         let Heard {
             tokens,
@@ -135,12 +140,16 @@ impl Asker {
             as_of: reach,
         } = heard;
         let mut tokens = tokens.into_iter();
-        let national = look_up(&mirror, tokens.next().flatten()).await?;
-        let phone = look_up(&mirror, tokens.next().flatten()).await?;
+        let token = tokens.next().flatten();
+        let national = look_up(&mirror, token.as_ref()).await?;
+        let ends = seen_ends(&mirror, token.as_ref()).await;
+        let phone = look_up(&mirror, tokens.next().flatten().as_ref()).await?;
         Ok(Told {
             national,
             phone,
             as_of: reach,
+            epoch,
+            ends,
         })
     }
 
@@ -247,9 +256,22 @@ impl Asker {
     }
 }
 
-async fn look_up(mirror: &Mirror, token: Option<Token>) -> Result<Option<Summary>, FlowError> {
+/// How reports ended in the states that came before the last one. What cannot be read back of
+/// those takes nothing from the answer.
+async fn seen_ends(mirror: &Mirror, token: Option<&Token>) -> Vec<SeenEnd> {
+    let Some(token) = token else {
+        return Vec::new();
+    };
+    let states = mirror.history(token).await.unwrap_or_default();
+    let (tags, states): (Vec<_>, Vec<_>) = states.into_iter().unzip();
+    let ends = proven(&states).into_iter();
+    ends.filter_map(|(place, end)| Some((*tags.get(place)?, end)))
+        .collect()
+}
+
+async fn look_up(mirror: &Mirror, token: Option<&Token>) -> Result<Option<Summary>, FlowError> {
     match token {
-        Some(token) => mirror.look_up(&token).await,
+        Some(token) => mirror.look_up(token).await,
         None => Ok(None),
     }
 }

@@ -39,6 +39,8 @@ mod log;
 
 mod mint;
 
+mod monthly;
+
 mod network;
 
 mod operator;
@@ -105,6 +107,7 @@ pub use life::LifeLeft;
 pub use list::{FormerKey, ListError, Member, MemberList, MemberState, is_endpoint};
 pub use log::{EntryFault, EntryMalformed, History, LogEntry, LogEvent, Pin, log_id, log_origin};
 pub use mint::{MintError, MintedMember, MintedNetwork, Seat};
+pub use monthly::MonthlyStatement;
 pub use network::{Administrator, NetworkRoot, RootDocument, RootError};
 pub use operator::{
     IssuedOperator, OPERATOR_SERVER_NAME, OperatorAuthority, OperatorCertificate, OperatorError,

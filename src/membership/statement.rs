@@ -130,7 +130,7 @@ fn certificate_message(
     message
 }
 
-fn named(label: &[u8], network: &NetworkId, member: &MemberId) -> Vec<u8> {
+pub(super) fn named(label: &[u8], network: &NetworkId, member: &MemberId) -> Vec<u8> {
     let mut message = label.to_vec();
     for name in [network.as_str(), member.as_str()] {
         message.extend_from_slice(name.as_bytes());

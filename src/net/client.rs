@@ -12,14 +12,17 @@ use super::transport::{PeerChannel, Transport};
 use crate::domain::SilentReason;
 use crate::env::Clock;
 use crate::limits::{MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
-use crate::membership::Member;
+use crate::membership::{Member, MonthlyStatement};
 use crate::wire::pb::explain_client::ExplainClient;
 use crate::wire::pb::peer_client::PeerClient;
+use crate::wire::pb::standing_client::StandingClient;
 use crate::wire::pb::{
     DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, ExplainRequest,
-    ExplainResponse, FeedChunk,
+    ExplainResponse, FeedChunk, MonthlyCountsRequest, MonthlyCountsResponse,
 };
-use crate::wire::{Chunk, Description, Evaluation, FeedWanted, Malformed, Question, Verdict};
+use crate::wire::{
+    Chunk, Description, Evaluation, FeedWanted, Malformed, Question, Verdict, monthly_statements,
+};
 
 /// Why asking a peer gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,6 +100,20 @@ impl AskedPeers {
         Ok(Description::try_from(response.into_inner())?)
     }
 
+    /// Asks a peer for what it states of its months. Nothing of it is checked yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn monthly_counts(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+    ) -> Result<Vec<MonthlyStatement>, AskError> {
+        let make = |channel| monthly_counts(channel, Request::new(MonthlyCountsRequest {}));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(monthly_statements(response.into_inner())?)
+    }
+
     /// Asks a peer whether it admits this node, and why not: the one call that a refused member may
     /// make.
     ///
@@ -165,6 +182,16 @@ fn explain(channel: PeerChannel, request: Request<ExplainRequest>) -> Calling<Ex
         .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX);
     Box::pin(async move { client.explain(request).await })
+}
+
+fn monthly_counts(
+    channel: PeerChannel,
+    request: Request<MonthlyCountsRequest>,
+) -> Calling<MonthlyCountsResponse> {
+    let mut client = StandingClient::new(channel)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX);
+    Box::pin(async move { client.monthly_counts(request).await })
 }
 
 fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {

@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 use crate::domain::MemberId;
 use crate::flows::{
     Alerts, Answerer, Assessor, Book, Desk, FlowError, Follower, Home, Ledger, Mirrors, OwnFeeds,
-    OwnKeys, PeerKeys, Publisher, PublisherTask, Watch, WatchSettings, Webhook, WebhookTarget,
+    OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings, Webhook,
+    WebhookTarget,
 };
 
 use crate::store::{Scan, Table};
@@ -35,6 +36,8 @@ pub struct Core {
     pub watch: Watch,
     /// The alerts that follow.
     pub alerts: Arc<Alerts>,
+    /// How far peers are believed.
+    pub standings: Arc<Standings>,
     tasks: JoinSet<()>,
 }
 
@@ -70,12 +73,12 @@ impl Core {
             ledger.clone(),
             publisher.clone(),
         );
+        let standings = Arc::new(Standings::new(Arc::clone(&home), book.clone()));
         let assessor = Assessor::new(
             Arc::clone(&home),
-            book.clone(),
-            Arc::clone(&peer_keys),
-            Arc::clone(&mirrors),
-            ledger.clone(),
+            (book.clone(), ledger.clone()),
+            (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
+            Arc::clone(&standings),
         );
         let alerts = Arc::new(Alerts::new(Arc::clone(&home), settings.posts));
         let watch = Watch::new(
@@ -102,6 +105,7 @@ impl Core {
             peer_keys,
             watch,
             alerts,
+            standings,
             tasks,
         }
     }
@@ -111,6 +115,7 @@ impl Core {
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());
+        self.tasks.spawn(Arc::clone(&self.standings).run());
     }
 
     /// Starts posting alerts there.

@@ -12,8 +12,9 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    CorrectionsService, CredentialService, OperatorService, WatchService, corrections_server,
-    credentials_server, health, operator_server, reflection, watch_server,
+    CorrectionsService, CredentialService, OperatorService, PeerStandingsService, WatchService,
+    corrections_server, credentials_server, health, operator_server, peer_standings_server,
+    reflection, watch_server,
 };
 
 /// What operators reach wherever they call from.
@@ -22,6 +23,7 @@ pub(super) struct Desks {
     pub(super) operator: OperatorService,
     pub(super) corrections: CorrectionsService,
     pub(super) watch: WatchService,
+    pub(super) standings: PeerStandingsService,
 }
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
@@ -52,6 +54,7 @@ pub(super) async fn serve_socket(
             .add_service(operator_server(desks.operator))
             .add_service(corrections_server(desks.corrections))
             .add_service(watch_server(desks.watch))
+            .add_service(peer_standings_server(desks.standings))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -76,6 +79,7 @@ pub(super) async fn serve_port(
             .add_service(operator_server(desks.operator))
             .add_service(corrections_server(desks.corrections))
             .add_service(watch_server(desks.watch))
+            .add_service(peer_standings_server(desks.standings))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

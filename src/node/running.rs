@@ -31,8 +31,9 @@ use crate::net::{
 };
 use crate::risk::Policy;
 use crate::service::{
-    CorrectionsService, CredentialService, OperatorService, PeerService, WatchService,
-    explain_server, health, peer_server, reflection,
+    CorrectionsService, CredentialService, OperatorService, PeerService, PeerStandingsService,
+    StandingService, WatchService, explain_server, health, peer_server, reflection,
+    standing_server,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -192,12 +193,14 @@ impl RunningNode {
         trust: TrustHandle,
     ) -> Result<(), NodeError> {
         let service = peer_server(PeerService::new(Arc::clone(&self.core.answerer)));
+        let standing = StandingService::new(Arc::clone(&self.core.standings));
         let stop = self.stop.clone();
         let reflection = reflection()?;
         let health = health().await;
         self.tasks.spawn(async move {
             let ended = gated_server(Gate::new(trust))
                 .add_service(service)
+                .add_service(standing_server(standing))
                 .add_service(explain_server())
                 .add_service(health)
                 .add_service(reflection)
@@ -232,6 +235,7 @@ impl RunningNode {
         let desks = Desks {
             corrections: CorrectionsService::new(desk.clone(), currency),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
+            standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
             operator: OperatorService::new(desk, currency, Arc::new(source)),
         };
         let issuer = RunningIssuer {

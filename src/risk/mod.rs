@@ -7,6 +7,7 @@ mod explain;
 mod facts;
 mod flags;
 mod policy;
+mod proven;
 mod quarantine;
 mod trust;
 mod view;
@@ -22,8 +23,9 @@ use crate::domain::{
 pub use decay::Decaying;
 use flags::{Counts, Raised};
 pub use policy::{Exposure, MultiBorrowing, Policy, PolicyError, Stacking, Velocity};
+pub use proven::{Proven, proven};
 pub use quarantine::{Against, BASE_MONTHS, Jump, filing_jump};
-pub use trust::weight_per_mille;
+pub use trust::{believed, weight_per_mille};
 pub use view::{AskerContext, PeerStanding, PeerView, Seen};
 use witness::{Bench, Witness};
 

@@ -1,7 +1,8 @@
 //! How much a member's word weighs: trust from what became of its reports, and doubts about it.
 
 use super::PeerStanding;
-use crate::domain::Timestamp;
+use crate::domain::{MonthlyCounts, Timestamp};
+use crate::limits::DECLARED_REPORTS_MAX;
 
 /// A flag with less behind it is uncorroborated, and counts one step less.
 pub(crate) const CORROBORATED_PER_MILLE: u32 = 750;
@@ -18,13 +19,45 @@ pub fn weight_per_mille(upheld: u32, overturned: u32) -> u32 {
     u32::try_from(1_000 * right / all).unwrap_or(1_000)
 }
 
+/// Reports of a member that proved right and wrong: what was seen here, and what the member stated
+/// of its own last months.
+///
+/// What it stated is scaled down to [`DECLARED_REPORTS_MAX`] reports, so that what was seen cannot
+/// be talked away: filings that it did not take back proved right, what it took back (duplicates
+/// left out) proved wrong. Reports that proved wrong are not counted twice: the larger number is
+/// taken.
+#[must_use]
+pub fn believed(seen: (u32, u32), months: &[MonthlyCounts]) -> (u32, u32) {
+    let sum = |of: fn(&MonthlyCounts) -> u32| -> u64 {
+        months.iter().map(|month| u64::from(of(month))).sum()
+    };
+    let wrong = sum(MonthlyCounts::overturned);
+    let filed = sum(|month| month.default_filings) + sum(|month| month.disputes_rejected);
+    let right = filed.saturating_sub(wrong);
+    let all = (right + wrong).max(1);
+    let most = u64::from(DECLARED_REPORTS_MAX);
+    let scaled = |reports: u64| {
+        let part = if all > most {
+            (reports * most).div_ceil(all)
+        } else {
+            reports
+        };
+        u32::try_from(part).unwrap_or(u32::MAX)
+    };
+    let (seen_right, seen_wrong) = seen;
+    (
+        seen_right.saturating_add(scaled(right)),
+        seen_wrong.max(scaled(wrong)),
+    )
+}
+
 /// Why a member's adverse word weighs less than its trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// It is in quarantine: its word weighs nothing.
     Quarantined,
-    /// It is watched: its word weighs half.
-    Watched,
+    /// A person here called it troubled: its word weighs half.
+    Troubled,
 }
 
 impl Doubt {
@@ -35,8 +68,8 @@ impl Doubt {
         let since = |start: Option<Timestamp>| start.is_some_and(|start| made >= start);
         if since(standing.quarantined_since) {
             Some(Self::Quarantined)
-        } else if since(standing.watched_since) {
-            Some(Self::Watched)
+        } else if since(standing.troubled_since) {
+            Some(Self::Troubled)
         } else {
             None
         }
@@ -46,7 +79,7 @@ impl Doubt {
     pub(crate) const fn weight(doubt: Option<Self>, per_mille: u32) -> u32 {
         match doubt {
             None => per_mille,
-            Some(Self::Watched) => per_mille / 2,
+            Some(Self::Troubled) => per_mille / 2,
             Some(Self::Quarantined) => 0,
         }
     }
@@ -56,7 +89,9 @@ impl Doubt {
             Self::Quarantined => {
                 "is in quarantine: nothing adverse rests on what it published since"
             }
-            Self::Watched => "is watched: what it published since weighs half where it is adverse",
+            Self::Troubled => {
+                "is troubled: what it published since weighs half where it is adverse"
+            }
         }
     }
 }
@@ -82,21 +117,43 @@ mod tests {
     }
 
     #[test]
+    fn what_a_member_states_cannot_talk_away_what_was_seen() {
+        let stated = |filings, taken_back| {
+            let mut numbers = [0; MonthlyCounts::NUMBERS];
+            numbers[0] = 1_000_000;
+            numbers[1] = filings;
+            numbers[2] = taken_back;
+            MonthlyCounts::from_numbers(numbers)
+        };
+        assert_eq!(believed((0, 0), &[]), (0, 0));
+        assert_eq!(believed((0, 0), &[stated(50, 2), stated(40, 1)]), (87, 3));
+        assert_eq!(believed((1, 9), &[stated(50, 2)]), (49, 9));
+        // However much it says it filed.
+        let (right, wrong) = believed((0, 27), &[stated(u32::MAX, 0); 12]);
+        assert_eq!((right, wrong), (100, 27));
+        assert!(weight_per_mille(right, wrong) < CORROBORATED_PER_MILLE);
+        // A large honest book: 600 filings, 30 taken back.
+        let (right, wrong) = believed((0, 0), &[stated(600, 30)]);
+        assert_eq!((right, wrong), (95, 5));
+        assert!(weight_per_mille(right, wrong) > 800);
+    }
+
+    #[test]
     fn doubt_is_about_what_was_published_since_only() {
         let since = Timestamp::parse_rfc3339("2026-03-01T00:00:00Z").unwrap();
         let before = Timestamp::from_unix_ms(since.unix_ms() - 1);
-        let watched = PeerStanding {
-            watched_since: Some(since),
+        let troubled = PeerStanding {
+            troubled_since: Some(since),
             ..PeerStanding::default()
         };
-        assert_eq!(Doubt::of(&watched, before), None);
-        assert_eq!(Doubt::of(&watched, since), Some(Doubt::Watched));
+        assert_eq!(Doubt::of(&troubled, before), None);
+        assert_eq!(Doubt::of(&troubled, since), Some(Doubt::Troubled));
         let both = PeerStanding {
             quarantined_since: Some(since),
-            ..watched
+            ..troubled
         };
         assert_eq!(Doubt::of(&both, since), Some(Doubt::Quarantined));
-        assert_eq!(Doubt::weight(Some(Doubt::Watched), 801), 400);
+        assert_eq!(Doubt::weight(Some(Doubt::Troubled), 801), 400);
         assert_eq!(Doubt::weight(Some(Doubt::Quarantined), 801), 0);
     }
 }

@@ -77,8 +77,9 @@ pub struct PeerStanding {
     pub overturned: u32,
     /// It is in quarantine; what it published since then says nothing adverse on its own.
     pub quarantined_since: Option<Timestamp>,
-    /// Somebody here watches it; what it published since then weighs half where it is adverse.
-    pub watched_since: Option<Timestamp>,
+    /// Somebody here called it troubled; what it published since then weighs half where it is
+    /// adverse.
+    pub troubled_since: Option<Timestamp>,
 }
 
 /// What a member answered.

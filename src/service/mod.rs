@@ -11,6 +11,7 @@ mod operator_rows;
 mod peer;
 mod registrar;
 mod standard;
+mod standing;
 mod status;
 mod watch;
 
@@ -25,7 +26,8 @@ pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
     corrections_server, credentials_server, explain_server, health, operator_server, peer_server,
-    reflection, watch_server,
+    peer_standings_server, reflection, standing_server, watch_server,
 };
+pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;
 pub use watch::WatchService;

@@ -6,7 +6,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
     CorrectionsService, CredentialService, ExplainService, OperatorService, PeerService,
-    WatchService,
+    PeerStandingsService, StandingService, WatchService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
@@ -16,6 +16,8 @@ use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
+use crate::wire::pb::peer_standings_server::PeerStandingsServer;
+use crate::wire::pb::standing_server::StandingServer;
 use crate::wire::pb::watch_server::WatchServer;
 
 /// The peer service with its bounds on messages.
@@ -64,6 +66,24 @@ pub fn credentials_server(service: CredentialService) -> CredentialsServer<Crede
     CredentialsServer::new(service)
         .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+}
+
+/// What this member states of its months, with its bounds on messages.
+#[must_use]
+pub fn standing_server(service: StandingService) -> StandingServer<StandingService> {
+    StandingServer::new(service)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+}
+
+/// What the operator sees of peers' standing, with its bounds on messages.
+#[must_use]
+pub fn peer_standings_server(
+    service: PeerStandingsService,
+) -> PeerStandingsServer<PeerStandingsService> {
+    PeerStandingsServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }
 
 /// Standard gRPC health: both services serve as long as the node runs.

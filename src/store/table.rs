@@ -104,6 +104,14 @@ tables! {
     Alert = 32, "alert";
     /// Alerts that are to be posted, and those that were given up.
     Outbox = 33, "outbox";
+    /// What this member counted of its own months.
+    OwnMonth = 40, "own-month";
+    /// Peers' signed counts of their months.
+    PeerMonth = 41, "peer-month";
+    /// What is known here of each peer's standing.
+    Standing = 42, "standing";
+    /// Ends of reports that were counted already, by the tag of the leaf that showed each.
+    Proven = 43, "proven";
 }
 
 impl Table {

@@ -9,6 +9,7 @@ mod log;
 mod malformed;
 mod peer;
 mod registrar;
+mod standing;
 
 pub mod pb;
 
@@ -19,3 +20,4 @@ pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};
 pub use registrar::{
     Acknowledgement, DeskView, Enrolment, InvitationKey, RootCount, Standing, Tally, TrustTexts,
 };
+pub use standing::monthly_statements;

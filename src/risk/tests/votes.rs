@@ -40,7 +40,7 @@ const QUARANTINED: PeerStanding = PeerStanding {
     upheld: 0,
     overturned: 0,
     quarantined_since: Some(Timestamp::from_unix_ms(0)),
-    watched_since: None,
+    troubled_since: None,
 };
 
 fn overturned(times: u32) -> PeerStanding {
@@ -120,14 +120,14 @@ fn what_stood_before_the_quarantine_keeps_its_weight() {
 }
 
 #[test]
-fn a_watched_member_weighs_half_where_it_is_adverse_and_whole_where_it_lends() {
+fn a_troubled_member_weighs_half_where_it_is_adverse_and_whole_where_it_lends() {
     let mut peers = peers(vec![
         vec![loan(1, 0)],
         vec![loan(2, 0)],
         vec![loan(300, 95)],
     ]);
     for peer in &mut peers {
-        peer.standing.watched_since = Some(Timestamp::from_unix_ms(0));
+        peer.standing.troubled_since = Some(Timestamp::from_unix_ms(0));
     }
     let conclusion = concluded(&peers);
     assert_eq!(state(&conclusion, FlagCode::Ad), (TRUE, Severity::Medium));
