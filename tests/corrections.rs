@@ -401,3 +401,51 @@ async fn a_cure_ends_the_signal_that_it_is_about() {
     assert_eq!(kinds, ["cured"]);
     bed.network.stop_all().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_deleted_at_the_end_of_their_terms_and_the_schedule_says_so() {
+    let mut bed = Bed::new().await;
+    bed.default().await;
+    let id = "019c0000-0000-7000-8000-000000000009";
+    let line = format!(
+        concat!(
+            r#"{{"kind":"signal","record_id":"{}","version":1,"expires_on":"2026-03-03","#,
+            r#""reported_at":"2026-03-02T08:00:00Z","as_of":"2026-03-02T08:00:00Z","#,
+            r#""national_id":"us-ssn:536904399","signal_kind":"lost-contact","#,
+            r#""event_on":"2026-03-01","filed_by":"desk","attempts":4,"attempts_days":35}}"#,
+        ),
+        id
+    );
+    let desk = bed.network.node(&member("alpha")).unwrap().desk().clone();
+    let signal = jsonl::from_line(&line).unwrap();
+    for filed in desk.furnish_published(&[signal]).await.unwrap() {
+        filed.unwrap();
+    }
+    let mut ann = bed.of("ann").await;
+    let request = pb::ListDeletionsRequest {};
+    let planned = ann.list_deletions(request).await.unwrap().into_inner();
+    let told = planned.deletions.iter();
+    let told: Vec<_> = told
+        .map(|one| (one.rule.as_str(), one.records, one.due))
+        .collect();
+    assert_eq!(told, [("expires_on", 1, 0), ("adverse_months", 1, 0)]);
+    assert_eq!(desk.delete_expired().await.unwrap(), 0);
+    assert_eq!(bed.told(["LC", "AD"]).await.1, ["TRUE", "TRUE"]);
+
+    bed.clock.advance_to(bed.clock.now().plus(DAY * 2));
+    assert_eq!(desk.delete_expired().await.unwrap(), 1);
+    let id = id.parse().map(creditmesh::domain::RecordId).unwrap();
+    assert_eq!(desk.book().find(id).await.unwrap(), None);
+    let identifier = Identifier::parse(SSN, None).unwrap();
+    let left = desk.book().records_of(identifier.canonical()).await;
+    assert!(
+        left.unwrap()
+            .iter()
+            .all(|record| record.head.record_id != id)
+    );
+    let planned = ann.list_deletions(request).await.unwrap().into_inner();
+    assert_eq!(planned.deletions.len(), 1);
+    bed.until_told("TRUE", "FALSE").await;
+    assert_eq!(bed.told(["LC"]).await.1, ["FALSE"]);
+    bed.network.stop_all().await.unwrap();
+}

@@ -32,6 +32,7 @@ mod operator;
 mod output;
 mod records;
 mod records_import;
+mod retention;
 mod rights;
 mod rollover;
 mod rollover_registrar;

@@ -38,6 +38,12 @@ pub(super) enum NodeCommand {
     },
     /// What is wrong with the node, here and with each peer, and what to do about it.
     Doctor(super::doctor::DoctorArgs),
+    /// Which records are deleted when, by kind and rule.
+    #[command(after_help = "Example:\n  creditmesh node retention --dir alpha")]
+    Retention {
+        #[command(flatten)]
+        node: NodeAt,
+    },
     /// How far each peer is believed, who is in quarantine, and why.
     Standing(super::standing::StandingArgs),
     /// The registrars' membership logs as this node read them, checked anew from the first entry.
@@ -119,6 +125,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Serve { node } => serve(&node, output).await,
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
+        NodeCommand::Retention { node } => super::retention::run(&node, output).await,
         NodeCommand::Standing(args) => super::standing::run(args, output).await,
         NodeCommand::Log(args) => super::node_log::run(&args, output),
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,

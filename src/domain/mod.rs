@@ -45,9 +45,7 @@ pub use loan::{
 pub use money::{Currency, Money, MoneyError};
 pub use monthly::{Month, MonthlyCounts};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
-pub use retention::{
-    Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, answer_expiry, expiry,
-};
+pub use retention::{Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, expiry};
 pub use rules::{RecordError, Rule, Verdict, merge};
 pub use signal::{Attempts, FraudType, Proof, Signal, SignalKind};
 pub use summarize::{

@@ -53,8 +53,6 @@ word_enum!(
         Hold = "hold_days",
         /// From a retraction to the end of its tombstone.
         Tombstone = "tombstone_months",
-        /// From a query to the end of its answer and its opening.
-        Answer = "answer_days",
         /// From a dispute to its decision.
         Dispute = "dispute_days",
         /// From a dispute to its acknowledgement.
@@ -310,15 +308,87 @@ fn end_of(term: Term, span: u32, from: Timestamp) -> Timestamp {
         Term::Adverse | Term::Cured | Term::Insolvency | Term::Closed | Term::Tombstone => {
             from.day().plus_months(span).plus_days(1).start()
         }
-        Term::Inquiry | Term::Offer | Term::Hold | Term::Answer | Term::Dispute => {
+        Term::Inquiry | Term::Offer | Term::Hold | Term::Dispute => {
             from.plus(DAY.saturating_mul(span))
         }
         Term::Acknowledge => from.plus(Duration::from_secs(3_600 * u64::from(span))),
     }
 }
 
-/// When an answer given at `at`, and the opening of its query, are deleted.
-#[must_use]
-pub fn answer_expiry(at: Timestamp, terms: &Terms) -> Timestamp {
-    end_of(Term::Answer, terms.get(Term::Answer), at)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Currency, Money, Product, RecordHead, RecordId, Version};
+
+    fn ends(body: Body, expires_on: Option<&str>) -> Option<String> {
+        let as_of = Timestamp::parse_rfc3339("2026-03-01T08:00:00Z").unwrap();
+        let record = Record {
+            head: RecordHead {
+                record_id: RecordId(uuid::Uuid::nil()),
+                version: Version::FIRST,
+                reported_at: as_of,
+                as_of,
+                expires_on: expires_on.map(|day| day.parse().unwrap()),
+            },
+            borrower: Borrower::default(),
+            body,
+        };
+        let terms = Terms([60, 24, 60, 60, 730, 90, 7, 84, 20, 24]);
+        expiry(&record, &terms).map(|end| format!("{} {}", end.at.day(), end.rule_word()))
+    }
+
+    fn loan(change: impl FnOnce(&mut Loan)) -> Body {
+        let signed = Timestamp::parse_rfc3339("2025-03-01T08:00:00Z").unwrap();
+        let amount = Money::of(100, Currency::CNY);
+        let mut loan = Loan::new("a".to_owned(), Product::CashLoan, amount, signed);
+        change(&mut loan);
+        Body::Loan(loan)
+    }
+
+    fn signal(kind: SignalKind) -> Body {
+        let event_on = "2026-02-01".parse().unwrap();
+        Body::Signal(crate::domain::Signal::new(
+            kind,
+            event_on,
+            "desk".to_owned(),
+        ))
+    }
+
+    #[test]
+    fn each_record_ends_by_its_rule() {
+        let late = |loan: &mut Loan| {
+            loan.dpd = 40;
+            loan.first_delinquency_on = "2026-01-15".parse().ok();
+        };
+        let repaid = |loan: &mut Loan| {
+            loan.state = LoanState::Paid;
+            loan.closed_on = "2026-02-20".parse().ok();
+        };
+        for (body, end) in [
+            (loan(|_| {}), None),
+            (loan(late), Some("2031-01-16 adverse_months")),
+            (loan(repaid), Some("2031-02-21 closed_months")),
+            (
+                loan(|loan| {
+                    repaid(loan);
+                    loan.first_delinquency_on = "2026-01-15".parse().ok();
+                }),
+                Some("2028-02-21 cured_months"),
+            ),
+            (
+                signal(SignalKind::Default),
+                Some("2031-02-02 adverse_months"),
+            ),
+            (
+                signal(SignalKind::LostContact),
+                Some("2026-08-01 adverse_months"),
+            ),
+            (signal(SignalKind::Cured), Some("2028-02-02 cured_months")),
+            (signal(SignalKind::Disputed), None),
+        ] {
+            assert_eq!(ends(body, None).as_deref(), end);
+        }
+        let own = ends(loan(|_| {}), Some("2026-03-05"));
+        assert_eq!(own.as_deref(), Some("2026-03-06 expires_on"));
+    }
 }

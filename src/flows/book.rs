@@ -225,6 +225,28 @@ impl Book {
         Ok(())
     }
 
+    /// Stages that a record goes, with its index rows, and that its borrower is published anew.
+    /// Gives the version that goes; nothing where there is none.
+    pub(super) async fn stage_deletion(
+        &self,
+        id: RecordId,
+        draft: &mut Draft,
+    ) -> Result<Option<Record>, FlowError> {
+        let key = self.record_key(id);
+        let Some(row) = self.vault.read(Table::Record, &key).await? else {
+            return Ok(None);
+        };
+        let held = decode(&row.bytes)?;
+        draft.delete(Table::Record, &key, row.revision);
+        for identifier in held.borrower.identifiers() {
+            let index = self.index_key(identifier.canonical(), &key);
+            let row = self.vault.read(Table::Borrower, &index).await?;
+            draft.delete(Table::Borrower, &index, row.map_or(0, |row| row.revision));
+            self.stage_marker(draft, identifier.canonical()).await?;
+        }
+        Ok(Some(held))
+    }
+
     /// The sealed store beneath.
     pub(super) const fn vault(&self) -> &Vault {
         &self.vault

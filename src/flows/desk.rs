@@ -83,6 +83,11 @@ impl Desk {
         self.home.clock.now()
     }
 
+    /// Says that the book changed and nobody waits for the publication.
+    pub(super) fn nudge(&self) {
+        self.publisher.nudge();
+    }
+
     /// The member's book.
     #[must_use]
     pub fn book(&self) -> &Book {

@@ -110,11 +110,13 @@ impl Core {
         }
     }
 
-    /// Starts following every peer's feeds, and looking for watched borrowers in them.
+    /// Starts following every peer's feeds, looking for watched borrowers in them, and deleting
+    /// records whose terms are over.
     pub fn follow_peers(&mut self) {
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());
+        self.tasks.spawn(self.desk.clone().keep_terms());
         self.tasks.spawn(Arc::clone(&self.standings).run());
     }
 

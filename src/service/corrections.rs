@@ -170,4 +170,21 @@ impl Corrections for CorrectionsService {
         let disputes = disputes.iter().map(|one| rows::dispute(one, now)).collect();
         Ok(Response::new(pb::ListDisputesResponse { disputes }))
     }
+
+    async fn list_deletions(
+        &self,
+        _request: Request<pb::ListDeletionsRequest>,
+    ) -> Result<Response<pb::ListDeletionsResponse>, Status> {
+        let found = self.desk.deletions().await.map_err(refused)?;
+        let deletions = found.iter().map(|one| pb::Deletion {
+            kind: one.kind.word().to_owned(),
+            rule: one.rule.to_owned(),
+            records: one.records,
+            due: one.due,
+            first_unix_ms: one.first_at.unix_ms(),
+        });
+        Ok(Response::new(pb::ListDeletionsResponse {
+            deletions: deletions.collect(),
+        }))
+    }
 }
