@@ -5,11 +5,12 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
     "proto/creditmesh/v1/watch.proto",
+    "proto/creditmesh/v1/audit.proto",
     "proto/creditmesh/v1/corrections.proto",
     "proto/creditmesh/v1/standing.proto",
 ];

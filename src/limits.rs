@@ -1,10 +1,12 @@
 //! Every bound of the product in one place, the relations between them checked at compile time.
 
+mod audit;
 mod membership;
 mod standing;
 
 use std::time::Duration;
 
+pub use audit::*;
 pub use membership::*;
 pub use standing::*;
 

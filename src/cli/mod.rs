@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod alerts;
+mod audit;
 mod bench;
 mod ceremony;
 mod cert;
@@ -98,6 +99,9 @@ enum Command {
     /// What happened to watched borrowers elsewhere, and what was done about it.
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// The log of every query: check it, show it, copy it, prove entries to others.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Measure, beside the ceiling of the same run.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -152,6 +156,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Answer(args) => lending::answer(&args, output).await,
             Command::Watch(command) => watch::run(command, output).await,
             Command::Alerts(command) => alerts::run(command, output).await,
+            Command::Audit(command) => audit::run(command, output).await,
             Command::Bench(command) => bench::run(&command, output).await,
         }
     })

@@ -14,6 +14,7 @@ use crate::env::SystemClock;
 use crate::limits::OPERATOR_MESSAGE_BYTES_MAX;
 use crate::net::{OperatorDialError, operator_channel};
 use crate::node::{CredentialFolder, Folder};
+use crate::wire::pb::audit_client::AuditClient;
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::operator_client::OperatorClient;
@@ -74,6 +75,12 @@ impl NodeAt {
         Ok(WatchClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service that reads its audit log, or how to start it.
+    pub(super) async fn audit(&self) -> Result<AuditClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(AuditClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service of signals and disputes, or how to start it.

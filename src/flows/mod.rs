@@ -6,6 +6,7 @@
 mod alerts;
 mod answerer;
 mod assess;
+mod audit_read;
 mod book;
 mod check;
 mod contract;
@@ -41,6 +42,7 @@ mod webhook;
 pub use alerts::{Alert, AlertStep, Alerts, Handling, NewAlert, Subject};
 pub use answerer::{Answerer, leaves_in};
 pub use assess::{Assessor, Given};
+pub use audit_read::{AuditPage, AuditReader};
 pub use book::{Book, Filed, Filing};
 pub use check::{AuditLogCheck, FeedsCheck};
 pub use desk::{Applied, Desk, NewApplication, NewHold};

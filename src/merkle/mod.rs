@@ -9,6 +9,7 @@ mod fault;
 mod frontier;
 mod hash;
 mod note;
+mod path;
 mod proof;
 mod tree;
 
@@ -20,5 +21,6 @@ pub use fault::LogFault;
 pub use frontier::Frontier;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use note::SignedNote;
+pub use path::PathBuilder;
 pub use proof::{verify_consistency, verify_inclusion};
 pub use tree::Tree;

@@ -12,15 +12,16 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    CorrectionsService, CredentialService, OperatorService, PeerStandingsService, WatchService,
-    corrections_server, credentials_server, health, operator_server, peer_standings_server,
-    reflection, watch_server,
+    AuditService, CorrectionsService, CredentialService, OperatorService, PeerStandingsService,
+    WatchService, audit_server, corrections_server, credentials_server, health, operator_server,
+    peer_standings_server, reflection, watch_server,
 };
 
 /// What operators reach wherever they call from.
 #[derive(Debug, Clone)]
 pub(super) struct Desks {
     pub(super) operator: OperatorService,
+    pub(super) audit: AuditService,
     pub(super) corrections: CorrectionsService,
     pub(super) watch: WatchService,
     pub(super) standings: PeerStandingsService,
@@ -52,6 +53,7 @@ pub(super) async fn serve_socket(
             .concurrency_limit_per_connection(OPERATOR_CALLS_PER_CONNECTION_MAX)
             .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
             .add_service(operator_server(desks.operator))
+            .add_service(audit_server(desks.audit))
             .add_service(corrections_server(desks.corrections))
             .add_service(watch_server(desks.watch))
             .add_service(peer_standings_server(desks.standings))
@@ -77,6 +79,7 @@ pub(super) async fn serve_port(
     Ok(async move {
         let ended = operator_gated_server(OperatorGate::new(door))
             .add_service(operator_server(desks.operator))
+            .add_service(audit_server(desks.audit))
             .add_service(corrections_server(desks.corrections))
             .add_service(watch_server(desks.watch))
             .add_service(peer_standings_server(desks.standings))

@@ -24,16 +24,16 @@ use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
-use crate::flows::{Desk, Home, Timing, fence_of};
+use crate::flows::{AuditReader, Desk, Home, Timing, fence_of};
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
     TlsTransport, Transport, TrustHandle, gated_server,
 };
 use crate::risk::Policy;
 use crate::service::{
-    CorrectionsService, CredentialService, OperatorService, PeerService, PeerStandingsService,
-    StandingService, WatchService, explain_server, health, peer_server, reflection,
-    standing_server,
+    AuditService, CorrectionsService, CredentialService, OperatorService, PeerService,
+    PeerStandingsService, StandingService, WatchService, explain_server, health, peer_server,
+    reflection, standing_server,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -233,6 +233,7 @@ impl RunningNode {
         let currency = home.trust.root().document().currency;
         let desk = self.core.desk.clone();
         let desks = Desks {
+            audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
             corrections: CorrectionsService::new(desk.clone(), currency),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
             standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),

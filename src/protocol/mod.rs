@@ -5,6 +5,8 @@
 
 pub mod answer;
 
+pub mod audit;
+
 pub mod epochs;
 
 pub mod feed;

@@ -1,5 +1,6 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
+mod audit;
 mod corrections;
 mod corrections_rows;
 mod credentials;
@@ -15,6 +16,7 @@ mod standing;
 mod status;
 mod watch;
 
+pub use audit::AuditService;
 pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
@@ -25,8 +27,8 @@ pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
-    corrections_server, credentials_server, explain_server, health, operator_server, peer_server,
-    peer_standings_server, reflection, standing_server, watch_server,
+    audit_server, corrections_server, credentials_server, explain_server, health, operator_server,
+    peer_server, peer_standings_server, reflection, standing_server, watch_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

@@ -5,12 +5,13 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
-    CorrectionsService, CredentialService, ExplainService, OperatorService, PeerService,
-    PeerStandingsService, StandingService, WatchService,
+    AuditService, CorrectionsService, CredentialService, ExplainService, OperatorService,
+    PeerService, PeerStandingsService, StandingService, WatchService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
+use crate::wire::pb::audit_server::AuditServer;
 use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
@@ -40,6 +41,14 @@ pub fn explain_server() -> ExplainServer<ExplainService> {
 #[must_use]
 pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
     OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that reads the audit log, with its bounds on messages.
+#[must_use]
+pub fn audit_server(service: AuditService) -> AuditServer<AuditService> {
+    AuditServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

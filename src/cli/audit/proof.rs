@@ -1,0 +1,115 @@
+//! Evidence files: made from the running node's log, checked with nothing but a key.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Reading, key, value};
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::operator::NodeAt;
+use crate::cli::output::Output;
+use crate::domain::Timestamp;
+use crate::merkle::{PathBuilder, leaf_hash};
+use crate::protocol::audit::AuditProof;
+use crate::wire::pb;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EvidenceArgs {
+    /// The position of the entry, from 0.
+    #[arg(value_name = "N")]
+    entry: u64,
+    #[command(flatten)]
+    node: NodeAt,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct VerifyEvidenceArgs {
+    /// The evidence file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// An identity key of the member, as the member list pins it. May be repeated.
+    #[arg(long = "key", value_name = "HEX", value_parser = key, required = true)]
+    keys: Vec<[u8; 32]>,
+}
+
+pub(super) async fn evidence(args: &EvidenceArgs, output: &Output) -> Result<Exit, CliError> {
+    let mut reading = Reading::start(&args.node, 0).await?;
+    let (size, origin) = (reading.size, reading.origin.clone());
+    if args.entry >= size {
+        return Err(CliError::refused(format!(
+            "{origin} has {size} entries, from 0: there is no entry {}",
+            args.entry
+        )));
+    }
+    let bar = output.progress("entries", Some(size));
+    let mut builder = PathBuilder::new(args.entry);
+    let (mut entry, mut checkpoint) = (None, None);
+    while let Some(page) = reading.next().await? {
+        for one in page.entries {
+            builder.append(leaf_hash(one.line.as_bytes()));
+            if one.index == args.entry {
+                entry = Some(one.line);
+            }
+        }
+        checkpoint = page.checkpoints.into_iter().next_back().or(checkpoint);
+        bar.set_position(builder.size());
+    }
+    bar.finish_and_clear();
+    let broken = || CliError::refused(format!("{origin}: see `creditmesh audit verify`"));
+    let (path, _) = builder.finish().map_err(|_| broken())?;
+    let proof = AuditProof {
+        index: args.entry,
+        entry: entry.ok_or_else(broken)?,
+        path,
+        checkpoint: checkpoint.ok_or_else(broken)?,
+    };
+    // What this command writes, whoever gets it must find sound.
+    let signed = proof
+        .verify(&reading.keys)
+        .map_err(|error| CliError::refused(format!("{origin}: {error}")))?;
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&args.out);
+    file.and_then(|mut file| {
+        file.write_all(proof.to_string().as_bytes())?;
+        file.sync_all()
+    })
+    .map_err(|error| CliError::file(&args.out, &error))?;
+    let place = args.out.display().to_string();
+    output.show(
+        &json!({ "origin": origin, "entry": proof.index, "size": signed.size(), "file": place }),
+        || format!("{place}: entry {} of {origin}", proof.index),
+    );
+    Ok(Exit::Done)
+}
+
+pub(super) fn verify(args: &VerifyEvidenceArgs, output: &Output) -> Result<Exit, CliError> {
+    let text = std::fs::read_to_string(&args.file);
+    let text = text.map_err(|error| CliError::file(&args.file, &error))?;
+    let wrong = |error: &dyn std::fmt::Display| {
+        CliError::refused(format!("{}: {error}", args.file.display()))
+    };
+    let proof = AuditProof::parse(&text).map_err(|error| wrong(&error))?;
+    let signed = proof.verify(&args.keys).map_err(|error| wrong(&error))?;
+    let entry = pb::AuditLogEntry {
+        index: proof.index,
+        line: proof.entry,
+    };
+    let at = signed.signed_at().map(Timestamp::to_rfc3339);
+    let (origin, size) = (signed.origin(), signed.size());
+    output.show(
+        &json!({ "origin": origin, "size": size, "signed_at": at, "entry": value(&entry) }),
+        || {
+            let line = super::line(&entry);
+            let at = at.as_deref().unwrap_or("an unknown time");
+            format!("{line}\nis in {origin}, which had {size} entries at {at}")
+        },
+    );
+    Ok(Exit::Done)
+}

@@ -1,0 +1,104 @@
+//! The audit log read back in order, with the checkpoints that cover it.
+
+use std::sync::Arc;
+
+use super::ledger::HEAD;
+use super::{FlowError, Home};
+use crate::limits::STORE_SCAN_ROWS_MAX;
+use crate::merkle::Frontier;
+use crate::protocol::audit::audit_origin;
+use crate::store::{Scan, Table};
+
+/// First part of the keys of the audit log's checkpoints; the size follows, 8 bytes.
+const CHECKPOINTS: &[u8] = b"audit/";
+
+/// Some entries in a row, and the checkpoints at their sizes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// Position and text of each entry.
+    pub entries: Vec<(u64, String)>,
+    /// The signed notes that cover up to one of these entries, in the order of their sizes.
+    pub checkpoints: Vec<String>,
+}
+
+/// Reads this node's audit log.
+#[derive(Debug, Clone)]
+pub struct AuditReader(Arc<Home>);
+
+impl AuditReader {
+    /// Reads the log of this node.
+    #[must_use]
+    pub const fn new(home: Arc<Home>) -> Self {
+        Self(home)
+    }
+
+    /// The origin of the log's checkpoints.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        audit_origin(&self.0.member)
+    }
+
+    /// The public keys that sign it now: the one that the member list pins comes first.
+    #[must_use]
+    pub fn keys(&self) -> Vec<[u8; 32]> {
+        vec![self.0.identity().public()]
+    }
+
+    /// Entries in the log.
+    ///
+    /// # Errors
+    /// [`FlowError`] where the store cannot be read.
+    pub async fn size(&self) -> Result<u64, FlowError> {
+        let row = self.0.vault.read(Table::AuditHead, HEAD).await?;
+        let Some(row) = row else { return Ok(0) };
+        let head = Frontier::decode(&row.bytes);
+        head.map(|head| head.size())
+            .map_err(|_| FlowError::Unreadable {
+                what: "audit log head",
+            })
+    }
+
+    /// The entries from position `first` on that are below `size`, as many as one page holds.
+    ///
+    /// # Errors
+    /// [`FlowError`] where the store cannot be read.
+    pub async fn page(&self, first: u64, size: u64) -> Result<AuditPage, FlowError> {
+        let vault = &self.0.vault;
+        let mut scan = Scan::all(STORE_SCAN_ROWS_MAX);
+        if let Some(before) = first.checked_sub(1) {
+            scan = scan.behind(&before.to_be_bytes());
+        }
+        let mut page = AuditPage::default();
+        for (key, row) in vault.scan(Table::AuditEntry, &scan).await? {
+            let unreadable = FlowError::Unreadable {
+                what: "audit log entry",
+            };
+            let Ok(position) = <[u8; 8]>::try_from(key.as_slice()) else {
+                return Err(unreadable);
+            };
+            let position = u64::from_be_bytes(position);
+            if position < size {
+                let line = String::from_utf8(row.bytes.to_vec()).map_err(|_| unreadable)?;
+                page.entries.push((position, line));
+            }
+        }
+        let Some((last, _)) = page.entries.last() else {
+            return Ok(page);
+        };
+        let last = last + 1;
+        let scan = Scan::prefix(CHECKPOINTS, STORE_SCAN_ROWS_MAX);
+        let scan = scan.behind(&[CHECKPOINTS, &first.to_be_bytes()].concat());
+        for (key, row) in vault.scan(Table::Checkpoint, &scan).await? {
+            let covered = key.strip_prefix(CHECKPOINTS);
+            let covered = covered.and_then(|size| <[u8; 8]>::try_from(size).ok());
+            if covered.is_some_and(|size| u64::from_be_bytes(size) <= last) {
+                let note = String::from_utf8(row.bytes.to_vec());
+                page.checkpoints
+                    .push(note.map_err(|_| FlowError::Unreadable {
+                        what: "audit log checkpoint",
+                    })?);
+            }
+        }
+        Ok(page)
+    }
+}
