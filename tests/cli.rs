@@ -8,6 +8,8 @@
     reason = "tests may panic, and wait for the program"
 )]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/ceremony.rs"]
 mod ceremony;
 #[path = "cli/certificates.rs"]
