@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::exit::CliError;
 use super::network::{Admin, member_id};
 use super::network_registrar::Signing;
+use super::rights::purpose;
 use crate::config::RegistrarConfig;
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, Purpose, Role};
@@ -127,6 +128,9 @@ pub(super) struct InviteArgs {
     /// Elements that each peer will evaluate for it in one key epoch; a query costs two.
     #[arg(long, default_value_t = 2_000_000)]
     pub(super) quota: u64,
+    /// For which purposes it may ask, separated by commas; without it, for all that there are.
+    #[arg(long, value_name = "PURPOSES", value_delimiter = ',')]
+    pub(super) purposes: Vec<String>,
     /// File to write, in a network without a registrar.
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
@@ -140,6 +144,12 @@ impl InviteArgs {
         let member = member_id(&self.member)?;
         let group = self.lender_group.clone();
         let role = Role::from(self.role);
+        let named: Result<Vec<Purpose>, CliError> =
+            self.purposes.iter().map(|text| purpose(text)).collect();
+        let purposes = match named? {
+            none if none.is_empty() => Purpose::ALL.to_vec(),
+            named => named,
+        };
         let terms = Terms {
             lender_group: group
                 .unwrap_or_else(|| member.to_string())
@@ -150,7 +160,7 @@ impl InviteArgs {
             level: self.level.into(),
             weight: self.weight.unwrap_or(u32::from(role != Role::Regulator)),
             quota_elements_per_epoch: self.quota,
-            purposes: Purpose::ALL.to_vec(),
+            purposes,
         };
         terms
             .broken_rule()

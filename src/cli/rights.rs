@@ -9,7 +9,7 @@ use super::exit::{CliError, Exit};
 use super::network::Admin;
 use super::network_registrar::{self as through, Signing};
 use super::output::Output;
-use crate::domain::{MemberId, Purpose, Timestamp};
+use crate::domain::{MemberId, Purpose, PurposeError, Timestamp};
 use crate::env::{Clock, SystemClock};
 use crate::membership::{
     Denial, Grant, Granted, NetworkRoot, Rights, RightsChange, Roster, Service, Wish,
@@ -83,10 +83,11 @@ fn moment(option: &str, text: &str) -> Result<Timestamp, CliError> {
     Timestamp::parse_rfc3339(text).map_err(wrong)
 }
 
-fn purpose(text: &str) -> Result<Purpose, CliError> {
-    Purpose::from_word(text).ok_or_else(|| {
-        let words: Vec<&str> = Purpose::ALL.iter().map(|one| one.word()).collect();
-        CliError::usage(format!("no purpose {text:?}: {}", words.join(", ")))
+/// A purpose from its word; what is never one is refused, what is not known is a mistake.
+pub(super) fn purpose(text: &str) -> Result<Purpose, CliError> {
+    Purpose::read(text).map_err(|error| match error {
+        PurposeError::Never(_) => CliError::refused(format!("purpose: {error}")),
+        PurposeError::Unknown => CliError::usage(format!("no purpose {text:?}: it {error}")),
     })
 }
 

@@ -237,7 +237,7 @@ word_enum!(
 );
 
 word_enum!(
-    /// Why a member asks. Marketing, employment and pre-screening do not exist here.
+    /// Why a member asks. What is never allowed is named in [`NeverPurpose`](super::NeverPurpose).
     Purpose {
         /// A borrower applied for credit.
         CreditApplication = "credit-application",

@@ -13,6 +13,7 @@ mod ids;
 mod loan;
 mod money;
 mod monthly;
+mod purpose;
 mod record;
 mod retention;
 mod rules;
@@ -44,6 +45,7 @@ pub use loan::{
 };
 pub use money::{Currency, Money, MoneyError};
 pub use monthly::{Month, MonthlyCounts};
+pub use purpose::{NeverPurpose, PurposeError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use retention::{Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, expiry};
 pub use rules::{RecordError, Rule, Verdict, merge};

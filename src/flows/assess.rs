@@ -96,8 +96,9 @@ impl Assessor {
     /// keeps the answer. Silence of a peer costs its deadline and shows in the coverage.
     ///
     /// # Errors
-    /// The store's or the ledger's failure; then nothing was asked, or the answer could not be
-    /// kept.
+    /// [`FlowError::NotPossible`] where the purpose rests on a consent that the application does
+    /// not name. The store's or the ledger's failure; then nothing was asked, or the answer could
+    /// not be kept.
     pub async fn ask_all(
         &self,
         application_id: RecordId,
@@ -105,6 +106,12 @@ impl Assessor {
         application: &Application,
         purpose: Purpose,
     ) -> Result<Given, FlowError> {
+        if purpose.needs_consent() && application.consent_ref.is_none() {
+            return Err(FlowError::NotPossible(format!(
+                "no consent, no query: the application names none, and {purpose} rests on one; \
+                 furnish a newer version of it with consent_ref"
+            )));
+        }
         let home = &self.home;
         let mut random = [0; 10];
         home.entropy.fill(&mut random)?;

@@ -13,6 +13,7 @@ use crate::domain::{
     Application, ApplicationKind, ApplicationOutcome, Body, Borrower, Channel, Money, Product,
     Purpose, QueryId, Record, RecordId, RetractionReason, Timestamp,
 };
+use crate::wire::Malformed;
 
 /// What an applicant asks for.
 #[derive(Debug)]
@@ -105,6 +106,10 @@ impl Desk {
                 "an application needs a national identity: a phone number alone is a weak key"
                     .to_owned(),
             ));
+        }
+        if wanted.consent_reference.trim().is_empty() {
+            let reason = "must not be blank: no consent, no query";
+            return Err(Malformed::new("consent_reference", reason).into());
         }
         let digest = wanted.digest();
         let (record, answered) = match self.promises.find("assess", key, digest).await? {

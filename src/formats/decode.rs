@@ -243,6 +243,12 @@ impl Row {
         Ok(history.unwrap_or(History::UNKNOWN))
     }
 
+    fn purpose(&mut self) -> Decoded<Option<Purpose>> {
+        self.parsed("purpose", |text| {
+            Purpose::read(text).map_err(|error| error.to_string())
+        })
+    }
+
     fn application(&mut self) -> Decoded<Application> {
         let kind = self.required("application_kind", |row| {
             word_of!(row, "application_kind", ApplicationKind)
@@ -250,7 +256,7 @@ impl Row {
         Ok(Application {
             kind,
             lender_group: self.group()?,
-            purpose: word_of!(self, "purpose", Purpose)?.unwrap_or(kind.purpose()),
+            purpose: self.purpose()?.unwrap_or(kind.purpose()),
             product: self.required("product", |row| word_of!(row, "product", Product))?,
             amount: self.money("amount")?,
             term_days: self.number("term_days")?,

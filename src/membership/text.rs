@@ -6,7 +6,7 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Deserializer, Serializer};
 
-use crate::domain::{Currency, IdentifierClass, Level, Purpose, Role, Timestamp};
+use crate::domain::{Currency, IdentifierClass, Level, Purpose, PurposeError, Role, Timestamp};
 
 /// Lower-case hexadecimal in groups of four characters, for people who compare fingerprints.
 #[must_use]
@@ -176,8 +176,8 @@ pub(crate) mod moment_option {
 pub(crate) trait Word: Copy + 'static {
     /// The word.
     fn spelled(self) -> &'static str;
-    /// The value with this word.
-    fn read(word: &str) -> Option<Self>;
+    /// The value with this word, or why there is none.
+    fn read(word: &str) -> Result<Self, String>;
 }
 
 macro_rules! word {
@@ -187,26 +187,43 @@ macro_rules! word {
                 self.word()
             }
 
-            fn read(word: &str) -> Option<Self> {
-                Self::from_word(word)
+            fn read(word: &str) -> Result<Self, String> {
+                Self::from_word(word).ok_or_else(not_known)
             }
         })+
     };
 }
-word!(IdentifierClass, Level, Purpose, Role);
+word!(IdentifierClass, Level, Role);
+
+fn not_known() -> String {
+    "this word is not known here".to_owned()
+}
+
+impl Word for Purpose {
+    fn spelled(self) -> &'static str {
+        self.word()
+    }
+
+    fn read(word: &str) -> Result<Self, String> {
+        Self::read(word).map_err(|error| match error {
+            PurposeError::Never(_) => error.to_string(),
+            PurposeError::Unknown => not_known(),
+        })
+    }
+}
 
 impl Word for Currency {
     fn spelled(self) -> &'static str {
         self.code()
     }
 
-    fn read(word: &str) -> Option<Self> {
-        Self::from_code(word)
+    fn read(word: &str) -> Result<Self, String> {
+        Self::from_code(word).ok_or_else(not_known)
     }
 }
 
 fn read_word<T: Word, E: serde::de::Error>(text: &str) -> Result<T, E> {
-    T::read(text).ok_or_else(|| E::custom("this word is not known here"))
+    T::read(text).map_err(E::custom)
 }
 
 /// One word.

@@ -70,8 +70,8 @@ pub(super) fn application(
     if !matches!(kind, ApplicationKind::Application | ApplicationKind::Offer) {
         return Err(word("kind", "must be \"application\" or \"offer\""));
     }
-    let purpose = Purpose::from_word(&message.purpose)
-        .ok_or_else(|| word("purpose", "must be a purpose such as credit-application"))?;
+    let purpose =
+        Purpose::read(&message.purpose).map_err(|error| word("purpose", &error.to_string()))?;
     let product = Product::from_word(&message.product)
         .ok_or_else(|| word("product", "must be a product of docs/records.md"))?;
     let amount = money(
@@ -93,11 +93,12 @@ pub(super) fn application(
     }
     let term_days =
         u16::try_from(message.term_days).map_err(|_| word("term_days", "must be at most 65535"))?;
-    if message.consent_reference.is_empty()
+    if message.consent_reference.trim().is_empty()
         || message.consent_reference.len() > CONSENT_REFERENCE_BYTES_MAX
     {
-        let reason =
-            format!("must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes: no consent, no query");
+        let reason = format!(
+            "must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes, not all blank: no consent, no query"
+        );
         return Err(word("consent_reference", &reason));
     }
     Ok(NewApplication {

@@ -123,8 +123,8 @@ impl TryFrom<pb::EvaluateRequest> for Question {
                 format!("must be 1 to {EVALUATE_ELEMENTS_MAX} elements of {ELEMENT_BYTES} bytes"),
             ));
         }
-        let purpose = Purpose::from_word(&message.purpose)
-            .ok_or_else(|| Malformed::new("purpose", "must be a purpose of this network"))?;
+        let purpose = Purpose::read(&message.purpose)
+            .map_err(|error| Malformed::new("purpose", error.to_string()))?;
         Ok(Self {
             request_id: fixed("request_id", &message.request_id)?,
             epoch: Epoch(message.epoch),
@@ -408,6 +408,19 @@ mod tests {
             let mut message = question();
             defect(&mut message);
             assert_eq!(Question::try_from(message).unwrap_err().field, field);
+        }
+    }
+
+    #[test]
+    fn a_purpose_that_is_never_allowed_is_told_so() {
+        for never in ["marketing", "employment", "pre-screening"] {
+            let message = pb::EvaluateRequest {
+                purpose: never.to_owned(),
+                ..question()
+            };
+            let refused = Question::try_from(message).unwrap_err().to_string();
+            let says = format!("{never} is never a purpose");
+            assert!(refused.contains(&says), "{refused}");
         }
     }
 

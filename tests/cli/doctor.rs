@@ -34,7 +34,11 @@ fn can_i_says_yes_or_no_with_rule_and_list_version() {
     let stranger = ["network", "can-i", &admin, "omega", "feed", "--json"];
     assert_eq!(creditmesh(&stranger).json(1)["rule"], "not-a-member");
     can_i(&admin, &["lend"]).says(2, &["evaluate, feed"]);
-    can_i(&admin, &["evaluate", "--purpose", "marketing"]).says(2, &["no purpose"]);
+    can_i(&admin, &["evaluate", "--purpose", "leisure"]).says(2, &["no purpose"]);
+    for never in ["marketing", "employment", "pre-screening", "PreScreening"] {
+        let asked = can_i(&admin, &["evaluate", "--purpose", never]);
+        asked.says(1, &["is never a purpose", "do not ask"]);
+    }
 
     let change = |rest: &[&str]| {
         let asked = [&["network", "rights", &admin, "alpha"], rest, &["--json"]].concat();

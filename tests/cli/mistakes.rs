@@ -58,6 +58,8 @@ fn an_invitation_that_could_not_be_approved_is_not_written() {
     };
     invite(&["--weight", "3"]).says(2, &["a power of two"]);
     invite(&["--weight", "2", "--role", "regulator"]).says(2, &["0 for a regulator"]);
+    invite(&["--purposes", "collection,marketing"]).says(1, &["marketing is never a purpose"]);
+    invite(&["--purposes", "leisure"]).says(2, &["no purpose \"leisure\""]);
     assert_eq!(invite(&["--role", "regulator"]).code, 0);
     // A file that is there stays, whichever command finds it.
     invite(&[]).says(1, &["exists already"]);

@@ -150,7 +150,22 @@ fn lists_with_a_field_that_cannot_be_read_are_refused() {
         ("role", json!("broker"), "this word is not known"),
         ("state", json!("asleep"), "unknown variant"),
         ("level", json!("gold"), "this word is not known"),
-        ("purposes", json!(["marketing"]), "this word is not known"),
+        ("purposes", json!(["leisure"]), "this word is not known"),
+        (
+            "purposes",
+            json!(["marketing"]),
+            "marketing is never a purpose",
+        ),
+        (
+            "purposes",
+            json!(["employment"]),
+            "employment is never a purpose",
+        ),
+        (
+            "purposes",
+            json!(["PreScreening"]),
+            "pre-screening is never a",
+        ),
         ("identity_key", capitals, "64 lower-case"),
         ("identity_key", json!("aa"), "64 lower-case"),
         ("endpoints", json!("a:1"), "invalid type"),
