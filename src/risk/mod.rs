@@ -5,6 +5,7 @@ mod counts;
 mod decay;
 mod explain;
 mod facts;
+pub mod fishing;
 mod flags;
 mod policy;
 mod proven;

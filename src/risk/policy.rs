@@ -4,6 +4,7 @@ mod file;
 
 use std::time::Duration;
 
+use super::fishing::FishingThresholds;
 use crate::domain::{CountName, Currency};
 use crate::limits::POLICY_BYTES_MAX;
 use file::Raw;
@@ -119,6 +120,8 @@ pub struct Policy {
     pub active_default: (u32, u32),
     /// Flag RC: medium and low up to this many months after the cure.
     pub recent_cure_months: (u32, u32),
+    /// From when on queries look like fishing.
+    pub fishing: FishingThresholds,
 }
 
 impl Policy {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Exposure, MultiBorrowing, Policy, PolicyError, Stacking, Velocity};
 use crate::domain::{CountName, Currency};
+use crate::risk::fishing::FishingThresholds;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,8 @@ pub(super) struct Raw {
     freshness: RawFreshness,
     silent: RawSilent,
     flags: RawFlags,
+    #[serde(default)]
+    fishing: FishingThresholds,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +161,11 @@ impl Raw {
     pub(super) fn check(self) -> Result<Policy, PolicyError> {
         self.check_times()?;
         self.check_flags()?;
+        let fishing = self.fishing.check();
+        fishing.map_err(|error| PolicyError::Invalid {
+            key: format!("fishing.{}", error.key),
+            rule: error.rule,
+        })?;
         let currency = Currency::from_code(&self.currency).ok_or_else(|| PolicyError::Invalid {
             key: "currency".to_owned(),
             rule: "must be an ISO 4217 code such as CNY",
@@ -201,6 +209,7 @@ impl Raw {
             concurrent: (flags.ca.medium, flags.ca.high),
             active_default: (flags.ad.high, flags.ad.critical),
             recent_cure_months: (flags.rc.medium_months, flags.rc.low_months),
+            fishing: self.fishing,
         })
     }
 
