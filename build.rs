@@ -13,6 +13,7 @@ const FILES: [&str; 7] = [
     "proto/creditmesh/v1/audit.proto",
     "proto/creditmesh/v1/corrections.proto",
     "proto/creditmesh/v1/standing.proto",
+    "proto/creditmesh/v1/findings.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

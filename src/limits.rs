@@ -1,12 +1,14 @@
 //! Every bound of the product in one place, the relations between them checked at compile time.
 
 mod audit;
+mod fishing;
 mod membership;
 mod standing;
 
 use std::time::Duration;
 
 pub use audit::*;
+pub use fishing::*;
 pub use membership::*;
 pub use standing::*;
 

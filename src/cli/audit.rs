@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tonic::Streaming;
 
 use super::exit::{CliError, Exit};
+use super::findings::{self, FindingsArgs};
 use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::Timestamp;
@@ -50,6 +51,9 @@ pub(super) enum AuditCommand {
         The key is the identity key that the member list pins for the member."
     )]
     VerifyEvidence(proof::VerifyEvidenceArgs),
+    /// Queries that look like fishing: this node's own, and those of its peers.
+    #[command(after_help = findings::EXAMPLES)]
+    Findings(FindingsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +78,7 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::Copy(args) => copy::copy(&args, output).await,
         AuditCommand::Evidence(args) => proof::evidence(&args, output).await,
         AuditCommand::VerifyEvidence(args) => proof::verify(&args, output),
+        AuditCommand::Findings(args) => findings::run(&args, output).await,
     }
 }
 

@@ -20,6 +20,7 @@ mod demo;
 mod dispute;
 mod doctor;
 mod exit;
+mod findings;
 mod join;
 mod lending;
 mod log;

@@ -181,6 +181,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         .await?
         .into_inner();
     let watch = super::watch::progress(node).await?;
+    let findings_open = super::findings::open(node).await?;
     let moment = |ms| Timestamp::from_unix_ms(ms).to_rfc3339();
     let peers: Vec<_> = status
         .peers
@@ -214,11 +215,15 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
         "logs": super::node_log::values(&status.logs),
         "watch": super::watch::progress_json(&watch),
+        "findings_open": findings_open,
     });
     output.show(&value, || {
         let lines = super::watch::progress_lines(&watch);
         std::iter::once(status_text(&status))
             .chain(lines)
+            .chain((findings_open > 0).then(|| {
+                format!("misuse       {findings_open} findings wait: `creditmesh audit findings`")
+            }))
             .collect::<Vec<_>>()
             .join("\n")
     });

@@ -17,6 +17,7 @@ use crate::node::{CredentialFolder, Folder};
 use crate::wire::pb::audit_client::AuditClient;
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
+use crate::wire::pb::findings_client::FindingsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
 
@@ -81,6 +82,14 @@ impl NodeAt {
     pub(super) async fn audit(&self) -> Result<AuditClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(AuditClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service for findings, or how to start it.
+    pub(super) async fn findings(&self) -> Result<FindingsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(FindingsClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service of signals and disputes, or how to start it.

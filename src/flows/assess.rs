@@ -7,6 +7,7 @@ use futures::future::join_all;
 use tokio::time::timeout;
 
 use super::draft::Draft;
+use super::fishing::AskedRow;
 use super::home::Home;
 use super::ledger::{batch_root, roots_digest};
 use super::question::{Asker, Prepared};
@@ -47,6 +48,7 @@ pub struct Assessor {
 /// One query: fixed before anything is asked.
 struct Query<'a> {
     id: QueryId,
+    application: RecordId,
     purpose: Purpose,
     commitment: [u8; 32],
     borrower: &'a Borrower,
@@ -118,6 +120,7 @@ impl Assessor {
         let salt = Secret::<32>::random(&*home.entropy)?;
         let query = Query {
             id: QueryId::fresh(home.clock.now(), random),
+            application: application_id,
             purpose,
             commitment: commitment(&salt, borrower, application),
             borrower,
@@ -187,9 +190,14 @@ impl Assessor {
             .vault
             .row_key(Table::Query, query.id.0.as_bytes())
             .to_vec();
-        self.ledger
-            .log(event, vec![(Table::Query, key, opening)])
-            .await
+        let asked = AskedRow {
+            at: self.home.clock.now(),
+            query: query.id,
+            purpose: query.purpose,
+            application: query.application,
+        };
+        let rows = vec![(Table::Query, key, opening), asked.staged()];
+        self.ledger.log(event, rows).await
     }
 
     async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> (PeerView, Ends) {

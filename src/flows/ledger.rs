@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::draft::Draft;
+use super::fishing::count;
 use super::home::Home;
 use super::{FlowError, retry_conflicts};
 use crate::crypto::sha256;
@@ -15,7 +16,7 @@ use crate::limits::{ELEMENT_BYTES, EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGE
 use crate::membership::Granted;
 use crate::merkle::{self, Frontier, Tree};
 use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
-use crate::store::Table;
+use crate::store::{Table, Vault};
 
 /// What the audit log tells of one query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,10 +223,14 @@ async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, Flo
     let mut log = AuditLog::read(home).await?;
     let mut outcomes = Vec::with_capacity(group.len());
     for request in group {
+        let debits = quotas.debits;
         let outcome = match &request.debit {
             None => Ok(None),
             Some(debit) => quotas.spend(home, &mut draft, debit).await?,
         };
+        if quotas.debits > debits {
+            count(home, &mut draft, &request.event).await?;
+        }
         if outcome.is_ok() {
             log.append(home, &mut draft, &request.event)?;
             for (table, key, plain) in &request.rows {
@@ -248,6 +253,8 @@ async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, Flo
 #[derive(Debug, Default)]
 struct Quotas {
     rows: BTreeMap<Vec<u8>, (u64, QuotaRow)>,
+    /// How many evaluations were debited, repeats left out.
+    debits: usize,
 }
 
 impl Quotas {
@@ -297,6 +304,7 @@ impl Quotas {
                 let noted = [debit.asked.as_slice(), &[0]].concat();
                 draft.put(Table::Idempotency, &request_key, 0, noted);
                 self.rows.insert(key, (revision, row));
+                self.debits += 1;
                 Ok(Ok(Some(permit)))
             }
             Err(over) => Ok(Err(over.into())),
@@ -329,6 +337,11 @@ struct AuditLog {
 /// The name of a quota account's row.
 pub(super) fn quota_name(account: &QuotaAccount) -> String {
     format!("{}/{}", account.member(), account.epoch())
+}
+
+/// The key of a member's quota row of one epoch.
+pub(super) fn quota_key(vault: &Vault, member: &MemberId, epoch: Epoch) -> [u8; 32] {
+    vault.row_key(Table::Quota, format!("{member}/{epoch}").as_bytes())
 }
 
 /// The one row that holds the audit log's frontier and newest checkpoint.

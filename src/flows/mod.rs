@@ -19,6 +19,7 @@ mod error;
 mod feed_rows;
 mod fence;
 mod filing;
+mod fishing;
 mod follow;
 mod home;
 mod identities;
@@ -51,6 +52,7 @@ pub use disputes::late_disputes;
 pub use error::{FlowError, retry_conflicts};
 pub use fence::{fence_of, raise_fence};
 pub use filing::{FiledSignal, NewSignal, SignalState};
+pub use fishing::{Acknowledged, Fishing, KeptFinding};
 pub use follow::{Follower, Troubles};
 #[doc(hidden)]
 pub use home::Order;

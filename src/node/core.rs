@@ -6,9 +6,9 @@ use tokio::task::JoinSet;
 
 use crate::domain::MemberId;
 use crate::flows::{
-    Alerts, Answerer, Assessor, Book, Desk, FlowError, Follower, Home, Ledger, Mirrors, OwnFeeds,
-    OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings, Webhook,
-    WebhookTarget,
+    Alerts, Answerer, Assessor, Book, Desk, Fishing, FlowError, Follower, Home, Ledger, Mirrors,
+    OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings,
+    Webhook, WebhookTarget,
 };
 
 use crate::store::{Scan, Table};
@@ -34,6 +34,8 @@ pub struct Core {
     pub peer_keys: Arc<PeerKeys>,
     /// The watch list and what recognises its borrowers.
     pub watch: Watch,
+    /// What looks like fishing.
+    pub fishing: Fishing,
     /// The alerts that follow.
     pub alerts: Arc<Alerts>,
     /// How far peers are believed.
@@ -88,6 +90,7 @@ impl Core {
             Arc::clone(&alerts),
             settings,
         );
+        let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
         let follower = Follower::new(
             Arc::clone(&home),
@@ -104,20 +107,22 @@ impl Core {
             keys,
             peer_keys,
             watch,
+            fishing,
             alerts,
             standings,
             tasks,
         }
     }
 
-    /// Starts following every peer's feeds, looking for watched borrowers in them, and deleting
-    /// records whose terms are over.
+    /// Starts following every peer's feeds, looking for watched borrowers in them, deleting records
+    /// whose terms are over, and judging whether queries look like fishing.
     pub fn follow_peers(&mut self) {
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());
         self.tasks.spawn(self.desk.clone().keep_terms());
         self.tasks.spawn(Arc::clone(&self.standings).run());
+        self.tasks.spawn(self.fishing.clone().run());
     }
 
     /// Starts posting alerts there.

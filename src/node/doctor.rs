@@ -1,5 +1,6 @@
 //! What is wrong with this node, here and with each peer, and what to do about it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -234,6 +235,7 @@ impl Source {
         findings.push(self.key_epoch(now));
         findings.extend(disputes(home).await?);
         findings.extend(self.logs.states().iter().flat_map(log_findings));
+        findings.push(self.misuse().await?);
         let heard = home.trust.newest_heard();
         let version = home.trust.roster().version();
         if heard > version {
@@ -248,6 +250,25 @@ impl Source {
             findings.extend(found?);
         }
         Ok(findings)
+    }
+
+    /// Whether findings of fishing wait for a person.
+    async fn misuse(&self) -> Result<Finding, FlowError> {
+        let kept = self.fishing.list().await?;
+        let open = kept.iter().filter(|one| one.acknowledged.is_none());
+        let codes: BTreeSet<&str> = open.clone().map(|one| one.code.word()).collect();
+        if codes.is_empty() {
+            let says = "no query looks like fishing, by the last judgement";
+            return Ok(Finding::fine("misuse", says));
+        }
+        let codes: Vec<&str> = codes.into_iter().collect();
+        let says = format!(
+            "{} findings wait for a person: {}",
+            open.count(),
+            codes.join(", ")
+        );
+        let fix = "see `creditmesh audit findings`, look into each, and acknowledge it there";
+        Ok(Finding::warning("misuse", says, fix))
     }
 
     fn key_epoch(&self, now: Timestamp) -> Finding {

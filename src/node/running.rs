@@ -31,9 +31,9 @@ use crate::net::{
 };
 use crate::risk::Policy;
 use crate::service::{
-    AuditService, CorrectionsService, CredentialService, OperatorService, PeerService,
-    PeerStandingsService, StandingService, WatchService, explain_server, health, peer_server,
-    reflection, standing_server,
+    AuditService, CorrectionsService, CredentialService, FindingsService, OperatorService,
+    PeerService, PeerStandingsService, StandingService, WatchService, explain_server, health,
+    peer_server, reflection, standing_server,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -228,6 +228,7 @@ impl RunningNode {
             address: self.address,
             tls: renewing.tls.clone(),
             logs: self.logs.book.clone(),
+            fishing: self.core.fishing.clone(),
             folder,
         };
         let currency = home.trust.root().document().currency;
@@ -235,6 +236,7 @@ impl RunningNode {
         let desks = Desks {
             audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
             corrections: CorrectionsService::new(desk.clone(), currency),
+            findings: FindingsService::new(self.core.fishing.clone()),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
             standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
             operator: OperatorService::new(desk, currency, Arc::new(source)),

@@ -6,12 +6,14 @@
 //! named in them.
 
 mod canary;
+mod counter;
 mod numbers;
 mod own;
 mod peers;
 mod thresholds;
 
 pub use canary::{Canaries, Opened, Touched, touched};
+pub use counter::{CountedQuestion, DayCounter};
 pub use numbers::Number;
 pub use own::{OwnAsk, own};
 pub use peers::{AskerDay, Asking, EpochSpent, peers};

@@ -6,6 +6,7 @@ mod corrections_rows;
 mod credentials;
 mod doctor;
 mod explain;
+mod findings;
 mod node_status;
 mod operator;
 mod operator_rows;
@@ -21,14 +22,15 @@ pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
+pub use findings::FindingsService;
 pub use node_status::{FeedStatus, LogStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
-    audit_server, corrections_server, credentials_server, explain_server, health, operator_server,
-    peer_server, peer_standings_server, reflection, standing_server, watch_server,
+    audit_server, corrections_server, credentials_server, explain_server, findings_server, health,
+    operator_server, peer_server, peer_standings_server, reflection, standing_server, watch_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

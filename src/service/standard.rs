@@ -5,8 +5,8 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
-    AuditService, CorrectionsService, CredentialService, ExplainService, OperatorService,
-    PeerService, PeerStandingsService, StandingService, WatchService,
+    AuditService, CorrectionsService, CredentialService, ExplainService, FindingsService,
+    OperatorService, PeerService, PeerStandingsService, StandingService, WatchService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
@@ -15,6 +15,7 @@ use crate::wire::pb::audit_server::AuditServer;
 use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
+use crate::wire::pb::findings_server::FindingsServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
@@ -49,6 +50,14 @@ pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorServi
 #[must_use]
 pub fn audit_server(service: AuditService) -> AuditServer<AuditService> {
     AuditServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that tells findings, with its bounds on messages.
+#[must_use]
+pub fn findings_server(service: FindingsService) -> FindingsServer<FindingsService> {
+    FindingsServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

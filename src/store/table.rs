@@ -112,6 +112,12 @@ tables! {
     Standing = 42, "standing";
     /// Ends of reports that were counted already, by the tag of the leaf that showed each.
     Proven = 43, "proven";
+    /// Own queries in the order of time, for the judgement of fishing.
+    Asked = 50, "asked";
+    /// What each member asked on each day: numbers, no identifier.
+    AskerDay = 51, "asker-day";
+    /// What looks like fishing, and who looked at it.
+    Finding = 52, "finding";
 }
 
 impl Table {

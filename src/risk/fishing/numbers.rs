@@ -74,6 +74,26 @@ pub(super) fn followed(numbers: &[Number], limits: &FishingThresholds) -> Vec<us
     (0..numbers.len()).filter(near).collect()
 }
 
+/// How many of the numbers would be [`followed`] if they came in any order: where many of those
+/// asked about live close together, some follow each other by chance.
+pub(super) fn followed_by_chance(numbers: &[Number], limits: &FishingThresholds) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_unstable();
+    let at = |number: Number, ordinal| Number { ordinal, ..number };
+    let chance = |number: &Number| {
+        let low = at(*number, number.ordinal.saturating_sub(limits.near_numbers));
+        let high = at(*number, number.ordinal.saturating_add(limits.near_numbers));
+        let below = sorted.partition_point(|one| *one < low);
+        let within = sorted.partition_point(|one| *one <= high) - below;
+        #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+        let share = within.saturating_sub(1) as f64 / numbers.len() as f64;
+        #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+        let looked_at = LOOK_BACK as f64;
+        1.0 - (-looked_at * share.min(DENSITY_MAX)).exp()
+    };
+    numbers.iter().map(chance).sum()
+}
+
 /// The step that most numbers make from one of the few asked before them, beyond neighbours, and
 /// the places of those that make it: an enumeration that leaves numbers out.
 pub(super) fn steps(numbers: &[Number], limits: &FishingThresholds) -> (u64, Vec<usize>) {
@@ -97,7 +117,7 @@ pub(super) fn steps(numbers: &[Number], limits: &FishingThresholds) -> (u64, Vec
 
 /// How many of the numbers of one day have a neighbour among them, and how many chance explains
 /// where they lie: an enumeration in any order.
-pub(super) fn crowded(numbers: &[Number], limits: &FishingThresholds) -> (u32, f64) {
+pub(super) fn crowded(numbers: &[Number], limits: &FishingThresholds) -> (usize, f64) {
     let mut kinds: BTreeMap<IdentifierKind, Vec<u64>> = BTreeMap::new();
     for number in numbers {
         kinds.entry(number.kind).or_default().push(number.ordinal);
@@ -173,6 +193,7 @@ mod tests {
         };
         let run: Vec<Number> = (0..40).map(|n| of(500_000 + n)).collect();
         assert_eq!(followed(&run, &limits).len(), 39);
+        assert!(followed_by_chance(&run, &limits) < 4.0);
         let stepping: Vec<Number> = (0..40).map(|n| of(500_000 + 1_000 * n)).collect();
         assert!(followed(&stepping, &limits).is_empty());
         let (step, places) = steps(&stepping, &limits);

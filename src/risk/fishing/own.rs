@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::numbers::{crowded, followed, steps};
+use super::numbers::{crowded, followed, followed_by_chance, steps};
 use super::{FishingCode, FishingThresholds, Number, Suspicion, per_mille};
 use crate::domain::{Purpose, Timestamp};
 
@@ -69,45 +69,67 @@ const CLASSES: [Class; 2] = [
     ("telephone numbers", |ask| ask.phone),
 ];
 
+/// Whether so many are more than chance makes, by far and by the threshold.
+fn beyond_chance(seen: usize, by_chance: f64, limits: &FishingThresholds) -> bool {
+    let seen = f64::from(count(seen));
+    seen >= by_chance + f64::from(limits.near_people) && seen > by_chance + 6.0 * by_chance.sqrt()
+}
+
 fn sequential(firsts: &[OwnAsk], limits: &FishingThresholds) -> Option<Suspicion> {
-    for (class, of) in CLASSES {
-        let (numbers, moments) = numbered(firsts, of);
-        let places = followed(&numbers, limits);
-        if count(places.len()) >= limits.near_people {
-            let since = *places.first().and_then(|place| moments.get(*place))?;
+    CLASSES.into_iter().find_map(|class| {
+        in_order(firsts, class, limits).or_else(|| in_a_day(firsts, class, limits))
+    })
+}
+
+/// An enumeration in order, at any speed.
+fn in_order(
+    firsts: &[OwnAsk],
+    (class, of): Class,
+    limits: &FishingThresholds,
+) -> Option<Suspicion> {
+    let (numbers, moments) = numbered(firsts, of);
+    let places = followed(&numbers, limits);
+    let by_chance = followed_by_chance(&numbers, limits);
+    if !beyond_chance(places.len(), by_chance, limits) {
+        return None;
+    }
+    Some(Suspicion {
+        code: FishingCode::Sequential,
+        seen: format!(
+            "{} of {} people were asked about soon after somebody whose number is at most {} away, \
+             by their {class}; chance explains {by_chance:.0}, and from {} more on it is a \
+             suspicion",
+            places.len(),
+            numbers.len(),
+            limits.near_numbers,
+            limits.near_people
+        ),
+        since: *places.first().and_then(|place| moments.get(*place))?,
+    })
+}
+
+/// An enumeration in any order, within a day.
+fn in_a_day(
+    firsts: &[OwnAsk],
+    (class, of): Class,
+    limits: &FishingThresholds,
+) -> Option<Suspicion> {
+    for day in firsts.chunk_by(|a, b| a.at.day() == b.at.day()) {
+        let (numbers, moments) = numbered(day, of);
+        let (near, by_chance) = crowded(&numbers, limits);
+        if beyond_chance(near, by_chance, limits) {
             return Some(Suspicion {
                 code: FishingCode::Sequential,
                 seen: format!(
-                    "{} of {} people were asked about right after somebody whose number is at \
-                     most {} away, by their {class}; from {} on it is a suspicion",
-                    places.len(),
+                    "{near} of {} people of one day have a neighbour among them by their {class}, \
+                     at most {} away; chance explains {by_chance:.0}, and from {} more on it is a \
+                     suspicion",
                     numbers.len(),
                     limits.near_numbers,
                     limits.near_people
                 ),
-                since,
+                since: *moments.first()?,
             });
-        }
-        for day in firsts.chunk_by(|a, b| a.at.day() == b.at.day()) {
-            let (numbers, moments) = numbered(day, of);
-            let (near, by_chance) = crowded(&numbers, limits);
-            let chance_and_more = by_chance + 6.0 * by_chance.sqrt();
-            if f64::from(near) >= by_chance + f64::from(limits.near_people)
-                && f64::from(near) > chance_and_more
-            {
-                return Some(Suspicion {
-                    code: FishingCode::Sequential,
-                    seen: format!(
-                        "{near} of {} people of one day have a neighbour among them by their \
-                         {class}, at most {} away; chance explains {by_chance:.0}, and from {} \
-                         more on it is a suspicion",
-                        numbers.len(),
-                        limits.near_numbers,
-                        limits.near_people
-                    ),
-                    since: *moments.first()?,
-                });
-            }
         }
     }
     None

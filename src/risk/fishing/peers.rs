@@ -102,7 +102,7 @@ pub fn peers(asking: &Asking, limits: &FishingThresholds, now: Timestamp) -> Vec
     found.into_iter().flatten().collect()
 }
 
-/// The recent day that asks most, against all the days before it.
+/// The last recent day that asks far more than all the days before it.
 fn volume(
     days: &[&AskerDay],
     recent: &[&AskerDay],
@@ -118,10 +118,7 @@ fn volume(
             && asked > middle * u64::from(limits.volume_factor)
             && asked > middle + distance * u64::from(limits.volume_spreads)
     };
-    let most = recent
-        .iter()
-        .filter(over)
-        .max_by_key(|day| day.about_people())?;
+    let most = recent.iter().rev().find(over)?;
     let before = days.iter().filter(|one| one.day < most.day);
     let base: Vec<u64> = before.map(|one| one.about_people()).collect();
     let (middle, distance) = spread(&base);
@@ -145,7 +142,7 @@ fn rhythm(recent: &[&AskerDay], limits: &FishingThresholds) -> Option<Suspicion>
         let share = per_mille(u64::from(day.even_gaps), u64::from(day.gaps));
         day.gaps >= limits.rhythm_gaps && share >= u64::from(limits.rhythm_per_mille)
     };
-    let day = recent.iter().find(even)?;
+    let day = recent.iter().rev().find(even)?;
     Some(Suspicion {
         code: FishingCode::Rhythm,
         seen: format!(
@@ -265,21 +262,22 @@ fn quota_spent(epochs: &[EpochSpent], limits: &FishingThresholds) -> Option<Susp
         row.push(*one);
     }
     let needed = usize::try_from(limits.spent_epochs).unwrap_or(usize::MAX);
-    let oldest = row.last().filter(|_| row.len() >= needed)?;
+    let newest = row.first().filter(|_| row.len() >= needed)?;
     Some(Suspicion {
         code: FishingCode::QuotaSpent,
         seen: format!(
-            "its quota was spent to the end in {} key epochs in a row; from {} on it is a suspicion",
+            "its quota was spent to the end in {} key epochs in a row; from {} on it is a \
+             suspicion",
             row.len(),
             limits.spent_epochs
         ),
-        since: oldest.began,
+        since: newest.began,
     })
 }
 
 fn commitment_reused(recent: &[&AskerDay], limits: &FishingThresholds) -> Option<Suspicion> {
     let many = |day: &&&AskerDay| day.reused >= limits.reused_commitments;
-    let day = recent.iter().find(many)?;
+    let day = recent.iter().rev().find(many)?;
     Some(Suspicion {
         code: FishingCode::CommitmentReused,
         seen: format!(
