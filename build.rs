@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
