@@ -2,6 +2,8 @@
 //! under load, renewal without a failed call, a node that slept, and the loss of the registrar.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests may panic")]
 
+#[path = "registrar/abuse.rs"]
+mod abuse;
 #[path = "registrar/own.rs"]
 mod own;
 

@@ -45,8 +45,21 @@ pub const TOKEN_CHARS_MAX: usize = 2_048;
 /// Longest message to the registrar, in bytes: a member list with room to spare.
 pub const REGISTRAR_REQUEST_BYTES_MAX: usize = LIST_BYTES_MAX + (1 << 20);
 
-/// Longest message from the registrar, in bytes: a welcome, or a desk, with room to spare.
-pub const REGISTRAR_ANSWER_BYTES_MAX: usize = WELCOME_BYTES_MAX + (1 << 20);
+/// Longest message from the registrar, in bytes: all that waits at a desk, with room to spare.
+pub const REGISTRAR_ANSWER_BYTES_MAX: usize = 18 << 20;
+
+/// Longest message to the registrar that carries no member list, in bytes: some certificates, or a
+/// request to join, with room to spare.
+pub const REGISTRAR_SMALL_REQUEST_BYTES_MAX: usize = 192 << 10;
+
+/// Bytes that all calls of callers together hold whom no list admits and who have shown nothing.
+pub const REGISTRAR_STRANGERS_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that one such call is counted for beside what it sends: its answer.
+pub const REGISTRAR_STRANGER_CALL_BYTES: usize = ROOT_BYTES_MAX;
+
+/// Bytes that all other callers' calls to the registrar together hold.
+pub const REGISTRAR_KNOWN_BYTES_MAX: usize = 256 << 20;
 
 /// Calls at once on one connection to the registrar.
 pub const REGISTRAR_CALLS_PER_CONNECTION_MAX: usize = 8;
@@ -59,6 +72,10 @@ pub const REQUEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// Next member lists that wait for signatures at once.
 pub const PROPOSALS_MAX: usize = 16;
+
+/// Bytes of the next member lists that wait for signatures, all together: whoever alone signed more
+/// than the longest list gives way to another administrator's longest one.
+pub const PROPOSALS_BYTES_MAX: usize = 2 * LIST_BYTES_MAX;
 
 /// Next root documents that wait for signatures at once: one that each administrator began.
 pub const ROOT_PROPOSALS_MAX: usize = ADMINISTRATORS_MAX;
@@ -81,6 +98,9 @@ pub const ISSUING_SENT_MAX: usize = 4 * REGISTRARS_MAX;
 
 /// Members' own requests for changes that wait at once.
 pub const CHANGES_MAX: usize = 64;
+
+/// Bytes of a member's own request for a change with its signatures.
+pub const CHANGE_BYTES_MAX: usize = 16 * 1024;
 
 /// Identity keys that a member has replaced.
 pub const FORMER_KEYS_MAX: usize = 32;
@@ -245,3 +265,21 @@ pub const LOG_LATE_AFTER: Duration = Duration::from_secs(120);
 
 const _: () = assert!(MEMBERS_MAX * (1 + 63 + 1 + 32) + 64 <= LOG_ENTRY_BYTES_MAX);
 const _: () = assert!(LOG_PAGE_BYTES_MAX + 4 * LOG_PAGE_ENTRIES_MAX < REGISTRAR_ANSWER_BYTES_MAX);
+const _: () = assert!(WELCOME_BYTES_MAX + FRESHNESS_BYTES_MAX < REGISTRAR_ANSWER_BYTES_MAX);
+const _: () = assert!(
+    LIST_BYTES_MAX
+        + PROPOSALS_BYTES_MAX
+        + DESK_REQUESTS_MAX * REQUEST_BYTES_MAX
+        + CHANGES_MAX * CHANGE_BYTES_MAX
+        // What is said of a node: its id, four digests, numbers and their tags.
+        + MEMBERS_MAX * 300
+        + ROOT_PROPOSALS_MAX * ROOT_BYTES_MAX
+        + DEPARTURES_MAX * DEPARTURE_BYTES_MAX
+        < REGISTRAR_ANSWER_BYTES_MAX
+);
+const _: () = assert!(REQUEST_BYTES_MAX < REGISTRAR_SMALL_REQUEST_BYTES_MAX);
+const _: () = assert!(
+    ISSUING_SENT_MAX * CERTIFICATE_BYTES_MAX + FRESHNESS_BYTES_MAX
+        < REGISTRAR_SMALL_REQUEST_BYTES_MAX
+);
+const _: () = assert!(REGISTRAR_REQUEST_BYTES_MAX < REGISTRAR_STRANGERS_BYTES_MAX);

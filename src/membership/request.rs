@@ -13,7 +13,8 @@ use super::text::{hex, moment, name};
 use crate::crypto::{IdentityKey, Signs};
 use crate::domain::{MemberId, NetworkId, Timestamp};
 use crate::limits::{
-    CERTIFICATE_REQUEST_BYTES_MAX, CERTIFICATE_STATEMENT_LIFE, CLOCK_SKEW_MAX, ENDPOINTS_MAX,
+    CERTIFICATE_REQUEST_BYTES_MAX, CERTIFICATE_STATEMENT_LIFE, CHANGE_BYTES_MAX, CLOCK_SKEW_MAX,
+    ENDPOINTS_MAX,
 };
 
 /// Why a request to the registrar is refused.
@@ -194,7 +195,7 @@ pub struct ChangeRequest {
 
 impl Document for ChangeRequest {
     const FORMAT: &'static str = "creditmesh/change-request/1";
-    const BYTES_MAX: usize = 16 * 1024;
+    const BYTES_MAX: usize = CHANGE_BYTES_MAX;
 
     fn format(&self) -> &str {
         &self.format

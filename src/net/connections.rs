@@ -126,6 +126,11 @@ impl<C> PeerConnection<C> {
         &self.certificate
     }
 
+    /// What ends the connection.
+    pub(super) fn cut_handle(&self) -> Cut {
+        self.cut.clone()
+    }
+
     /// A connection without a socket, for calls within one process.
     pub(super) fn local(certificate: Arc<C>) -> Self {
         Self::begin(certificate, CallCount::default(), Duration::ZERO)

@@ -1,16 +1,15 @@
 //! The accept loop: TLS handshakes side by side under deadlines, connections under caps.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::connections::{Connections, NamesHolder, Opened};
 use super::node_tls::NodeTls;
+use super::places::{Place, Places, Proof};
 use super::stream::PeerStream;
 use super::words::{self, IssuedBy};
 use crate::limits::{
@@ -61,6 +61,12 @@ pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
         Err("no certificate was shown".to_owned())
     }
 
+    /// The proof that is still to be given by a caller whom nothing else admits; `None` for one
+    /// that is admitted, whose connection gives way to nobody's.
+    fn unknown(&self, _certificate: &Self::Certificate) -> Option<Proof> {
+        None
+    }
+
     /// Whose certificates TLS accepts, for the words about those that it refuses.
     fn issuer(&self) -> IssuedBy;
 
@@ -91,6 +97,11 @@ impl Door for NodeTls {
 
     fn read(&self, der: &[u8]) -> Result<PeerCertificate, String> {
         PeerCertificate::parse(der).map_err(|error| error.to_string())
+    }
+
+    fn unknown(&self, certificate: &PeerCertificate) -> Option<Proof> {
+        let refused = self.trust().admit(certificate).is_err();
+        refused.then(Proof::default)
     }
 
     fn issuer(&self) -> IssuedBy {
@@ -221,6 +232,9 @@ impl<D: Door> Listener<D> {
     }
 }
 
+/// Why a connection ended before anybody knew whose it was.
+const DISPLACED: &str = "others came later, and there are no more places";
+
 /// One TLS handshake; the error says in words why it failed.
 async fn handshake<D: Door>(
     tcp: TcpStream,
@@ -232,7 +246,12 @@ async fn handshake<D: Door>(
     tcp.set_nodelay(true).ok();
     let roots_version = door.roots_version();
     let acceptor = TlsAcceptor::from(door.tls());
-    let stream = match timeout(limits.handshake, acceptor.accept(tcp)).await {
+    let displaced = place.displaced();
+    let shaken = tokio::select! {
+        shaken = timeout(limits.handshake, acceptor.accept(tcp)) => shaken,
+        () = displaced.cancelled() => return Err(DISPLACED.to_owned()),
+    };
+    let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(words::of_client(&error, door.issuer())),
         Err(_) => return Err("no TLS handshake in time".to_owned()),
@@ -243,6 +262,7 @@ async fn handshake<D: Door>(
         Some(der) => door.read(der)?,
         None => door.read_nothing()?,
     };
+    let unknown = door.unknown(&certificate);
     let registration = door
         .connections()
         .register(certificate, chain.clone(), Opened::ByPeer, door.uptime())
@@ -251,86 +271,13 @@ async fn handshake<D: Door>(
     if door.roots_version() != roots_version && !door.leads(&chain) {
         return Err("its certificate led to a root that was just replaced".to_owned());
     }
+    if !place.settle(unknown, registration.cut()) {
+        return Err(DISPLACED.to_owned());
+    }
     Ok(PeerStream::accepted(
         stream,
         registration,
         place,
         limits.preface,
     ))
-}
-
-/// How many connections there may be, in all and from one address.
-#[derive(Debug, Clone)]
-struct Places {
-    all: Arc<Semaphore>,
-    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-    per_address: usize,
-}
-
-impl Places {
-    fn new(limits: &ListenLimits) -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(limits.connections)),
-            addresses: Arc::default(),
-            per_address: limits.connections_per_address,
-        }
-    }
-
-    fn take(&self, address: IpAddr) -> Option<Place> {
-        let permit = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let address = network_of(address);
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = addresses.entry(address).or_insert(0);
-        if *count >= self.per_address {
-            return None;
-        }
-        *count += 1;
-        Some(Place {
-            _permit: permit,
-            addresses: Arc::clone(&self.addresses),
-            address,
-        })
-    }
-}
-
-/// Whom connections from `address` are counted for: whoever has one IPv6 address has its /64
-/// network.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-    }
-}
-
-/// One connection's place among those that there may be; given back on drop.
-pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
-    addresses: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut addresses = self
-            .addresses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Place").field(&self.address).finish()
-    }
 }

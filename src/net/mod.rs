@@ -10,6 +10,8 @@
 
 pub mod bench;
 
+mod call_bytes;
+
 mod client;
 
 mod connections;
@@ -36,9 +38,15 @@ mod operator_client;
 
 mod peers;
 
+mod places;
+
 mod registrar;
 
 mod registrar_client;
+
+mod registrar_departures;
+
+mod registrar_gate;
 
 mod registrar_log;
 
@@ -79,8 +87,10 @@ pub use node_tls::NodeTls;
 pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};
 pub use operator_client::{OperatorDialError, operator_channel};
 pub use peers::{CallError, Peers, dial_error};
-pub use registrar::{OtherRegistrar, RegistrarCall, RegistrarCaller, RegistrarDoor, RegistrarGate};
+pub use places::Proof;
+pub use registrar::{RegistrarCaller, RegistrarDoor};
 pub use registrar_client::{RegistrarClient, RegistrarError, TrustStream, fetch_roots};
+pub use registrar_gate::{OtherRegistrar, RegistrarCall, RegistrarGate};
 pub use relay::{Relayed, relayed_trust};
 pub use serve::{gated_server, operator_gated_server, registrar_gated_server};
 pub use stream::PeerStream;

@@ -10,15 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ServerConfig};
-use tonic::body::Body;
-use tower::Layer;
 
-use super::connections::{Connections, NamesHolder, PeerConnection, RunningCall};
-use super::gated::{Admission, Gated, Held};
+use super::connections::{Connections, NamesHolder};
 use super::listen::Door;
+use super::places::Proof;
 use super::trust::TrustHandle;
 use super::words::IssuedBy;
 use crate::domain::MemberId;
@@ -41,13 +38,13 @@ pub enum RegistrarCaller {
     /// Another registrar of the network.
     Registrar(CallerName),
     /// Somebody without a certificate; each counts for itself.
-    Stranger(CallerName),
+    Stranger {
+        /// Its own name among connections.
+        name: CallerName,
+        /// What it has shown by its calls.
+        proof: Proof,
+    },
 }
-
-/// What a call carries whose caller is another registrar of the network: it may follow, as a member
-/// may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OtherRegistrar;
 
 /// A caller's name among connections.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,7 +72,7 @@ impl NamesHolder for RegistrarCaller {
 
     fn holder(&self) -> &CallerName {
         match self {
-            Self::Member { name, .. } | Self::Registrar(name) | Self::Stranger(name) => name,
+            Self::Member { name, .. } | Self::Registrar(name) | Self::Stranger { name, .. } => name,
         }
     }
 }
@@ -129,7 +126,7 @@ impl RegistrarDoor {
     fn admits(&self, caller: &RegistrarCaller) -> bool {
         match caller {
             RegistrarCaller::Member { certificate, .. } => self.0.trust.admit(certificate).is_ok(),
-            RegistrarCaller::Registrar(_) | RegistrarCaller::Stranger(_) => true,
+            RegistrarCaller::Registrar(_) | RegistrarCaller::Stranger { .. } => true,
         }
     }
 
@@ -146,6 +143,10 @@ impl RegistrarDoor {
             root_version: root.version(),
             authority,
         })
+    }
+
+    pub(super) fn trust(&self) -> &TrustHandle {
+        &self.0.trust
     }
 
     /// For connections to the network's other registrars, with the certificate of the moment.
@@ -222,7 +223,18 @@ impl Door for RegistrarDoor {
 
     fn read_nothing(&self) -> Result<RegistrarCaller, String> {
         let number = self.0.strangers.fetch_add(1, Ordering::Relaxed);
-        Ok(RegistrarCaller::Stranger(CallerName::Stranger(number)))
+        Ok(RegistrarCaller::Stranger {
+            name: CallerName::Stranger(number),
+            proof: Proof::default(),
+        })
+    }
+
+    fn unknown(&self, caller: &RegistrarCaller) -> Option<Proof> {
+        match caller {
+            RegistrarCaller::Stranger { proof, .. } => Some(proof.clone()),
+            RegistrarCaller::Member { .. } => (!self.admits(caller)).then(Proof::default),
+            RegistrarCaller::Registrar(_) => None,
+        }
     }
 
     fn issuer(&self) -> IssuedBy {
@@ -245,61 +257,3 @@ impl Door for RegistrarDoor {
             + connections.cut_old(CONNECTION_CUT_AGE, now)
     }
 }
-
-/// Judges the caller of every call: one that the list admits carries a
-/// [`VerifiedPeer`](crate::membership::VerifiedPeer) from then on, one that is refused carries the
-/// refusal, and a stranger neither.
-#[derive(Debug, Clone)]
-pub struct RegistrarGate(RegistrarDoor);
-
-impl RegistrarGate {
-    /// A gate that admits as `door` does.
-    #[must_use]
-    pub const fn new(door: RegistrarDoor) -> Self {
-        Self(door)
-    }
-}
-
-impl<S> Layer<S> for RegistrarGate {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
-
-impl Admission for RegistrarGate {
-    type Held = RegistrarCall;
-
-    fn pass(&self, request: &mut Request<Body>) -> Result<RegistrarCall, Box<Response<Body>>> {
-        let connection = request
-            .extensions()
-            .get::<PeerConnection<RegistrarCaller>>()
-            .cloned();
-        let Some(connection) = connection else {
-            return Ok(RegistrarCall { _running: None });
-        };
-        let extensions = request.extensions_mut();
-        match &**connection.certificate() {
-            RegistrarCaller::Member { certificate, .. } => {
-                match self.0.0.trust.admit(certificate) {
-                    Ok(peer) => drop(extensions.insert(peer)),
-                    Err(refusal) => drop(extensions.insert(refusal)),
-                }
-            }
-            RegistrarCaller::Registrar(_) => drop(extensions.insert(OtherRegistrar)),
-            RegistrarCaller::Stranger(_) => {}
-        }
-        Ok(RegistrarCall {
-            _running: connection.begin_call(self.0.uptime(), usize::MAX),
-        })
-    }
-}
-
-/// Held while a call to the registrar runs.
-#[derive(Debug)]
-pub struct RegistrarCall {
-    _running: Option<RunningCall>,
-}
-
-impl Held for RegistrarCall {}

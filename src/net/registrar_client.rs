@@ -12,6 +12,7 @@ use tower::service_fn;
 
 use super::node_tls::NodeTls;
 use super::registrar::RegistrarDoor;
+use super::registrar_departures::Handing;
 use super::tls_dial::{DialFailure, Dialled, dial_tls};
 use super::trust::TrustHandle;
 use super::words::{self, IssuedBy, OwnSide};
@@ -123,6 +124,7 @@ impl Route {
         Ok(RegistrarClient {
             generated,
             endpoint,
+            handing: None,
         })
     }
 
@@ -187,6 +189,8 @@ pub async fn fetch_roots(
 pub struct RegistrarClient {
     pub(super) generated: Generated<Channel>,
     endpoint: String,
+    /// The departures that are known here, at a member's end.
+    pub(super) handing: Option<Handing>,
 }
 
 impl RegistrarClient {
@@ -242,7 +246,9 @@ impl RegistrarClient {
             shown: Showing::Certificate(tls.clone()),
             clock: Arc::clone(trust.clock()),
         };
-        route.connect().await
+        let mut client = route.connect().await?;
+        client.handing = Some(Handing::new(trust.clone()));
+        Ok(client)
     }
 
     /// Where this registrar is: `host:port`.
@@ -348,7 +354,10 @@ impl RegistrarClient {
             .fetch(pb::FetchRequest { root_version })
             .await;
         let answer = answer.map_err(|error| self.refused(&error))?;
-        Ok(answer.into_inner().into())
+        let texts = TrustTexts::from(answer.into_inner());
+        self.told(&texts);
+        self.hand_back().await?;
+        Ok(texts)
     }
 
     /// The trust documents of the moment and, as they come, later ones.
@@ -453,6 +462,10 @@ impl TrustStream {
     pub async fn next(&mut self) -> Result<Option<TrustTexts>, RegistrarError> {
         let message = self.messages.message().await;
         let message = message.map_err(|error| self.client.refused(&error))?;
-        Ok(message.map(Into::into))
+        let texts = message.map(TrustTexts::from);
+        if let Some(texts) = &texts {
+            self.client.told(texts);
+        }
+        Ok(texts)
     }
 }

@@ -25,14 +25,16 @@ impl RegistrarClient {
         Ok(roots)
     }
 
-    /// Says which trust documents are in force here, and where the certificate leads.
+    /// Says which trust documents are in force here, and where the certificate leads; hands over
+    /// the departures that the registrar lacks.
     ///
     /// # Errors
     /// [`RegistrarError`].
     pub async fn installed(&mut self, said: Acknowledgement) -> Result<(), RegistrarError> {
         let answer = self.generated.installed(pb::InstalledRequest::from(said));
         let answer = answer.await;
-        answer.map(|_| ()).map_err(|error| self.refused(&error))
+        answer.map_err(|error| self.refused(&error))?;
+        self.hand_back().await
     }
 
     /// Puts the next root document.

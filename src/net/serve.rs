@@ -7,7 +7,7 @@ use tower::layer::util::{Identity, Stack};
 
 use super::gate::Gate;
 use super::operator::OperatorGate;
-use super::registrar::RegistrarGate;
+use super::registrar_gate::RegistrarGate;
 use crate::limits::{
     CALL_DEADLINE, CALLS_PER_CONNECTION_MAX, CONNECTION_AGE_MAX, CONNECTION_WINDOW_BYTES,
     HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, LOCAL_RESETS_MAX,

@@ -13,7 +13,7 @@ use tonic::transport::server::Connected;
 
 use super::connections::{NamesHolder, PeerConnection, Registration};
 use super::cut::Cut;
-use super::listen::Place;
+use super::places::Place;
 use crate::membership::PeerCertificate;
 
 /// Bytes of the HTTP/2 connection preface (RFC 9113 §3.4).

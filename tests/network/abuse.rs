@@ -80,6 +80,26 @@ async fn one_address_gets_only_so_many_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_nothing_gives_its_place_to_whoever_comes_later() {
+    let mut network = Network::new().await;
+    let limits = ListenLimits {
+        connections: 4,
+        ..ListenLimits::default()
+    };
+    let trust = network.trust();
+    let node = network.start_with("bank-b", trust, limits);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(network.address("bank-b")).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    network.caller("bank-a").check("bank-b").await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(2), silent[0].read(&mut [0; 1])).await;
+    assert_eq!(end.expect("the oldest is closed at once").unwrap_or(0), 0);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_member_gets_only_so_many_connections() {
     let mut network = Network::new().await;
     let node = network.start("bank-b");

@@ -21,6 +21,7 @@ use crate::membership::{
     check_invitation, check_renewal, check_request, state_freshness,
 };
 use crate::net::TrustHandle;
+use crate::node::admin::INVITATION_LIFE;
 use crate::node::issued::Issued;
 use crate::service::RegistrarRefusal;
 use crate::wire::{DeskView, Enrolment, InvitationKey, Standing, Tally};
@@ -174,7 +175,7 @@ impl Inner {
                 filed_unix_ms: Some(filed.unix_ms()),
                 ..kept
             };
-            files.keep(kept, self.now())?;
+            files.keep(kept)?;
         }
         Ok(Enrolment::Waiting { signed, needed })
     }
@@ -224,7 +225,7 @@ impl Inner {
                     chain: Some(chain.clone()),
                     ..kept
                 };
-                files.keep(kept, now)?;
+                files.keep(kept)?;
                 chain
             }
         };
@@ -251,13 +252,10 @@ impl Inner {
         }
         let terms = &kept.invitation.document().terms;
         self.log_spent(kept.invitation.document().invitation_id, &terms.member)?;
-        files.keep(
-            Kept {
-                spent: true,
-                ..kept
-            },
-            self.now(),
-        )
+        files.keep(Kept {
+            spent: true,
+            ..kept
+        })
     }
 
     pub(super) fn renew(&self, text: &str) -> Outcome<String> {
@@ -293,6 +291,13 @@ impl Inner {
         if root.fingerprint() != self.trust.root().fingerprint() {
             return Err(document("the invitation is for another network root"));
         }
+        let ends_at = invitation.document().expires_at;
+        if ends_at > self.now().plus(INVITATION_LIFE).plus(CLOCK_SKEW_MAX) {
+            return Err(document(
+                "the invitation lives longer than 48 hours: write one that ends sooner, and \
+                 compare the clocks",
+            ));
+        }
         let mut files = self.files();
         let id = invitation.document().invitation_id;
         let secret_sha256 = data_encoding::HEXLOWER.encode(secret_sha256);
@@ -309,7 +314,7 @@ impl Inner {
             chain: None,
             spent: false,
         };
-        files.keep(kept, self.now())
+        files.begin(kept, &root.administrator_keys(), self.now())
     }
 
     pub(super) fn desk(&self, text: &str) -> Outcome<DeskView> {
@@ -321,10 +326,8 @@ impl Inner {
             let invited = &kept.invitation.document().terms.member;
             !kept.spent && roster.member(invited).is_none()
         };
-        let mut waiting: Vec<&Kept> = files.invitations.values().filter(waits).collect();
-        // The newest first: those that nobody signs push no other one out of sight.
-        waiting.sort_by_key(|kept| Reverse(kept.filed_unix_ms));
-        let requests = waiting.into_iter().filter_map(|kept| kept.request.as_ref());
+        let waiting = files.invitations.values().filter(waits);
+        let requests = in_turn(waiting.collect(), &self.trust.root().administrator_keys());
         Ok(DeskView {
             list: roster.signed().to_text().map_err(local)?,
             proposals: files
@@ -419,6 +422,27 @@ impl Inner {
             published,
         })
     }
+}
+
+/// Requests to join: the newest of each inviter, then the next one of each. So those that nobody
+/// signs push no other one out of sight, and no administrator's invitations those of another one.
+fn in_turn<'a>(
+    mut waiting: Vec<&'a Kept>,
+    administrators: &[[u8; 32]],
+) -> impl Iterator<Item = &'a Signed<JoinRequest>> + use<'a> {
+    waiting.retain(|kept| kept.request.is_some());
+    waiting.sort_by_key(|kept| Reverse(kept.filed_unix_ms));
+    let mut shown: BTreeMap<Option<[u8; 32]>, usize> = BTreeMap::new();
+    let turns = waiting.into_iter().map(|kept| {
+        let turn = shown.entry(kept.inviter(administrators)).or_default();
+        *turn += 1;
+        (*turn, kept)
+    });
+    let mut turns: Vec<(usize, &Kept)> = turns.collect();
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns
+        .into_iter()
+        .filter_map(|(_, kept)| kept.request.as_ref())
 }
 
 /// Whether a member's request still asks for something that the list does not say.

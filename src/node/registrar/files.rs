@@ -13,7 +13,7 @@
 //! Each file is replaced in one step and is on disk before anybody hears of it, so a registrar that
 //! is killed goes on where it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,11 +21,10 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use super::room::{Taken, giving_way, proposals_giving_way, signers};
 use crate::crypto::sha256;
 use crate::domain::{MemberId, Timestamp};
-use crate::limits::{
-    CHANGES_MAX, INVITATIONS_MAX, PROPOSALS_MAX, REQUEST_LIFE, ROOT_PROPOSALS_MAX,
-};
+use crate::limits::{CHANGES_MAX, INVITATIONS_MAX, REQUEST_LIFE, ROOT_PROPOSALS_MAX};
 use crate::membership::{
     Departures, Document, Invitation, JoinRequest, MemberList, RootDocument, Signed,
 };
@@ -61,29 +60,37 @@ impl Kept {
         let waited = filed.is_some_and(|filed| filed.plus(REQUEST_LIFE) <= now);
         ended && (self.request.is_none() || self.spent || waited)
     }
-}
 
-/// The administrators who signed a document.
-fn signers<T: Document>(document: &Signed<T>, administrators: &[[u8; 32]]) -> BTreeSet<[u8; 32]> {
-    let keys = document.signatures().iter().map(|one| one.key);
-    keys.filter(|key| administrators.contains(key)).collect()
-}
+    /// The administrator who invited.
+    pub(super) fn inviter(&self, administrators: &[[u8; 32]]) -> Option<[u8; 32]> {
+        signers(&self.invitation, administrators).first().copied()
+    }
 
-/// A proposal that gives way to another one where there is no room: one of the administrator who
-/// alone signed the most, so that nobody takes up the room of the others.
-fn crowding(
-    proposals: &BTreeMap<[u8; 32], Signed<MemberList>>,
-    administrators: &[[u8; 32]],
-) -> Option<[u8; 32]> {
-    let mut alone: BTreeMap<[u8; 32], Vec<[u8; 32]>> = BTreeMap::new();
-    for (digest, list) in proposals {
-        let signed = signers(list, administrators);
-        if let (Some(signer), 1) = (signed.first(), signed.len()) {
-            alone.entry(*signer).or_default().push(*digest);
+    /// How readily it gives way to another one; `None` where a joiner has its certificate and has
+    /// not said yet that it is stored.
+    const fn expendable(&self) -> Option<usize> {
+        match (self.spent, &self.chain, &self.request) {
+            (true, _, _) => Some(3),
+            (false, None, None) => Some(2),
+            (false, None, Some(_)) => Some(1),
+            (false, Some(_), _) => None,
         }
     }
-    let most = alone.into_values().max_by_key(Vec::len)?;
-    most.first().copied().filter(|_| most.len() > 1)
+}
+
+/// A document as the text that is kept and handed on, as short as whoever reads it demands.
+fn written<T: Document>(document: &Signed<T>) -> Result<String, RegistrarRefusal> {
+    let text = document
+        .to_text()
+        .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+    if text.len() > T::BYTES_MAX {
+        return Err(RegistrarRefusal::Document(format!(
+            "the document has {} bytes once it is indented, of at most {}: make it shorter",
+            text.len(),
+            T::BYTES_MAX
+        )));
+    }
+    Ok(text)
 }
 
 /// Everything kept, in memory and on disk.
@@ -197,11 +204,7 @@ impl Files {
         let old = |(digest, list): (&[u8; 32], &Signed<MemberList>)| {
             outdated(list.document()).then_some(*digest)
         };
-        let old: Vec<[u8; 32]> = self.proposals.iter().filter_map(old).collect();
-        for digest in old {
-            self.proposals.remove(&digest);
-            drop(fs::remove_file(self.proposal_path(&digest)));
-        }
+        self.forget_proposals(self.proposals.iter().filter_map(old).collect());
     }
 
     fn invitation_path(&self, id: &[u8; 16]) -> PathBuf {
@@ -236,16 +239,51 @@ impl Files {
         .ok_or(RegistrarRefusal::NoInvitation)
     }
 
-    /// Keeps an invitation as it is now.
-    pub(super) fn keep(&mut self, kept: Kept, now: Timestamp) -> Result<(), RegistrarRefusal> {
+    /// Keeps a new invitation. Where there is no room, one gives way of the administrator who
+    /// invited the most.
+    pub(super) fn begin(
+        &mut self,
+        kept: Kept,
+        administrators: &[[u8; 32]],
+        now: Timestamp,
+    ) -> Result<(), RegistrarRefusal> {
+        self.forget(now);
         let id = kept.invitation.document().invitation_id;
-        if !self.invitations.contains_key(&id) {
-            self.forget(now);
-            if self.invitations.len() >= INVITATIONS_MAX {
+        let mut gone = None;
+        if self.invitations.len() >= INVITATIONS_MAX {
+            let open = self.invitations.iter().chain([(&id, &kept)]);
+            let open = open.filter_map(|(id, kept)| {
+                Some(Taken {
+                    key: *id,
+                    of: kept.inviter(administrators),
+                    bytes: kept.expendable()?,
+                })
+            });
+            let open: Vec<_> = open.collect();
+            let most = giving_way(&open, Some(id), |_| 1);
+            let of = most.and_then(|most| open.iter().find(|one| one.key == most)?.of);
+            let theirs = open.iter().filter(|one| one.of == of && one.key != id);
+            // Of theirs, the one that does the least harm.
+            gone = most.and_then(|_| theirs.max_by_key(|one| one.bytes).map(|one| one.key));
+            if gone.is_none() {
                 return Err(RegistrarRefusal::Full(
                     "1,024 invitations are open: wait until some are spent or expired",
                 ));
             }
+        }
+        self.keep(kept)?;
+        if let Some(other) = gone {
+            self.invitations.remove(&other);
+            drop(fs::remove_file(self.invitation_path(&other)));
+        }
+        Ok(())
+    }
+
+    /// Keeps an invitation as it is now.
+    pub(super) fn keep(&mut self, kept: Kept) -> Result<(), RegistrarRefusal> {
+        let id = kept.invitation.document().invitation_id;
+        if let Some(request) = &kept.request {
+            written(request)?;
         }
         let text = serde_json::to_string_pretty(&kept)
             .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
@@ -264,27 +302,59 @@ impl Files {
         }
     }
 
-    /// Holds a next list.
+    /// What the proposals take up, and another one.
+    fn proposals_taken(
+        &self,
+        administrators: &[[u8; 32]],
+        newest: Option<(&[u8; 32], &Signed<MemberList>)>,
+    ) -> Vec<Taken<[u8; 32]>> {
+        let held = self.proposals.iter();
+        let held = held.filter(|(digest, _)| newest.is_none_or(|(other, _)| other != *digest));
+        let taken = held.chain(newest).map(|(digest, list)| {
+            let signed = signers(list, administrators);
+            Taken {
+                key: *digest,
+                of: signed.first().copied().filter(|_| signed.len() == 1),
+                bytes: list.to_text().map_or(usize::MAX, |text| text.len()),
+            }
+        });
+        taken.collect()
+    }
+
+    fn forget_proposals(&mut self, gone: Vec<[u8; 32]>) {
+        for digest in gone {
+            self.proposals.remove(&digest);
+            drop(fs::remove_file(self.proposal_path(&digest)));
+        }
+    }
+
+    /// Lets proposals give way of which there are more than are held now.
+    pub(super) fn keep_to_bounds(&mut self, administrators: &[[u8; 32]]) {
+        let taken = self.proposals_taken(administrators, None);
+        if let Some(gone) = proposals_giving_way(taken, None) {
+            self.forget_proposals(gone);
+        }
+    }
+
+    /// Holds a next list. Where there is no room, others give way of the administrator who alone
+    /// signed the most.
     pub(super) fn hold(
         &mut self,
         digest: [u8; 32],
         list: Signed<MemberList>,
         administrators: &[[u8; 32]],
     ) -> Result<(), RegistrarRefusal> {
-        if !self.proposals.contains_key(&digest) && self.proposals.len() >= PROPOSALS_MAX {
-            let Some(other) = crowding(&self.proposals, administrators) else {
-                return Err(RegistrarRefusal::Full(
-                    "16 proposals wait already: sign one of them with `creditmesh network sign`",
-                ));
-            };
-            self.proposals.remove(&other);
-            drop(fs::remove_file(self.proposal_path(&other)));
-        }
-        let text = list
-            .to_text()
-            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
+        let text = written(&list)?;
+        let taken = self.proposals_taken(administrators, Some((&digest, &list)));
+        let Some(gone) = proposals_giving_way(taken, Some(digest)) else {
+            return Err(RegistrarRefusal::Full(
+                "16 proposals, or 8 MiB of them, wait already: sign one of them with `creditmesh \
+                 network sign`",
+            ));
+        };
         replace(&self.proposal_path(&digest), text.as_bytes()).map_err(|error| local(&error))?;
         self.proposals.insert(digest, list);
+        self.forget_proposals(gone);
         Ok(())
     }
 
@@ -296,6 +366,7 @@ impl Files {
         root: Signed<RootDocument>,
         administrators: &[[u8; 32]],
     ) -> Result<(), RegistrarRefusal> {
+        let text = written(&root)?;
         let own = signers(&root, administrators);
         let others = self.root_proposals.iter();
         let is_own = |held: &Signed<RootDocument>| signers(held, administrators) == own;
@@ -313,9 +384,6 @@ impl Files {
                 "16 next roots wait already: sign one of them with `creditmesh network sign`",
             ));
         }
-        let text = root
-            .to_text()
-            .map_err(|error| RegistrarRefusal::Local(error.to_string()))?;
         replace(&self.root_proposal_path(&digest), text.as_bytes()).map_err(|e| local(&e))?;
         self.root_proposals.insert(digest, root);
         Ok(())
@@ -351,40 +419,5 @@ impl Files {
         replace(&self.change_path(&member), text.as_bytes()).map_err(|error| local(&error))?;
         self.changes.insert(member, text);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::{IdentityKey, Secret};
-    use crate::domain::Currency;
-    use crate::env::SeededEntropy;
-    use crate::membership::MintedNetwork;
-
-    #[test]
-    fn where_there_is_no_room_whoever_alone_signed_the_most_gives_way() {
-        let key = |seed| IdentityKey::from_seed(&Secret::from_bytes([seed; 32]));
-        let (one, other) = (key(1), key(2));
-        let administrators = [one.public(), other.public()];
-        let (now, entropy) = (Timestamp::from_unix_ms(1), SeededEntropy::from_seed(1));
-        let network = "credit-net".parse().unwrap();
-        let net = MintedNetwork::mint(&network, Currency::USD, &[], now, &entropy).unwrap();
-        let proposal = |version: u32, keys: &[&IdentityKey]| {
-            let mut list = net.roster.list().clone();
-            list.version = version;
-            let mut signed = Signed::unsigned(list);
-            for key in keys {
-                signed.sign(*key).unwrap();
-            }
-            (signed.digest().unwrap(), signed)
-        };
-        let flood = [proposal(2, &[&one]), proposal(3, &[&one])];
-        let kept = [proposal(4, &[&other]), proposal(5, &[&one, &other])];
-        let all: BTreeMap<_, _> = flood.iter().chain(&kept).cloned().collect();
-        let gone = crowding(&all, &administrators).unwrap();
-        assert!(flood.iter().any(|(digest, _)| *digest == gone));
-        let fair: BTreeMap<_, _> = flood.into_iter().take(1).chain(kept).collect();
-        assert_eq!(crowding(&fair, &administrators), None);
     }
 }

@@ -5,60 +5,30 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::desk::{Inner, Outcome, local};
+use super::log_seen::LogSeen;
+use super::log_writer::{Source, Writer};
 use crate::crypto::Signs;
 use crate::domain::{MemberId, Timestamp};
-use crate::limits::{CERTIFICATES_PER_MEMBER_DAY_MAX, LOG_PAGE_BYTES_MAX, LOG_PAGE_ENTRIES_MAX};
+use crate::limits::{LOG_PAGE_BYTES_MAX, LOG_PAGE_ENTRIES_MAX};
 use crate::membership::{
-    CertificateStatement, History, KeyStatement, LogEntry, LogEvent, MemberState, NetworkRoot,
-    Roster, log_id, log_origin,
+    CertificateStatement, History, KeyStatement, LogEvent, MemberState, NetworkRoot, Roster,
+    log_id, log_origin,
 };
-use crate::merkle::{Checkpoint, SignedNote};
+use crate::merkle::Checkpoint;
 use crate::node::NodeError;
-use crate::node::log_file::{LogFile, LogPlace};
+use crate::node::log_file::LogPlace;
 use crate::service::RegistrarRefusal;
 use crate::wire::LogPage;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// The log of one registrar key.
 #[derive(Debug)]
 pub(super) struct MembershipLog {
-    origin: String,
+    source: Source,
     /// Held while entries are written; those that arrive meanwhile are written together.
     writer: Mutex<Writer>,
     queue: Mutex<Queue>,
     newest: Mutex<String>,
-}
-
-#[derive(Debug)]
-struct Writer {
-    place: LogPlace,
-    file: LogFile,
-    history: History,
-    issued: Issued,
-    /// Why nothing can be written any more.
-    broken: Option<String>,
-}
-
-/// Certificates logged of each member on the last day on which it got one.
-#[derive(Debug, Default)]
-struct Issued(BTreeMap<MemberId, (i64, u32)>);
-
-impl Issued {
-    /// How many a member got on the day of this moment.
-    fn on_day(&self, member: &MemberId, at: Timestamp) -> u32 {
-        let of_day = self.0.get(member).filter(|(on, _)| *on == day_of(at));
-        of_day.map_or(0, |(_, count)| *count)
-    }
-
-    fn note(&mut self, member: &MemberId, at: Timestamp) {
-        let count = self.on_day(member, at).saturating_add(1);
-        self.0.insert(member.clone(), (day_of(at), count));
-    }
-}
-
-fn day_of(at: Timestamp) -> i64 {
-    at.unix_ms().div_euclid(DAY_MS)
+    seen: LogSeen,
 }
 
 #[derive(Debug, Default)]
@@ -73,73 +43,92 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MembershipLog {
-    /// Opens the log of `key` in the registrar's folder, or begins it.
+    /// Opens the log of `key` in the registrar's folder, or begins it where `roster` is the first
+    /// list.
     pub(super) fn open(
         folder: &Path,
         root: &NetworkRoot,
+        roster: &Roster,
         key: &dyn Signs,
         now: Timestamp,
     ) -> Result<Self, NodeError> {
+        let id = log_id(&key.public());
         let origin = log_origin(root.network(), &key.public());
-        let place = LogPlace::at(&folder.join("registrar/log").join(log_id(&key.public())));
-        let wrong = |why: String| NodeError::Folder(format!("{}: {why}", place.folder().display()));
-        let text = if let Some(text) = place.checkpoint_text()? {
-            text
-        } else {
+        let place = LogPlace::at(&folder.join("registrar/log").join(&id));
+        let seen = LogSeen::at(folder, &id);
+        let begun = place.checkpoint_text()?.is_some();
+        if !begun {
+            seen.require_none(place.folder())?;
             let empty = History::new(root.network().clone());
-            let note = sign(&origin, &empty, key, now).map_err(wrong)?;
+            let note = sign(&origin, &empty, key, now).map_err(NodeError::Folder)?;
+            seen.may_begin(place.folder(), roster.version())?;
             place.begin(&note)?;
-            note
-        };
-        let signed = SignedNote::parse(&text)
-            .and_then(|note| Checkpoint::open(&note, &origin, &key.public()))
-            .map_err(|error| wrong(error.to_string()))?;
-        let mut history = History::new(root.network().clone());
-        let mut issued = Issued::default();
-        let file = LogFile::open(&place, signed.size(), |leaf| {
-            // Whatever is wrong with an entry was signed long ago; readers say what they find.
-            let taken = history.take_again(leaf);
-            let taken = taken.map_err(|error| NodeError::Folder(error.to_string()))?;
-            if let Ok(LogEntry {
-                at,
-                event: LogEvent::Certificate { member, .. },
-            }) = &taken
-            {
-                issued.note(member, *at);
-            }
-            Ok(())
-        })?;
-        if history.size() < signed.size() {
-            return Err(wrong(format!(
-                "the membership log has {} whole entries, and its checkpoint was signed for {}: \
-                 entries that members have seen are missing, and a registrar that went on would \
-                 show two histories. Copy `entries` and `checkpoint` of this log from the folder \
-                 `log` of a member's node that followed to the end",
-                history.size(),
-                signed.size()
-            )));
         }
-        if history.tree_root() != *signed.root() {
-            return Err(wrong(
-                "the entries of the membership log are not those that its checkpoint was signed \
-                 for: copy `entries` and `checkpoint` of this log from the folder `log` of a \
-                 member's node"
-                    .to_owned(),
-            ));
-        }
-        let writer = Writer {
+        let source = Source {
             place,
-            file,
-            history,
-            issued,
-            broken: None,
-        };
-        Ok(Self {
             origin,
+            key: key.public(),
+            network: root.network().clone(),
+        };
+        let (writer, text) = Writer::open(&source)?;
+        if writer.history.size() == 0 {
+            seen.may_begin(source.place.folder(), roster.version())?;
+        }
+        seen.require_within(source.place.folder(), writer.history.size())?;
+        Ok(Self {
+            source,
             writer: Mutex::new(writer),
             queue: Mutex::default(),
             newest: Mutex::new(text),
+            seen,
         })
+    }
+
+    /// Looks at what is on disk anew where nothing could be written; gives whether all is well.
+    fn mend(&self) -> Result<(), NodeError> {
+        let mut writer = locked(&self.writer);
+        if writer.broken.is_none() {
+            return Ok(());
+        }
+        let (fresh, text) = Writer::open(&self.source)?;
+        *locked(&self.newest) = text;
+        *writer = fresh;
+        tracing::info!("the membership log is written again");
+        Ok(())
+    }
+
+    /// Refuses documents in force that are older than those logged, or other ones.
+    fn require_newest(&self, root: &NetworkRoot, roster: &Roster) -> Result<(), NodeError> {
+        let writer = locked(&self.writer);
+        let root = (root.version(), *root.fingerprint());
+        let list = (roster.version(), *roster.digest());
+        let is_behind = |held: Option<(u32, [u8; 32])>, own: (u32, [u8; 32])| {
+            held.is_some_and(|held| held.0 > own.0 || (held.0 == own.0 && held.1 != own.1))
+        };
+        let told = |what: &str, held: Option<(u32, [u8; 32])>, own: u32, file: &str| {
+            let held = held.map_or(0, |(version, _)| version);
+            NodeError::Folder(format!(
+                "{what} {own} is in force in this folder, and the membership log names {what} \
+                 {held} already, which members have: an older file was put back, or another one, \
+                 and a registrar that went on would publish a second {what} {}. Copy {file} from \
+                 another registrar's folder or from the folder of a member's node that followed",
+                held.max(own.saturating_add(1)),
+            ))
+        };
+        if is_behind(writer.history.root(), root) {
+            let file = "`network.json` and the folder `roots`";
+            return Err(told("root", writer.history.root(), root.0, file));
+        }
+        if is_behind(writer.history.list(), list) {
+            let held = writer.history.list();
+            return Err(told(
+                "member list",
+                held,
+                list.0,
+                "the newest `members.json`",
+            ));
+        }
+        Ok(())
     }
 
     /// Logs an event; it is on disk and signed for when this comes back. Events that wait for the
@@ -185,6 +174,16 @@ impl MembershipLog {
         let mut events = Vec::new();
         let is_newer =
             |held: Option<(u32, [u8; 32])>, version| held.is_none_or(|(held, _)| held < version);
+        let other = writer
+            .history
+            .list()
+            .filter(|(held, digest)| *held == roster.version() && digest != roster.digest());
+        if let Some((version, _)) = other {
+            return Err(RegistrarRefusal::NotNow(format!(
+                "the membership log names another member list {version}: restart the registrar, \
+                 which says what to copy"
+            )));
+        }
         if is_newer(writer.history.root(), root.version()) {
             events.push(LogEvent::Root {
                 version: root.version(),
@@ -225,9 +224,9 @@ impl MembershipLog {
             .append(&leaves)
             .and_then(|()| writer.file.sync())
             .and_then(|()| {
-                let note = sign(&self.origin, &writer.history, key, now);
+                let note = sign(&self.source.origin, &writer.history, key, now);
                 let note = note.map_err(NodeError::Folder)?;
-                writer.place.put_checkpoint(&note)?;
+                self.source.place.put_checkpoint(&note)?;
                 Ok(note)
             });
         match written {
@@ -238,7 +237,7 @@ impl MembershipLog {
             Err(error) => {
                 // What is on disk now is known only after a fresh look at it.
                 let reason = format!("the membership log cannot be written: {error}");
-                tracing::error!("{reason}; restart the registrar once there is room again");
+                tracing::error!("{reason}; tried again once there is room");
                 writer.broken = Some(reason.clone());
                 let failed = |_| Err(RegistrarRefusal::Local(reason.clone()));
                 outcomes
@@ -258,7 +257,7 @@ impl MembershipLog {
         // Under the writer's lock every entry in the file is signed for.
         let writer = locked(&self.writer);
         let checkpoint = self.checkpoint();
-        if origin != self.origin || writer.broken.is_some() {
+        if origin != self.source.origin || writer.broken.is_some() {
             return Ok(LogPage {
                 checkpoint,
                 entries: Vec::new(),
@@ -284,41 +283,6 @@ fn sign(
         .map_err(|error| error.to_string())
 }
 
-impl Writer {
-    /// The leaf of an event that may follow; `None` where the log says the same already.
-    fn admit(&mut self, event: LogEvent, now: Timestamp) -> Outcome<Option<Vec<u8>>> {
-        if let Some(reason) = &self.broken {
-            return Err(RegistrarRefusal::Local(reason.clone()));
-        }
-        if let LogEvent::OprfKey(KeyStatement { terms, .. }) = &event {
-            let held = self
-                .history
-                .oprf_key(&terms.member, terms.level, terms.epoch);
-            if held == Some(terms.public_key) {
-                return Ok(None);
-            }
-        }
-        if let LogEvent::Certificate { member, .. } = &event {
-            if self.issued.on_day(member, now) >= CERTIFICATES_PER_MEMBER_DAY_MAX {
-                return Err(RegistrarRefusal::Full(
-                    "this member had 288 certificates today: use the newest one",
-                ));
-            }
-            self.issued.note(member, now);
-        }
-        let leaf = LogEntry { at: now, event }.encode().map_err(local)?;
-        let refused = |fault: crate::membership::EntryFault| {
-            RegistrarRefusal::NotNow(format!("the membership log does not take it: {fault}"))
-        };
-        self.history.judge(&leaf).map_err(refused)?;
-        self.history
-            .take_again(&leaf)
-            .map_err(local)?
-            .map_err(refused)?;
-        Ok(Some(leaf))
-    }
-}
-
 impl Inner {
     /// The log with the key that signs for it, in networks that have one.
     fn signed_log(&self) -> Option<(&MembershipLog, &dyn Signs)> {
@@ -337,6 +301,41 @@ impl Inner {
     /// Logs root and list in force, where the log does not name them yet.
     pub(super) fn log_in_force(&self) -> Outcome<()> {
         self.log_list(&self.trust.roster())
+    }
+
+    /// Goes on after a fault: looks at the log anew, and publishes the list that waits. Gives
+    /// whether all is well.
+    pub(super) fn go_on(&self) -> bool {
+        let gone_on = self.mend_log().and_then(|()| {
+            let mut files = self.files();
+            self.finish_publication(&mut files)
+        });
+        let logged = gone_on.and_then(|()| self.log_in_force());
+        if let Err(error) = &logged {
+            tracing::error!(%error, "cannot log the documents in force");
+        }
+        if let Some(log) = &self.log {
+            let size = locked(&log.writer).signed_size();
+            if let Err(error) = log.seen.note(size) {
+                tracing::warn!(%error, "cannot note how long the membership log is");
+            }
+        }
+        logged.is_ok()
+    }
+
+    /// Looks at the log anew where it could not be written.
+    pub(super) fn mend_log(&self) -> Outcome<()> {
+        self.log
+            .as_ref()
+            .map_or(Ok(()), |log| log.mend().map_err(local))
+    }
+
+    /// Goes on only where the log names no newer documents than those in force.
+    pub(super) fn require_newest(&self) -> Result<(), NodeError> {
+        let (root, roster) = (self.trust.root(), self.trust.roster());
+        self.log
+            .as_ref()
+            .map_or(Ok(()), |log| log.require_newest(&root, &roster))
     }
 
     /// Logs a root that is about to be published.

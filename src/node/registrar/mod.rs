@@ -10,7 +10,10 @@ mod fellows;
 mod files;
 mod issuing;
 mod log;
+mod log_seen;
+mod log_writer;
 mod publishing;
+mod room;
 mod roots;
 mod serving;
 
@@ -102,6 +105,7 @@ impl RunningRegistrar {
         let desk = Desk(Arc::new(inner));
         let finished = desk.0.finish_publication(&mut desk.0.files());
         finished.map_err(|error| NodeError::Folder(error.to_string()))?;
+        desk.0.require_newest()?;
         let logged = desk.0.log_in_force();
         logged.map_err(|error| NodeError::Folder(error.to_string()))?;
         desk.0.state_freshness(false);
@@ -164,15 +168,13 @@ impl RunningRegistrar {
                 }
                 let (desk, door) = (Arc::clone(&desk.0), door.clone());
                 // The keys may lie in a device, which is waited for.
-                let stated = tokio::task::spawn_blocking(move || {
+                let looked = tokio::task::spawn_blocking(move || {
                     door.renew();
-                    if let Err(error) = desk.log_in_force() {
-                        tracing::error!(%error, "cannot log the documents in force");
-                    }
-                    desk.state_freshness(false)
+                    let goes_on = desk.go_on();
+                    desk.state_freshness(false) && goes_on
                 });
-                let is_stated = stated.await.unwrap_or(false);
-                pause = if is_stated { LOOK } else { FAULT_PAUSE };
+                let is_well = looked.await.unwrap_or(false);
+                pause = if is_well { LOOK } else { FAULT_PAUSE };
             }
         });
     }
@@ -210,9 +212,10 @@ fn open(folder: &Path, passphrase: &UnlockSource, parts: &NodeParts) -> Result<I
     };
     let log = freshness_key
         .as_ref()
-        .map(|key| MembershipLog::open(folder, &root, key.key(), now));
+        .map(|key| MembershipLog::open(folder, &root, &roster, key.key(), now));
     let log = log.transpose()?;
-    let files = Files::open(folder)?;
+    let mut files = Files::open(folder)?;
+    files.keep_to_bounds(&root.administrator_keys());
     let departures = Departures::kept(root.network(), &files.departures()?);
     let issuing = Issuing::open(folder, key, &root)?;
     let trust = TrustHandle::new(root, roster, Arc::clone(&parts.clock));

@@ -18,12 +18,22 @@ impl Inner {
 
     /// Puts a list that has its signatures in force.
     pub(super) fn publish(&self, files: &mut Files, signed: &Signed<MemberList>) -> Outcome<()> {
+        self.mend_log()?;
         self.finish_publication(files)?;
+        if signed.digest().map_err(document)? == *self.trust.roster().digest() {
+            return Ok(());
+        }
         let text = signed.to_text().map_err(local)?;
         let roster = Roster::verify(&self.trust.root(), &text, self.clock.now());
         let roster = roster.map_err(document)?;
         roster.supersedes(&self.trust.roster()).map_err(document)?;
-        replace(&self.publishing(), text.as_bytes()).map_err(local)?;
+        let version = roster.version();
+        replace(&self.publishing(), text.as_bytes()).map_err(|error| {
+            local(format!(
+                "member list {version} is neither published nor kept: {error}; give the command \
+                 again once there is room"
+            ))
+        })?;
         self.put_in_force(files, &roster, &text)
     }
 
@@ -44,8 +54,15 @@ impl Inner {
     }
 
     fn put_in_force(&self, files: &mut Files, roster: &Roster, text: &str) -> Outcome<()> {
-        self.log_list(roster)?;
-        replace(&self.members_path, text.as_bytes()).map_err(local)?;
+        let version = roster.version();
+        let kept = |error: &dyn std::fmt::Display| {
+            local(format!(
+                "member list {version} is not in force yet: {error}. It has its signatures and is \
+                 kept: the registrar publishes it by itself once it can write again"
+            ))
+        };
+        self.log_list(roster).map_err(|error| kept(&error))?;
+        replace(&self.members_path, text.as_bytes()).map_err(|error| kept(&error))?;
         self.trust.install(text).map_err(local)?;
         // One that stays is no longer the next one, and is passed over.
         drop(std::fs::remove_file(self.publishing()));
