@@ -3,7 +3,7 @@
 use super::{Hash, LogFault, node_hash};
 
 /// One complete subtree at the right edge of what was read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Peak {
     root: Hash,
     holds_leaf: bool,

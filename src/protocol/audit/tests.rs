@@ -96,7 +96,7 @@ fn history_that_was_rewritten_with_fitting_hashes_is_named_with_its_span() {
         size: 8,
     };
     let found = judged(&copied(&other), &notes(&lines)).faults;
-    assert_eq!(found, [rewritten.clone()]);
+    assert_eq!(found, std::slice::from_ref(&rewritten));
     // Leaves that changed places and got each other's numbers are the same to the signed roots.
     let mut swapped = lines.clone();
     swapped.swap(5, 6);
