@@ -312,14 +312,13 @@ async fn a_list_that_found_no_room_is_published_once_there_is_room() {
     let told = format!("member list {version} is not in force yet");
     assert!(error.contains(&told), "{error}");
     assert!(error.contains("publishes it by itself"), "{error}");
-    assert_eq!(
-        administration.roster().await.unwrap().version(),
-        version - 1
-    );
+    let in_force = async || {
+        let mut administration = town.administration().await;
+        administration.roster().await.unwrap().version()
+    };
+    assert_eq!(in_force().await, version - 1);
     std::fs::remove_dir(&full).unwrap();
-    let took = until("published", async || {
-        administration.roster().await.unwrap().version() == version
-    });
+    let took = until("published", async || in_force().await == version);
     println!("published {:?} after there was room", took.await);
     town.change(&MemberWish::State(id("alpha"), MemberState::Active))
         .await;

@@ -76,10 +76,11 @@ impl LogSeen {
         }
         Err(NodeError::Folder(format!(
             "{}: there is no membership log, and member list {list_version} is in force. Where \
-             this registrar kept one, it was lost, and a registrar that began another would show two \
-             histories: copy `entries` and `checkpoint` from the folder `log` of a member's node \
-             that followed to the end. Where its key never had one (the root names the key newly, \
-             or the network is older than such logs), make an empty file {} and start again",
+             this registrar kept one, it was lost, and a registrar that began another would show \
+             two histories: copy `entries` and `checkpoint` from the folder `log` of a member's \
+             node that followed to the end. Where its key never had one (the root names the key \
+             newly, or the network is older than such logs), make an empty file {} and start \
+             again",
             log.display(),
             self.begin.display()
         )))
