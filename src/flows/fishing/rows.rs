@@ -296,13 +296,13 @@ mod tests {
                 at: at.plus(std::time::Duration::from_secs(u64::from(n) * 10)),
                 purpose: Purpose::CreditApplication,
                 elements: 2,
-                commitment: [n % 70; 32],
+                commitment: [n % 60; 32],
             });
         }
         let bytes = day.encode();
         assert_eq!(AskerRow::decode(&bytes).unwrap(), day);
         assert_eq!((day.counter.day.gaps, day.counter.day.even_gaps), (79, 78));
-        assert_eq!((day.counter.day.reused, day.counter.day.hours[9]), (4, 80));
+        assert_eq!((day.counter.day.reused, day.counter.day.hours[9]), (20, 80));
         for length in 0..bytes.len() {
             assert!(AskerRow::decode(&bytes[..length]).is_err());
         }
