@@ -1,7 +1,7 @@
 //! Fishing: queries that do not look like lending. Pure judgement over what each side can see.
 //!
-//! The asking node judges its own sealed history ([`own`]), the answering node what it was asked
-//! without any identifier ([`peers`]), an auditor the openings that were drawn ([`canary`]). What
+//! The asking node judges its own sealed history (`own`), the answering node what it was asked
+//! without any identifier (`peers`), an auditor the openings that were drawn (`canary`). What
 //! comes out are suspicions for a person to look at: nothing is refused by them, and no borrower is
 //! named in them.
 
