@@ -336,12 +336,16 @@ struct AuditLog {
 
 /// The name of a quota account's row.
 pub(super) fn quota_name(account: &QuotaAccount) -> String {
-    format!("{}/{}", account.member(), account.epoch())
+    quota_name_of(account.member(), account.epoch())
+}
+
+fn quota_name_of(member: &MemberId, epoch: Epoch) -> String {
+    format!("{member}/{epoch}")
 }
 
 /// The key of a member's quota row of one epoch.
 pub(super) fn quota_key(vault: &Vault, member: &MemberId, epoch: Epoch) -> [u8; 32] {
-    vault.row_key(Table::Quota, format!("{member}/{epoch}").as_bytes())
+    vault.row_key(Table::Quota, quota_name_of(member, epoch).as_bytes())
 }
 
 /// The one row that holds the audit log's frontier and newest checkpoint.

@@ -215,19 +215,11 @@ impl Mirror {
         draft.commit(vault).await
     }
 
-    /// The summary that the peer last published for the holder of `token`, if it published any.
+    /// The last summary for the holder of `token`, and the number that the next leaf has.
     ///
     /// # Errors
     /// [`FlowError::Store`] where the mirror cannot be read, [`FlowError::NotPossible`] where the
     /// peer published something under this token that is not a summary.
-    pub async fn look_up(&self, token: &Token) -> Result<Option<Summary>, FlowError> {
-        Ok(self.last(token).await?.summary)
-    }
-
-    /// The last summary for the holder of `token`, and the number that the next leaf has.
-    ///
-    /// # Errors
-    /// As [`Self::look_up`].
     pub(super) async fn last(&self, token: &Token) -> Result<Last, FlowError> {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;
@@ -278,22 +270,21 @@ impl Mirror {
         Ok(leaves)
     }
 
-    /// The last states that the peer published for the holder of `token`, the oldest first, each
-    /// with its tag; at most [`HISTORY_LEAVES_MAX`].
+    /// The last states before number `next` that the peer published for the holder of `token`, the
+    /// oldest first, each with its tag; at most [`HISTORY_LEAVES_MAX`].
     ///
     /// # Errors
-    /// As [`Mirror::look_up`].
-    pub async fn history(&self, token: &Token) -> Result<Vec<(Tag, Summary)>, FlowError> {
+    /// As [`Self::last`].
+    pub(super) async fn history(
+        &self,
+        token: &Token,
+        next: u32,
+    ) -> Result<Vec<(Tag, Summary)>, FlowError> {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;
         let unsound = || FlowError::NotPossible(format!("{} has an unsound leaf", self.feed));
-        let last = find_last(token, |tag| state.index.holds(tag)).map_err(|_| unsound())?;
-        let Some(last) = last else {
-            return Ok(Vec::new());
-        };
         let mut states = Vec::new();
-        let first = (last + 1).saturating_sub(HISTORY_LEAVES_MAX);
-        for n in first..=last {
+        for n in next.saturating_sub(HISTORY_LEAVES_MAX)..next {
             if let Some(leaf) = self.leaf(&state, token, n).await? {
                 let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
                 let summary = Summary::decode(&plain).map_err(|_| unsound())?;

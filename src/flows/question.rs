@@ -140,10 +140,16 @@ impl Asker {
             as_of: reach,
         } = heard;
         let mut tokens = tokens.into_iter();
-        let token = tokens.next().flatten();
-        let national = look_up(&mirror, token.as_ref()).await?;
-        let ends = seen_ends(&mirror, token.as_ref()).await;
-        let phone = look_up(&mirror, tokens.next().flatten().as_ref()).await?;
+        let (mut national, mut ends) = (None, Vec::new());
+        if let Some(token) = tokens.next().flatten() {
+            let last = mirror.last(&token).await?;
+            ends = seen_ends(&mirror, &token, last.next).await;
+            national = last.summary;
+        }
+        let phone = match tokens.next().flatten() {
+            Some(token) => mirror.last(&token).await?.summary,
+            None => None,
+        };
         Ok(Told {
             national,
             phone,
@@ -258,20 +264,14 @@ impl Asker {
 
 /// How reports ended in the states that came before the last one. What cannot be read back of
 /// those takes nothing from the answer.
-async fn seen_ends(mirror: &Mirror, token: Option<&Token>) -> Vec<SeenEnd> {
-    let Some(token) = token else {
+async fn seen_ends(mirror: &Mirror, token: &Token, next: u32) -> Vec<SeenEnd> {
+    // One state alone shows no end.
+    if next < 2 {
         return Vec::new();
-    };
-    let states = mirror.history(token).await.unwrap_or_default();
+    }
+    let states = mirror.history(token, next).await.unwrap_or_default();
     let (tags, states): (Vec<_>, Vec<_>) = states.into_iter().unzip();
     let ends = proven(&states).into_iter();
     ends.filter_map(|(place, end)| Some((*tags.get(place)?, end)))
         .collect()
-}
-
-async fn look_up(mirror: &Mirror, token: Option<&Token>) -> Result<Option<Summary>, FlowError> {
-    match token {
-        Some(token) => mirror.look_up(token).await,
-        None => Ok(None),
-    }
 }

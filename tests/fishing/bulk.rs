@@ -381,11 +381,7 @@ fn the_order_of_what_is_judged_changes_nothing() {
     let backwards: Vec<OwnAsk> = asks.iter().rev().copied().collect();
     assert_eq!(own(&asks, &limits, now()), own(&backwards, &limits, now()));
     assert!(own(&[], &limits, now()).is_empty());
-    assert!(
-        peers(&asking(Vec::new()), &limits, now())
-            .iter()
-            .all(|_| false)
-    );
+    assert!(peers(&asking(Vec::new()), &limits, now()).is_empty());
 }
 
 #[test]

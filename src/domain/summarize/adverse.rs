@@ -66,25 +66,17 @@ impl Adverse {
         if terms.level == Level::Defaults && !told_at_defaults(signal.kind) {
             return;
         }
+        if told_by_loan(standing, signal) {
+            return;
+        }
         let group = standing.group(record, terms);
         let disputed = standing.is_disputed(record);
-        let known_loan = signal
-            .about
-            .and_then(|id| standing.record(id))
-            .and_then(|record| match &record.body {
-                Body::Loan(loan) => Some(loan),
-                Body::Application(_) | Body::Hold(_) | Body::Signal(_) | Body::Retracted(_) => None,
-            });
         match signal.kind {
             SignalKind::Disputed => self.disputed = true,
             SignalKind::Cured if cures_default(standing, signal) => {
                 self.cured(signal.event_on, group, terms);
             }
             SignalKind::Cured => {}
-            // The loan itself tells how late it is, and whether it was paid.
-            SignalKind::Dpd30 | SignalKind::Dpd60 | SignalKind::Dpd90 if known_loan.is_some() => {}
-            SignalKind::Default | SignalKind::ChargeOff | SignalKind::FirstPaymentDefault
-                if known_loan.is_some_and(is_repaid) => {}
             SignalKind::Dpd30
             | SignalKind::Dpd60
             | SignalKind::Dpd90
@@ -217,6 +209,31 @@ pub(super) fn cured_on(record: &Record, loan: &Loan) -> Option<Day> {
 
 fn is_long_ago(day: Day, terms: &SummaryTerms<'_>) -> bool {
     day.plus_months(SIGNAL_CURED_MONTHS) < terms.now.day()
+}
+
+/// Whether the loan that a signal is about is known and tells better: how late it is, and whether
+/// it was paid.
+pub(super) fn told_by_loan(standing: &Standing<'_>, signal: &Signal) -> bool {
+    let about = signal.about.and_then(|id| standing.record(id));
+    let loan = about.and_then(|record| match &record.body {
+        Body::Loan(loan) => Some(loan),
+        Body::Application(_) | Body::Hold(_) | Body::Signal(_) | Body::Retracted(_) => None,
+    });
+    match signal.kind {
+        SignalKind::Dpd30 | SignalKind::Dpd60 | SignalKind::Dpd90 => loan.is_some(),
+        SignalKind::Default | SignalKind::ChargeOff | SignalKind::FirstPaymentDefault => {
+            loan.is_some_and(is_repaid)
+        }
+        SignalKind::FraudConfirmed
+        | SignalKind::FraudVictim
+        | SignalKind::ProtectiveRegistration
+        | SignalKind::Restructured
+        | SignalKind::Forbearance
+        | SignalKind::Insolvency
+        | SignalKind::LostContact
+        | SignalKind::Cured
+        | SignalKind::Disputed => false,
+    }
 }
 
 pub(super) const fn is_repaid(loan: &Loan) -> bool {

@@ -3,12 +3,11 @@
 //! It agrees with what [`summarize`](super::summarize()) publishes: both rest on the same standing
 //! records and rules, and a property test compares them.
 
-use super::adverse::{cured_on, cures_default, is_first_payment_default, is_repaid, mark_of};
+use super::adverse::{cured_on, cures_default, is_first_payment_default, mark_of, told_by_loan};
 use super::loans;
 use super::standing::Standing;
 use crate::domain::{
-    Body, Day, Loan, LoanStage, Record, RecordId, Signal, SignalKind, SignalMark, Timestamp,
-    Treatment,
+    Day, Loan, LoanStage, Record, RecordId, Signal, SignalKind, SignalMark, Timestamp, Treatment,
 };
 use crate::limits::{ADVERSE_MONTHS, FIRST_PAYMENT_DAYS, SIGNAL_CURED_MONTHS};
 
@@ -101,28 +100,7 @@ fn filed_signal(
     record: &Record,
     signal: &Signal,
 ) -> Option<StandingSignal> {
-    let loan = signal
-        .about
-        .and_then(|id| match &standing.record(id)?.body {
-            Body::Loan(loan) => Some(loan),
-            Body::Application(_) | Body::Hold(_) | Body::Signal(_) | Body::Retracted(_) => None,
-        });
-    let told_by_loan = match signal.kind {
-        SignalKind::Dpd30 | SignalKind::Dpd60 | SignalKind::Dpd90 => loan.is_some(),
-        SignalKind::Default | SignalKind::ChargeOff | SignalKind::FirstPaymentDefault => {
-            loan.is_some_and(is_repaid)
-        }
-        SignalKind::FraudConfirmed
-        | SignalKind::FraudVictim
-        | SignalKind::ProtectiveRegistration
-        | SignalKind::Restructured
-        | SignalKind::Forbearance
-        | SignalKind::Insolvency
-        | SignalKind::LostContact
-        | SignalKind::Cured
-        | SignalKind::Disputed => false,
-    };
-    (!told_by_loan).then(|| StandingSignal {
+    (!told_by_loan(standing, signal)).then(|| StandingSignal {
         kind: signal.kind,
         source: SignalSource::Filed(record.head.record_id),
         event_on: signal.event_on,
