@@ -176,6 +176,9 @@ pub const STORE_BATCH_ROWS_MAX: usize = 500;
 /// Most rows that one page of a store scan returns.
 pub const STORE_SCAN_ROWS_MAX: usize = 500;
 
+/// Most connections that one node keeps open to the database of its store.
+pub const STORE_CONNECTIONS_MAX: usize = 64;
+
 /// Bytes of the longest key of a stored row.
 pub const STORE_KEY_BYTES_MAX: usize = 128;
 

@@ -26,7 +26,7 @@ macro_rules! conforms {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    crate::suite::$test(&<$bed>::default()).await;
+                    crate::suite::$test(&<$bed as crate::bed::Bed>::make().await).await;
                 }
             )+
         }
@@ -37,6 +37,7 @@ macro_rules! every_engine_conforms {
     ($tests:tt) => {
         conforms!(memory, crate::bed::MemoryBed, $tests);
         conforms!(sled, crate::bed::SledBed, $tests);
+        conforms!(postgres, crate::bed::PostgresBed, $tests);
     };
 }
 

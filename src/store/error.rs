@@ -133,6 +133,45 @@ pub enum StoreError {
          ring that was made with the store, or restore both from one backup"
     )]
     ForeignKeys,
+    /// The database of the store, or the way to it, is away.
+    #[error(
+        "the database of the store cannot be reached ({reason}); nothing was changed: check that \
+         it runs and takes connections from this node, and ask again"
+    )]
+    Unreachable {
+        /// What the last try met.
+        reason: String,
+    },
+    /// The database went away while it committed, and did not come back in time to be asked.
+    #[error(
+        "the database of the store was lost while it committed ({reason}), so the last change may \
+         or may not stand; bring the database back, and ask again with the same request id"
+    )]
+    InDoubt {
+        /// What the commit met.
+        reason: String,
+    },
+    /// The database refused for a reason that does not pass.
+    #[error(
+        "the database of the store refuses with SQLSTATE {state}; its log says more: check the \
+         rights of the node's database user, and that nobody else changed the tables"
+    )]
+    DatabaseRefused {
+        /// The five characters of the code.
+        state: String,
+    },
+    /// The database is on another machine and the connection would not be secured.
+    #[error(
+        "the database of the store is not on this machine, so it is reached over TLS only; name \
+         the file of its root certificates"
+    )]
+    DatabaseNeedsTls,
+    /// The database holds no store.
+    #[error("the database holds no store; name the right database, or join a network")]
+    DatabaseEmpty,
+    /// A new store was to be made where one is already.
+    #[error("the database holds a store already; name an empty database for the new one")]
+    DatabaseUsed,
     /// Stored bytes are not what the store wrote.
     #[error(
         "the store is damaged: {what}; run `node verify`, and restore from a backup what it names"

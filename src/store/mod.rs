@@ -1,7 +1,7 @@
 //! Keeping and finding sealed rows: one trait, the engines behind it, one conformance suite.
 //!
 //! [`Store`] holds rows of ciphertext by table and key and changes them by compare-and-set. The
-//! engines are [`MemoryStore`] and [`SledStore`]. Flows use none of them directly but [`Vault`],
+//! engines are [`MemoryStore`], [`SledStore`] and [`PostgresStore`]. Flows use none of them directly but [`Vault`],
 //! which seals and opens with the node's key ring. `docs/storage.md` describes the layout.
 
 use std::fmt;
@@ -19,6 +19,8 @@ mod error;
 mod layout;
 
 mod memory;
+
+mod postgres;
 
 mod restore;
 
@@ -39,6 +41,7 @@ pub use digest::{BUCKETS, BucketDigest, Digester};
 pub use error::StoreError;
 pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use restore::{BackupHeader, read_backup_header, restore, restore_rows};
 pub use table::Table;
 pub use vault::{Plain, Vault, VaultBatch};

@@ -7,7 +7,7 @@ use creditmesh::store::{Batch, Change, Row, Scan, Store, StoreError, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::bed::{Bed, MemoryBed, SledBed, sealed};
+use crate::bed::{Bed, MemoryBed, PostgresBed, SledBed, sealed};
 
 const TABLES: [Table; 3] = [Table::Meta, Table::Record, Table::Due];
 
@@ -164,7 +164,7 @@ async fn live(bed: &dyn Bed, history: Vec<Op>) {
     compare(&store, &model).await;
 }
 
-fn histories_agree<B: Bed + Default>(cases: u32) {
+fn histories_agree<B: Bed>(cases: u32) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let config = Config {
         cases,
@@ -172,7 +172,7 @@ fn histories_agree<B: Bed + Default>(cases: u32) {
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&histories(), |history| {
-        runtime.block_on(live(&B::default(), history));
+        runtime.block_on(async { live(&B::make().await, history).await });
         Ok(())
     });
     outcome.expect("the engine agrees with the model");
@@ -186,4 +186,9 @@ fn memory_agrees_with_the_model() {
 #[test]
 fn sled_agrees_with_the_model() {
     histories_agree::<SledBed>(12);
+}
+
+#[test]
+fn postgres_agrees_with_the_model() {
+    histories_agree::<PostgresBed>(12);
 }

@@ -52,6 +52,7 @@ struct Territory {
 
 const TERRITORIES: &[Territory] = &[
     territory("sled", &["store"]),
+    territory("tokio_postgres_rustls", &["store", "net"]),
     territory("rustls", &["membership", "net"]),
     territory("tokio_rustls", &["membership", "net"]),
     territory("x509_parser", &["membership", "net"]),
@@ -73,7 +74,12 @@ const TERRITORIES: &[Territory] = &[
     territory("std::fs", &["store", "node", "workload", "cli"]),
     territory("tokio::fs", &["store", "node", "workload", "cli"]),
     territory("std::process", &["workload", "cli"]),
-    territory("tokio::spawn", &["net", "flows", "node", "workload"]),
+    territory(
+        "tokio::spawn",
+        &["store", "net", "flows", "node", "workload"],
+    ),
+    territory("tokio_postgres", &["store"]),
+    territory("deadpool_postgres", &["store"]),
     territory("tokio::task::spawn", &["net", "flows", "node", "workload"]),
     territory("std::thread::spawn", &["store", "node", "workload"]),
 ];

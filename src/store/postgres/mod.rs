@@ -1,0 +1,267 @@
+//! The store in a database that speaks PostgreSQL's wire protocol, shared by a node's replicas.
+//!
+//! Each replica writes through one task ([`writer`]), which groups what waits into one transaction;
+//! what two replicas do to one row is decided by row locks and revisions, as between two callers in
+//! one process. Reads go to the primary, over a pool. `docs/storage.md` describes tables and faults.
+
+mod connect;
+
+mod fault;
+
+mod group;
+
+mod layout;
+
+mod statements;
+
+mod writer;
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_postgres::Config;
+use tokio_postgres::types::ToSql;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::crypto::{Sealed, Secret};
+use crate::limits::STORE_SCAN_ROWS_MAX;
+
+use super::digest::{SHELVES, Shelf};
+use super::layout::row_key;
+use super::{Batch, BucketDigest, Digester, OpenMode, Row, Scan, Store, StoreError, Table};
+
+use self::fault::Fault;
+use self::statements::{READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice, slice_of};
+use self::writer::{Request, Writer, pauses};
+
+/// Batches that may wait for the writer; later callers wait for a place.
+const QUEUE_BATCHES: usize = 1_024;
+
+/// Which database, and how to reach it.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Hosts, database, user: as in a connection string.
+    pub config: Config,
+    /// TLS with the database's root certificates; without it only a database on this machine is
+    /// reached.
+    pub tls: Option<MakeRustlsConnect>,
+    /// What may be in the database.
+    pub mode: OpenMode,
+    /// Most connections, 2 to `limits::STORE_CONNECTIONS_MAX`.
+    pub connections: usize,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // `Config` leaves its password out.
+        f.debug_struct("PostgresOptions")
+            .field("config", &self.config)
+            .field("tls", &self.tls.is_some())
+            .field("mode", &self.mode)
+            .field("connections", &self.connections)
+            .finish()
+    }
+}
+
+/// A store in a database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: Pool,
+    digester: Digester,
+    queue: Mutex<Option<mpsc::Sender<Request>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl PostgresStore {
+    /// Connects, and creates or checks the tables; the digests are under `digest_key`.
+    /// `writer_id` is random and never used by another start of a node.
+    ///
+    /// # Errors
+    /// [`StoreError::DatabaseNeedsTls`]; [`StoreError::Unreachable`]; by mode
+    /// [`StoreError::DatabaseEmpty`] or [`StoreError::DatabaseUsed`];
+    /// [`StoreError::LayoutVersion`], [`StoreError::NewerTable`]; [`StoreError::ForeignKeys`];
+    /// [`StoreError::DatabaseRefused`].
+    pub async fn open(
+        options: PostgresOptions,
+        digest_key: &Secret<32>,
+        writer_id: [u8; 16],
+    ) -> Result<Self, StoreError> {
+        let digester = Digester::new(digest_key);
+        let pool = connect::pool(&options)?;
+        let mode = options.mode;
+        let settled = retried(|| layout::settle(&pool, mode, &digester)).await;
+        settled?;
+        let writer = Writer {
+            pool: pool.clone(),
+            digester: digester.clone(),
+            id: writer_id,
+            number: 0,
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE_BATCHES);
+        let task = tokio::spawn(writer.run(receiver));
+        Ok(Self {
+            pool,
+            digester,
+            queue: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(task)),
+        })
+    }
+
+    fn sender(&self) -> Result<mpsc::Sender<Request>, StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.clone().ok_or(StoreError::Closed)
+    }
+
+    /// Rows that a statement finds, tried again while the database is away for a moment.
+    async fn query(
+        &self,
+        statement: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<tokio_postgres::Row>, StoreError> {
+        retried(|| async {
+            let client = self.pool.get().await?;
+            let prepared = client.prepare_cached(statement).await?;
+            Ok(client.query(&prepared, parameters).await?)
+        })
+        .await
+    }
+}
+
+/// Runs a step again while it fails for a moment, with growing pauses.
+async fn retried<T, F>(mut step: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    let mut pauses = pauses();
+    loop {
+        match (step().await, pauses.next()) {
+            (Ok(value), _) => return Ok(value),
+            (Err(Fault::Passing(_)), Some(pause)) => tokio::time::sleep(pause).await,
+            (Err(fault), _) => return Err(fault.into_error()),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn read(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.sender()?;
+        let full_key = row_key(table, key);
+        let slice = slice_of(&full_key);
+        let rows = self.query(READ_ROW, &[&slice, &full_key]).await?;
+        let row = rows.first().map(|row| read_row(row, 0));
+        row.transpose().map_err(Fault::into_error)
+    }
+
+    async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        self.sender()?;
+        let limit = i64::try_from(scan.limit.min(STORE_SCAN_ROWS_MAX)).unwrap_or(i64::MAX);
+        let from = first_key(table, scan);
+        let rows = if scan.prefix.is_empty() {
+            let last = slice_of(&[table.code(), u8::MAX]);
+            let parameters: [&(dyn ToSql + Sync); 4] = [&slice_of(&from), &from, &last, &limit];
+            self.query(SCAN_SLICES, &parameters).await?
+        } else {
+            let slice = slice_of(&row_key(table, &scan.prefix));
+            let behind = behind_prefix(&row_key(table, &scan.prefix));
+            self.query(SCAN_SLICE, &[&slice, &from, &behind, &limit])
+                .await?
+        };
+        let pairs = rows.iter().map(|row| {
+            let (mut key, row) = full_row(row)?;
+            key.remove(0);
+            Ok((key, row))
+        });
+        let pairs: Result<_, Fault> = pairs.collect();
+        pairs.map_err(Fault::into_error)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        batch.check_bounds()?;
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.sender()?.send(Request { batch, reply }).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        outcome.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        self.sender()?;
+        let rows = self.query(READ_SHELVES, &[&shelf_slice(table)]).await?;
+        let mut shelves = vec![None; SHELVES];
+        for row in &rows {
+            let (number, digests) = read_shelf(row).map_err(Fault::into_error)?;
+            if let Some(shelf) = shelves.get_mut(usize::from(number)) {
+                *shelf = self.digester.decode(table, number, &digests);
+            }
+        }
+        Ok(shelves.into_iter().flat_map(Shelf::digests).collect())
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        drop(taken(&self.queue));
+        let writer = taken(&self.writer);
+        let ended = match writer {
+            Some(task) => task.await,
+            None => Ok(()),
+        };
+        self.pool.close();
+        ended.map_err(|_| StoreError::Stopped {
+            reason: "its writing task ended".to_owned(),
+        })
+    }
+}
+
+fn taken<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// The least key that a page may hold.
+fn first_key(table: Table, scan: &Scan) -> Vec<u8> {
+    match &scan.after {
+        Some(after) if *after >= scan.prefix => {
+            let mut next = row_key(table, after);
+            next.push(0);
+            next
+        }
+        Some(_) | None => row_key(table, &scan.prefix),
+    }
+}
+
+/// The least key behind all keys that begin so; the table's code never is 255.
+fn behind_prefix(full_prefix: &[u8]) -> Vec<u8> {
+    let mut behind = full_prefix.to_vec();
+    while behind.last() == Some(&u8::MAX) {
+        behind.pop();
+    }
+    if let Some(last) = behind.last_mut() {
+        *last += 1;
+    }
+    behind
+}
+
+/// The revision as the database's signed number, bit for bit.
+fn stored_revision(revision: u64) -> i64 {
+    revision.cast_signed()
+}
+
+fn read_row(row: &tokio_postgres::Row, at: usize) -> Result<Row, Fault> {
+    let revision: i64 = row.try_get(at)?;
+    let sealed: Vec<u8> = row.try_get(at + 1)?;
+    Ok(Row {
+        revision: revision.cast_unsigned(),
+        sealed: Sealed::from_stored(sealed),
+    })
+}
+
+/// A row with its full key.
+fn full_row(row: &tokio_postgres::Row) -> Result<(Vec<u8>, Row), Fault> {
+    Ok((row.try_get(0)?, read_row(row, 1)?))
+}
+
+fn read_shelf(row: &tokio_postgres::Row) -> Result<(u8, Vec<u8>), Fault> {
+    let number: i16 = row.try_get(0)?;
+    Ok((u8::try_from(number).unwrap_or(u8::MAX), row.try_get(1)?))
+}

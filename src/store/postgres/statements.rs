@@ -1,0 +1,231 @@
+//! Every SQL statement, in a subset that PostgreSQL, Citus, YugabyteDB and CockroachDB share.
+//!
+//! Each table's key begins with its distribution column, `slice`, and each statement names it. No
+//! statement calls a function whose value changes by itself, takes an advisory lock, listens, or
+//! counts on a sequence; `statements_keep_to_the_subset` holds that.
+//!
+//! | table | key | columns |
+//! |---|---|---|
+//! | `creditmesh_layout` | slice 0 | version of the tables, layout row |
+//! | `creditmesh_row` | slice, key | revision, sealed content |
+//! | `creditmesh_shelf` | slice, number | digests of eight buckets |
+//! | `creditmesh_writer` | slice 0, writer | number of its newest group |
+
+use crate::store::Table;
+
+/// The table that says which tables there are; its row is the lock of every migration.
+pub(super) const CREATE_LAYOUT: &str = "create table if not exists creditmesh_layout (\
+     slice int4 not null, version int4 not null, layout bytea not null, \
+     primary key (slice))";
+
+/// Begins the layout where there is none.
+pub(super) const BEGIN_LAYOUT: &str = "insert into creditmesh_layout (slice, version, layout) \
+     values ($1, 0, $2) on conflict (slice) do nothing";
+
+/// The layout, locked until the end of the transaction.
+pub(super) const LOCK_LAYOUT: &str =
+    "select version, layout from creditmesh_layout where slice = $1 for update";
+
+/// The layout, read only.
+pub(super) const READ_LAYOUT: &str = "select version from creditmesh_layout where slice = $1";
+
+/// Writes the layout.
+pub(super) const WRITE_LAYOUT: &str =
+    "update creditmesh_layout set version = $2, layout = $3 where slice = $1";
+
+/// What each version of the tables adds to the one before; only ever appended to.
+pub(super) const MIGRATIONS: &[&[&str]] = &[&[
+    "create table creditmesh_row (\
+     slice int4 not null, key bytea not null, revision int8 not null, sealed bytea not null, \
+     primary key (slice, key))",
+    "create table creditmesh_shelf (\
+     slice int4 not null, number int2 not null, digests bytea not null, \
+     primary key (slice, number))",
+    "create table creditmesh_writer (\
+     slice int4 not null, writer bytea not null, number int8 not null, \
+     primary key (slice, writer))",
+]];
+
+/// A row by its key.
+pub(super) const READ_ROW: &str =
+    "select revision, sealed from creditmesh_row where slice = $1 and key = $2";
+
+/// Rows by their keys.
+pub(super) const READ_ROWS: &str = "select r.key, r.revision, r.sealed \
+     from unnest($1::int4[], $2::bytea[]) as w (slice, key) \
+     join creditmesh_row as r on r.slice = w.slice and r.key = w.key";
+
+/// A page within one slice.
+pub(super) const SCAN_SLICE: &str = "select key, revision, sealed from creditmesh_row \
+     where slice = $1 and key >= $2 and key < $3 order by key limit $4";
+
+/// A page over several slices, whose order is that of the keys.
+pub(super) const SCAN_SLICES: &str = "select key, revision, sealed from creditmesh_row \
+     where slice <= $3 and (slice, key) >= ($1, $2) order by slice, key limit $4";
+
+/// Writes rows that were absent; fewer where one is not.
+pub(super) const INSERT_ROWS: &str = "insert into creditmesh_row (slice, key, revision, sealed) \
+     select w.slice, w.key, w.revision, w.sealed \
+     from unnest($1::int4[], $2::bytea[], $3::int8[], $4::bytea[]) \
+     as w (slice, key, revision, sealed)";
+
+/// Writes rows that were there.
+pub(super) const UPDATE_ROWS: &str = "update creditmesh_row as r \
+     set revision = w.revision, sealed = w.sealed \
+     from unnest($1::int4[], $2::bytea[], $3::int8[], $4::bytea[]) \
+     as w (slice, key, revision, sealed) where r.slice = w.slice and r.key = w.key";
+
+/// Removes rows of one slice.
+pub(super) const DELETE_ROWS: &str =
+    "delete from creditmesh_row where slice = $1 and key = any($2)";
+
+/// The digests of a table.
+pub(super) const READ_SHELVES: &str =
+    "select number, digests from creditmesh_shelf where slice = $1";
+
+/// One shelf, locked until the end of the transaction.
+pub(super) const LOCK_SHELF: &str =
+    "select digests from creditmesh_shelf where slice = $1 and number = $2 for update";
+
+/// Writes shelves that are there.
+pub(super) const UPDATE_SHELVES: &str = "update creditmesh_shelf as s set digests = w.digests \
+     from unnest($1::int4[], $2::int2[], $3::bytea[]) as w (slice, number, digests) \
+     where s.slice = w.slice and s.number = w.number";
+
+/// Adds a shelf of a new table.
+pub(super) const INSERT_SHELF: &str =
+    "insert into creditmesh_shelf (slice, number, digests) values ($1, $2, $3)";
+
+/// Notes the number of a writer's newest group, and locks that until the end of the transaction.
+pub(super) const CLAIM_GROUP: &str = "insert into creditmesh_writer as w (slice, writer, number) \
+     values ($1, $2, $3) on conflict (slice, writer) do update set number = excluded.number";
+
+/// The number of a writer's newest group, once no transaction of the writer is under way.
+pub(super) const READ_GROUP: &str =
+    "select number from creditmesh_writer where slice = $1 and writer = $2 for update";
+
+/// Forgets a writer that ends.
+pub(super) const FORGET_WRITER: &str =
+    "delete from creditmesh_writer where slice = $1 and writer = $2";
+
+/// The slice of the rows that there is one of.
+pub(super) const SINGLE_SLICE: i32 = 0;
+
+/// The slice of a row: the table's code and the first byte of the row's key, so that slices are
+/// in the order of the keys.
+pub(super) fn slice_of(full_key: &[u8]) -> i32 {
+    let byte = |at| full_key.get(at).copied().map_or(0, i32::from);
+    (byte(0) << 8) | byte(1)
+}
+
+/// The slice of a table's shelves.
+pub(super) fn shelf_slice(table: Table) -> i32 {
+    i32::from(table.code()) << 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATEMENTS: &[&str] = &[
+        BEGIN_LAYOUT,
+        LOCK_LAYOUT,
+        READ_LAYOUT,
+        WRITE_LAYOUT,
+        READ_ROW,
+        READ_ROWS,
+        SCAN_SLICE,
+        SCAN_SLICES,
+        INSERT_ROWS,
+        UPDATE_ROWS,
+        DELETE_ROWS,
+        READ_SHELVES,
+        LOCK_SHELF,
+        UPDATE_SHELVES,
+        INSERT_SHELF,
+        CLAIM_GROUP,
+        READ_GROUP,
+        FORGET_WRITER,
+    ];
+
+    /// What one of the engines lacks, or gives another value on each shard.
+    const OUTSIDE: &[&str] = &[
+        "now(",
+        "current_timestamp",
+        "clock_timestamp",
+        "random(",
+        "gen_random",
+        "uuid_generate",
+        "nextval",
+        "serial",
+        "sequence",
+        "advisory",
+        "listen",
+        "notify",
+        "lock table",
+        "deferrable",
+        "trigger",
+        "returning old",
+        "merge into",
+        "skip locked",
+        "pg_",
+        "with recursive",
+    ];
+
+    fn words(statement: &str) -> Vec<&str> {
+        let part = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        statement
+            .split(part)
+            .filter(|word| !word.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn statements_keep_to_the_subset() {
+        let tables = MIGRATIONS.iter().copied().flatten().chain([&CREATE_LAYOUT]);
+        for statement in STATEMENTS.iter().chain(tables) {
+            for word in OUTSIDE {
+                assert!(!statement.contains(word), "{word} in: {statement}");
+            }
+            assert_eq!(*statement, statement.to_lowercase(), "{statement}");
+        }
+    }
+
+    #[test]
+    fn every_key_begins_with_the_slice() {
+        for statement in MIGRATIONS.iter().copied().flatten().chain([&CREATE_LAYOUT]) {
+            assert!(statement.contains("primary key (slice"), "{statement}");
+            assert!(statement.contains("slice int4 not null"), "{statement}");
+        }
+    }
+
+    #[test]
+    fn every_statement_names_the_slice_of_its_rows() {
+        for statement in STATEMENTS {
+            let condition = match statement.split_once(" where ") {
+                Some((_, condition)) => condition,
+                None => match statement.split_once(" on r") {
+                    Some((_, condition)) => condition,
+                    None => statement,
+                },
+            };
+            assert!(words(condition).contains(&"slice"), "{statement}");
+        }
+    }
+
+    #[test]
+    fn every_statement_of_this_file_is_under_these_rules() {
+        let source = include_str!("statements.rs");
+        let constants = source.matches("\npub(super) const ").count();
+        // MIGRATIONS, CREATE_LAYOUT and SINGLE_SLICE are no statements about rows.
+        assert_eq!(constants, STATEMENTS.len() + 3);
+    }
+
+    #[test]
+    fn slices_are_in_the_order_of_the_keys() {
+        let keys: [&[u8]; 5] = [&[3], &[3, 0, 9], &[3, 1], &[3, 255, 255], &[4, 0]];
+        let slices: Vec<i32> = keys.iter().map(|key| slice_of(key)).collect();
+        assert!(slices.is_sorted());
+        assert_eq!(slices, [768, 768, 769, 1023, 1024]);
+    }
+}
