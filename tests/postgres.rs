@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test stops where its ground gives way"
 )]
@@ -15,6 +16,8 @@ mod cutting;
 mod failover;
 #[path = "postgres/races.rs"]
 mod races;
+#[path = "postgres/secured.rs"]
+mod secured;
 #[path = "postgres/server.rs"]
 mod server;
 

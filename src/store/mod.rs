@@ -1,8 +1,9 @@
 //! Keeping and finding sealed rows: one trait, the engines behind it, one conformance suite.
 //!
 //! [`Store`] holds rows of ciphertext by table and key and changes them by compare-and-set. The
-//! engines are [`MemoryStore`], [`SledStore`] and [`PostgresStore`]. Flows use none of them directly but [`Vault`],
-//! which seals and opens with the node's key ring. `docs/storage.md` describes the layout.
+//! engines are [`MemoryStore`], [`SledStore`] and [`PostgresStore`]. Flows use none of them
+//! directly but [`Vault`], which seals and opens with the node's key ring. `docs/storage.md`
+//! describes the layout.
 
 use std::fmt;
 

@@ -77,6 +77,7 @@ pub(crate) struct PostgresBed {
 }
 
 /// The server under test, as `tests/run` starts it.
+#[expect(clippy::disallowed_methods, reason = "the server comes from outside")]
 fn server() -> tokio_postgres::Config {
     let server = std::env::var("CREDITMESH_TEST_POSTGRES").expect(
         "CREDITMESH_TEST_POSTGRES names no PostgreSQL server; tests/run starts one and sets it",

@@ -1,5 +1,6 @@
 //! A PostgreSQL server for one test: made, started, killed, and promoted by its own programs.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -48,12 +49,20 @@ fn run(mut command: Command) {
 /// A folder that the server's user owns.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    own(folder.path());
+    folder
+}
+
+/// Gives a path to the server's user, and to nobody else.
+fn own(path: &Path) {
+    let mode = if path.is_dir() { 0o700 } else { 0o600 };
+    let permissions = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, permissions).expect("permissions");
     if rustix::process::geteuid().is_root() {
         let mut owner = Command::new("chown");
-        owner.arg("postgres:postgres").arg(folder.path());
+        owner.arg("postgres:postgres").arg(path);
         run(owner);
     }
-    folder
 }
 
 impl Server {
@@ -79,6 +88,27 @@ impl Server {
         run(initdb);
         server.resume(&[]).await;
         server
+    }
+
+    /// A server that also listens on 127.0.0.1, with this certificate and its key, both PEM.
+    pub(crate) async fn start_secured(certificate: &str, key: &str) -> (Self, u16) {
+        let mut server = Self::start().await;
+        server.kill();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        server.port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let mut settings = vec!["-c".to_owned(), "listen_addresses=127.0.0.1".to_owned()];
+        settings.extend(["-c".to_owned(), "ssl=on".to_owned()]);
+        for (setting, text) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let path = server.folder.path().join(setting);
+            std::fs::write(&path, text).expect("a file");
+            own(&path);
+            settings.extend(["-c".to_owned(), format!("{setting}={}", path.display())]);
+        }
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        server.resume(&settings).await;
+        let port = server.port;
+        (server, port)
     }
 
     /// A standby of `primary`, which from then on waits for it at every commit.

@@ -40,6 +40,9 @@ impl From<tokio_postgres::Error> for Fault {
         match error.code() {
             // What the server says beyond its code may hold keys and values.
             Some(code) => Self::of_state(code),
+            None if is_untrusted(&error) => Self::Lasting(StoreError::Unreachable {
+                reason: words_of(&error),
+            }),
             None => Self::Passing(words_of(&error)),
         }
     }
@@ -87,6 +90,18 @@ fn words_of(error: &tokio_postgres::Error) -> String {
         cause = next.source();
     }
     words
+}
+
+/// Whether TLS was refused: a certificate does not become another one by waiting.
+fn is_untrusted(error: &tokio_postgres::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if let Some(io) = next.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::InvalidData;
+        }
+        cause = next.source();
+    }
+    false
 }
 
 /// Classes and codes after which the same transaction may succeed: lost connections (08), a

@@ -2,7 +2,7 @@
 //!
 //! Each replica writes through one task ([`writer`]), which groups what waits into one transaction;
 //! what two replicas do to one row is decided by row locks and revisions, as between two callers in
-//! one process. Reads go to the primary, over a pool. `docs/storage.md` describes tables and faults.
+//! one process. Reads go to the primary, over a pool. Tables and faults: `docs/storage.md`.
 
 mod connect;
 
