@@ -3,6 +3,7 @@
 mod audit;
 mod fishing;
 mod membership;
+mod opening;
 mod standing;
 mod watch;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub use audit::*;
 pub use fishing::*;
 pub use membership::*;
+pub use opening::*;
 pub use standing::*;
 pub use watch::*;
 

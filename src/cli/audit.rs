@@ -10,6 +10,7 @@ use tonic::Streaming;
 
 use super::exit::{CliError, Exit};
 use super::findings::{self, FindingsArgs};
+use super::opening;
 use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::Timestamp;
@@ -51,6 +52,12 @@ pub(super) enum AuditCommand {
         The key is the identity key that the member list pins for the member."
     )]
     VerifyEvidence(proof::VerifyEvidenceArgs),
+    /// Open a query to an auditor: borrower, consent reference, blinding factors.
+    #[command(after_help = opening::OPEN_EXAMPLE)]
+    Open(opening::OpenArgs),
+    /// At an auditor: read an opening, and compare it with what both sides logged.
+    #[command(after_help = opening::CHECK_EXAMPLE)]
+    Check(opening::CheckArgs),
     /// Queries that look like fishing: this node's own, and those of its peers.
     #[command(after_help = findings::EXAMPLES)]
     Findings(FindingsArgs),
@@ -78,6 +85,8 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::Copy(args) => copy::copy(&args, output).await,
         AuditCommand::Evidence(args) => proof::evidence(&args, output).await,
         AuditCommand::VerifyEvidence(args) => proof::verify(&args, output),
+        AuditCommand::Open(args) => opening::open(&args, output).await,
+        AuditCommand::Check(args) => opening::check(&args, output).await,
         AuditCommand::Findings(args) => findings::run(&args, output).await,
     }
 }
@@ -167,6 +176,7 @@ fn fields(kind: &str) -> &'static [&'static str] {
             "batch",
             "elements",
         ],
+        "opened" => &["opened_entry", "auditor"],
         _ => &[],
     }
 }

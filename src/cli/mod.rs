@@ -30,6 +30,7 @@ mod network_registrar;
 mod network_sign;
 mod node;
 mod node_log;
+mod opening;
 mod operator;
 mod output;
 mod records;

@@ -18,6 +18,7 @@ use crate::wire::pb::audit_client::AuditClient;
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::findings_client::FindingsClient;
+use crate::wire::pb::openings_client::OpeningsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
 
@@ -82,6 +83,14 @@ impl NodeAt {
     pub(super) async fn audit(&self) -> Result<AuditClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(AuditClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service that opens queries to auditors, or how to start it.
+    pub(super) async fn openings(&self) -> Result<OpeningsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(OpeningsClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service for findings, or how to start it.

@@ -81,6 +81,10 @@ labels! {
     pub const OPRF_KEY_STATEMENT: &[u8] = b"creditmesh/v1/signed/oprf-key/";
     /// A member's statement of its counts of one month.
     pub const MONTHLY_COUNTS: &[u8] = b"creditmesh/v1/signed/monthly-counts/";
+    /// An auditor's statement about the key that openings are encrypted to.
+    pub const AUDITOR_KEY: &[u8] = b"creditmesh/v1/signed/auditor-key/";
+    /// What is encrypted to an auditor: the context of an opening.
+    pub const OPENING: &[u8] = b"creditmesh/v1/opening/";
 }
 
 #[cfg(test)]

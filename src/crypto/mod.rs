@@ -12,6 +12,8 @@ mod digest;
 
 mod hkdf;
 
+pub mod hpke;
+
 mod ident;
 
 mod keyring;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::home::Home;
-use super::ledger::{batch_root, quota_name};
+use super::ledger::quota_name;
 use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys, Publisher};
 use crate::domain::{Epoch, MemberId, Purpose};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
@@ -13,6 +13,7 @@ use crate::membership::{Granted, Rights, Service, VerifiedPeer, Wish};
 use crate::net::TrustHandle;
 use crate::protocol::answer;
 use crate::protocol::feed::FeedId;
+use crate::protocol::opening::batch_root;
 use crate::protocol::quota::{QuotaAccount, QuotaRow};
 use crate::store::Table;
 use crate::wire::{Description, Evaluation, FeedWanted, Malformed, Question};

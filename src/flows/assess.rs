@@ -9,16 +9,20 @@ use tokio::time::timeout;
 use super::draft::Draft;
 use super::fishing::AskedRow;
 use super::home::Home;
-use super::ledger::{batch_root, roots_digest};
+use super::openings;
 use super::question::{Asker, Prepared};
 use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, SeenEnd, Standings};
-use crate::crypto::oprf::{BatchSeed, HashedInputs, Input};
-use crate::crypto::{Secret, sha256};
+use crate::crypto::Secret;
+use crate::crypto::oprf::{BatchSeed, HashedInputs};
 use crate::domain::{
-    Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId, SilentReason,
+    Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId,
+    SilentReason, Timestamp,
 };
 use crate::formats::answer_json;
 use crate::membership::Member;
+use crate::protocol::opening::{
+    OpenedBorrower, OpenedPeer, Opening, batch_root, commitment, roots_digest,
+};
 use crate::risk::{self, AskerContext, PeerView, Seen};
 use crate::store::Table;
 
@@ -51,7 +55,9 @@ struct Query<'a> {
     application: RecordId,
     purpose: Purpose,
     commitment: [u8; 32],
+    at: Timestamp,
     borrower: &'a Borrower,
+    opened: OpenedBorrower,
     income_month: Option<Money>,
     salt: Secret<32>,
     seed: Secret<32>,
@@ -62,6 +68,20 @@ impl Query<'_> {
     /// later from the query's one sealed seed.
     fn batch_seed(&self, peer: &MemberId) -> BatchSeed {
         BatchSeed::of_peer(&self.seed, peer.as_str())
+    }
+
+    /// What opens the query to an auditor later.
+    fn opening(&self, peers: Vec<OpenedPeer>) -> Opening {
+        Opening {
+            query: self.id,
+            at: self.at,
+            purpose: self.purpose,
+            salt: Secret::from_bytes(*self.salt.expose()),
+            seed: Secret::from_bytes(*self.seed.expose()),
+            seed_for_each_peer: true,
+            borrowers: vec![self.opened.clone()],
+            peers,
+        }
     }
 }
 
@@ -118,12 +138,17 @@ impl Assessor {
         let mut random = [0; 10];
         home.entropy.fill(&mut random)?;
         let salt = Secret::<32>::random(&*home.entropy)?;
+        let at = home.clock.now();
+        let consent = application.consent_ref.unwrap_or([0; 32]);
+        let opened = OpenedBorrower::by_hash(borrower, consent);
         let query = Query {
-            id: QueryId::fresh(home.clock.now(), random),
+            id: QueryId::fresh(at, random),
             application: application_id,
             purpose,
-            commitment: commitment(&salt, borrower, application),
+            commitment: commitment(&salt, std::slice::from_ref(&opened)),
+            at,
             borrower,
+            opened,
             income_month: application.income_month,
             salt,
             seed: Secret::random(&*home.entropy)?,
@@ -152,12 +177,7 @@ impl Assessor {
     }
 
     async fn prepare(&self, query: &Query<'_>) -> Result<Vec<Part>, FlowError> {
-        let inputs = [&query.borrower.national, &query.borrower.phone];
-        let inputs = inputs.map(|identifier| match identifier {
-            Some(identifier) => Input::Present(identifier.canonical().as_bytes()),
-            None => Input::Missing,
-        });
-        let inputs = HashedInputs::hash(&inputs)?;
+        let inputs = HashedInputs::hash(&query.opened.inputs())?;
         let mut parts = Vec::new();
         for peer in self.home.asked() {
             let seed = query.batch_seed(&peer.id);
@@ -173,10 +193,15 @@ impl Assessor {
             .iter()
             .filter_map(|(_, part)| part.as_ref().ok())
             .collect();
-        let roots: Vec<[u8; 32]> = asked
-            .iter()
-            .map(|prepared| batch_root(prepared.pending.elements()))
-            .collect();
+        let level = self.home.level();
+        let peers = asked.iter().map(|prepared| OpenedPeer {
+            member: prepared.peer.id.clone(),
+            level,
+            epoch: prepared.epoch,
+            batch: batch_root(prepared.pending.elements()),
+        });
+        let opening = query.opening(peers.collect());
+        let roots: Vec<[u8; 32]> = opening.peers.iter().map(|peer| peer.batch).collect();
         let event = AuditEvent::Asked {
             query: query.id,
             purpose: query.purpose,
@@ -184,19 +209,14 @@ impl Assessor {
             batches: roots_digest(&roots),
             peers: u32::try_from(asked.len()).unwrap_or(u32::MAX),
         };
-        let opening = [query.salt.expose().as_slice(), query.seed.expose()].concat();
-        let key = self
-            .home
-            .vault
-            .row_key(Table::Query, query.id.0.as_bytes())
-            .to_vec();
         let asked = AskedRow {
-            at: self.home.clock.now(),
+            at: query.at,
             query: query.id,
             purpose: query.purpose,
             application: query.application,
         };
-        let rows = vec![(Table::Query, key, opening), asked.staged()];
+        let mut rows = openings::staged(&self.home.vault, &opening);
+        rows.push(asked.staged());
         self.ledger.log(event, rows).await
     }
 
@@ -330,17 +350,4 @@ impl Given {
             json: json.to_owned(),
         })
     }
-}
-
-/// Salted commitment to borrower and consent reference: what every peer logs.
-fn commitment(salt: &Secret<32>, borrower: &Borrower, application: &Application) -> [u8; 32] {
-    let mut opened = salt.expose().to_vec();
-    for identifier in [&borrower.national, &borrower.phone] {
-        let canonical = identifier
-            .as_ref()
-            .map_or("", |identifier| identifier.canonical());
-        opened.extend_from_slice(&sha256(canonical.as_bytes()));
-    }
-    opened.extend_from_slice(&application.consent_ref.unwrap_or([0; 32]));
-    sha256(&opened)
 }

@@ -58,6 +58,20 @@ impl AuditReader {
             })
     }
 
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`FlowError`] where the store cannot be read, or has no such entry.
+    pub async fn line(&self, position: u64) -> Result<String, FlowError> {
+        let unreadable = || FlowError::Unreadable {
+            what: "audit log entry",
+        };
+        let key = position.to_be_bytes();
+        let row = self.0.vault.read(Table::AuditEntry, &key).await?;
+        let bytes = row.ok_or_else(unreadable)?.bytes.to_vec();
+        String::from_utf8(bytes).map_err(|_| unreadable())
+    }
+
     /// The entries from position `first` on that are below `size`, as many as one page holds.
     ///
     /// # Errors

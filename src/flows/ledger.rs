@@ -12,9 +12,9 @@ use super::home::Home;
 use super::{FlowError, retry_conflicts};
 use crate::crypto::sha256;
 use crate::domain::{Epoch, Level, MemberId, Purpose, QueryId, Timestamp};
-use crate::limits::{ELEMENT_BYTES, EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX};
+use crate::limits::{EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX, LEDGER_ROWS_MAX};
 use crate::membership::Granted;
-use crate::merkle::{self, Frontier, Tree};
+use crate::merkle::{self, Frontier};
 use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
 use crate::store::{Table, Vault};
 
@@ -51,6 +51,13 @@ pub enum AuditEvent {
         /// Elements evaluated.
         elements: u32,
     },
+    /// This node opened one of its queries to an auditor.
+    Opened {
+        /// Position of the query's entry, from 0.
+        entry: u64,
+        /// To whom.
+        auditor: MemberId,
+    },
 }
 
 impl AuditEvent {
@@ -86,6 +93,9 @@ impl AuditEvent {
                     hex(commitment),
                     hex(batch)
                 )
+            }
+            Self::Opened { entry, auditor } => {
+                format!("1 {} opened {entry} {auditor}", at.unix_ms())
             }
         }
     }
@@ -196,22 +206,42 @@ impl Ledger {
 async fn run(home: Arc<Home>, mut inbox: mpsc::Receiver<Request>) {
     let mut group = Vec::with_capacity(LEDGER_GROUP_MAX);
     while inbox.recv_many(&mut group, LEDGER_GROUP_MAX).await > 0 {
-        let outcomes = retry_conflicts(|| write_group(&home, &group)).await;
-        let mut settled = match outcomes {
-            Ok(outcomes) => outcomes,
-            Err(error) => {
-                let why = error.to_string();
-                let refuse = || {
-                    Err(FlowError::NotPossible(format!(
-                        "not logged, so not done: {why}"
-                    )))
-                };
-                group.iter().map(|_| refuse()).collect()
-            }
-        };
-        for (request, outcome) in group.drain(..).zip(settled.drain(..)) {
-            let _heard = request.done.send(outcome);
+        while !group.is_empty() {
+            let rest = group.split_off(fitting(&group));
+            settle(&home, group).await;
+            group = rest;
         }
+    }
+}
+
+/// How many of the first requests one commit has room for; one at least.
+fn fitting(group: &[Request]) -> usize {
+    // An entry, a checkpoint, and what a debit touches.
+    let rows = group.iter().scan(0, |rows, request| {
+        *rows += request.rows.len() + 5;
+        Some(*rows)
+    });
+    rows.take_while(|rows| *rows <= LEDGER_ROWS_MAX)
+        .count()
+        .max(1)
+}
+
+async fn settle(home: &Home, group: Vec<Request>) {
+    let outcomes = retry_conflicts(|| write_group(home, &group)).await;
+    let settled = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            let why = error.to_string();
+            let refuse = || {
+                Err(FlowError::NotPossible(format!(
+                    "not logged, so not done: {why}"
+                )))
+            };
+            group.iter().map(|_| refuse()).collect()
+        }
+    };
+    for (request, outcome) in group.into_iter().zip(settled) {
+        let _heard = request.done.send(outcome);
     }
 }
 
@@ -400,20 +430,4 @@ impl AuditLog {
         }
         Ok(())
     }
-}
-
-/// Merkle root over the blinded elements of one batch: what both sides log.
-#[must_use]
-pub(super) fn batch_root(elements: &[u8]) -> [u8; 32] {
-    let mut tree = Tree::with_groups_of(0);
-    for element in elements.chunks(ELEMENT_BYTES) {
-        tree.append_root(merkle::leaf_hash(element));
-    }
-    tree.root_at(tree.size()).unwrap_or_default()
-}
-
-/// SHA-256 over several batch roots, in order.
-#[must_use]
-pub(super) fn roots_digest(roots: &[[u8; 32]]) -> [u8; 32] {
-    sha256(&roots.concat())
 }

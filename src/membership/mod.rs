@@ -7,6 +7,8 @@
 
 mod authority;
 
+mod auditor_key;
+
 mod authority_key;
 
 mod calendar;
@@ -86,6 +88,7 @@ mod token;
 
 mod trust;
 
+pub use auditor_key::AuditorKeyStatement;
 pub use authority::{Authority, AuthorityError, Issuance, RootAuthority, Subject};
 pub use authority_key::AuthorityKey;
 pub use calendar::Calendar;

@@ -27,11 +27,19 @@ pub enum Service {
     Evaluate,
     /// The feed at the caller's level.
     Feed,
+    /// What others asked each other, and openings: an auditor's.
+    Audit,
 }
 
 impl Service {
     /// Every service.
-    pub const ALL: &'static [Self] = &[Self::Standard, Self::Describe, Self::Evaluate, Self::Feed];
+    pub const ALL: &'static [Self] = &[
+        Self::Standard,
+        Self::Describe,
+        Self::Evaluate,
+        Self::Feed,
+        Self::Audit,
+    ];
 
     /// The word for it in lists and on the command line.
     #[must_use]
@@ -41,6 +49,7 @@ impl Service {
             Self::Describe => "describe",
             Self::Evaluate => "evaluate",
             Self::Feed => "feed",
+            Self::Audit => "audit",
         }
     }
 
@@ -89,9 +98,10 @@ impl Grant {
     pub(super) fn broken_rule(&self) -> Option<&'static str> {
         let twice = |one: &Purpose| self.purposes.iter().filter(|other| *other == one).count() > 1;
         match self.service {
-            Service::Standard | Service::Describe => {
-                Some("a grant must be of `evaluate` or `feed`; the rest is everybody's")
-            }
+            Service::Standard | Service::Describe | Service::Audit => Some(
+                "a grant must be of `evaluate` or `feed`; `audit` goes with the role, and the \
+                 rest is everybody's",
+            ),
             Service::Feed if !self.purposes.is_empty() => Some("a grant of `feed` has no purposes"),
             Service::Feed if self.quota_elements_per_epoch.is_some() => {
                 Some("a grant of `feed` has no quota")
@@ -134,6 +144,9 @@ pub enum Rule {
     /// A grant of the entry names it.
     #[error("a grant in the list")]
     Granted,
+    /// A regulator audits.
+    #[error("a regulator audits the members")]
+    Auditor,
     /// The membership gate refuses the member altogether.
     #[error("{0}")]
     Refused(Refusal),
@@ -177,6 +190,7 @@ impl Rule {
             Self::EveryMember => "every-member",
             Self::Purposes => "purposes",
             Self::Granted => "granted",
+            Self::Auditor => "auditor",
             Self::Refused(refusal) => refusal.code(),
             Self::Role { .. } => "role",
             Self::NotGranted => "not-granted",
@@ -191,7 +205,7 @@ impl Rule {
     #[must_use]
     pub const fn next_step(&self) -> &'static str {
         match self {
-            Self::EveryMember | Self::Purposes | Self::Granted => "nothing",
+            Self::EveryMember | Self::Purposes | Self::Granted | Self::Auditor => "nothing",
             Self::Refused(refusal) => refusal.next_step(),
             Self::Role { .. } => "ask through a member that is a lender or a bureau",
             Self::NotGranted | Self::PurposeNotGranted { .. } => {
@@ -416,6 +430,12 @@ impl<'a> Rights<'a> {
         if service == Service::Evaluate && role == Role::Regulator {
             return Err(Rule::Role { role });
         }
+        if service == Service::Audit {
+            return match role {
+                Role::Regulator => Ok((Rule::Auditor, 0, None)),
+                Role::Lender | Role::Bureau => Err(Rule::NotGranted),
+            };
+        }
         if let Some(since) = self.loses_level_at()
             && since <= at
             && self.member.level == Level::Defaults
@@ -432,7 +452,7 @@ impl<'a> Rights<'a> {
             let fits = |grant: &&Grant| match service {
                 // An answer is looked up in the mirror of the feed.
                 Service::Feed => role != Role::Regulator || grant.service == Service::Feed,
-                Service::Evaluate | Service::Standard | Service::Describe => {
+                Service::Evaluate | Service::Standard | Service::Describe | Service::Audit => {
                     grant.service == service
                 }
             };

@@ -12,16 +12,19 @@ use super::transport::{PeerChannel, Transport};
 use crate::domain::SilentReason;
 use crate::env::Clock;
 use crate::limits::{MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
-use crate::membership::{Member, MonthlyStatement};
+use crate::membership::{AuditorKeyStatement, Member, MonthlyStatement};
+use crate::wire::pb::auditing_client::AuditingClient;
 use crate::wire::pb::explain_client::ExplainClient;
 use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::standing_client::StandingClient;
 use crate::wire::pb::{
-    DescribeRequest, DescribeResponse, EvaluateRequest, EvaluateResponse, ExplainRequest,
-    ExplainResponse, FeedChunk, MonthlyCountsRequest, MonthlyCountsResponse,
+    DescribeRequest, DescribeResponse, EncryptionKeyRequest, EncryptionKeyResponse,
+    EvaluateRequest, EvaluateResponse, ExplainRequest, ExplainResponse, FeedChunk, LoggedRequest,
+    LoggedResponse, MonthlyCountsRequest, MonthlyCountsResponse,
 };
 use crate::wire::{
-    Chunk, Description, Evaluation, FeedWanted, Malformed, Question, Verdict, monthly_statements,
+    Chunk, Description, Evaluation, FeedWanted, LoggedPage, LoggedWanted, Malformed, Question,
+    Verdict, monthly_statements,
 };
 
 /// Why asking a peer gave nothing.
@@ -114,6 +117,36 @@ impl AskedPeers {
         Ok(monthly_statements(response.into_inner())?)
     }
 
+    /// Asks an auditor for the key that openings are encrypted to. Nothing of it is checked yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn encryption_key(
+        &self,
+        auditor: &Member,
+        deadline: Duration,
+    ) -> Result<AuditorKeyStatement, AskError> {
+        let make = |channel| encryption_key(channel, Request::new(EncryptionKeyRequest {}));
+        let response = self.peers.call(auditor, deadline, make).await?;
+        Ok(AuditorKeyStatement::try_from(response.into_inner())?)
+    }
+
+    /// Asks a peer what it logged between two members, one page.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn logged(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+        wanted: LoggedWanted,
+    ) -> Result<LoggedPage, AskError> {
+        let message = LoggedRequest::from(wanted);
+        let make = |channel| logged(channel, Request::new(message.clone()));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(LoggedPage::try_from(response.into_inner())?)
+    }
+
     /// Asks a peer whether it admits this node, and why not: the one call that a refused member may
     /// make.
     ///
@@ -192,6 +225,23 @@ fn monthly_counts(
         .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX);
     Box::pin(async move { client.monthly_counts(request).await })
+}
+
+fn encryption_key(
+    channel: PeerChannel,
+    request: Request<EncryptionKeyRequest>,
+) -> Calling<EncryptionKeyResponse> {
+    Box::pin(async move { auditing(channel).encryption_key(request).await })
+}
+
+fn logged(channel: PeerChannel, request: Request<LoggedRequest>) -> Calling<LoggedResponse> {
+    Box::pin(async move { auditing(channel).logged(request).await })
+}
+
+fn auditing(channel: PeerChannel) -> AuditingClient<PeerChannel> {
+    AuditingClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {

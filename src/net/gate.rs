@@ -112,6 +112,8 @@ const METHODS: &[(&str, Right)] = &[
     ("/creditmesh.v1.Peer/Evaluate", Right::Evaluate),
     ("/creditmesh.v1.Peer/StreamFeed", Right::Feed),
     ("/creditmesh.v1.Standing/MonthlyCounts", Right::Describe),
+    ("/creditmesh.v1.Auditing/EncryptionKey", Right::Describe),
+    ("/creditmesh.v1.Auditing/Logged", Right::Describe),
     ("/grpc.health.v1.Health/", Right::Standard),
     ("/grpc.reflection.v1.ServerReflection/", Right::Standard),
 ];

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use crate::domain::MemberId;
 use crate::flows::{
     Alerts, Answerer, Assessor, Book, Desk, Fishing, FlowError, Follower, Home, Ledger, Mirrors,
-    OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings,
+    Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings,
     Webhook, WebhookTarget,
 };
 
@@ -36,6 +36,8 @@ pub struct Core {
     pub watch: Watch,
     /// What looks like fishing.
     pub fishing: Fishing,
+    /// What opens queries to auditors.
+    pub opener: Opener,
     /// The alerts that follow.
     pub alerts: Arc<Alerts>,
     /// How far peers are believed.
@@ -82,6 +84,7 @@ impl Core {
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
             Arc::clone(&standings),
         );
+        let opener = Opener::new(Arc::clone(&home), ledger.clone());
         let alerts = Arc::new(Alerts::new(Arc::clone(&home), settings.posts));
         let watch = Watch::new(
             (Arc::clone(&home), book.clone()),
@@ -108,6 +111,7 @@ impl Core {
             peer_keys,
             watch,
             fishing,
+            opener,
             alerts,
             standings,
             tasks,

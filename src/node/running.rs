@@ -24,16 +24,17 @@ use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
-use crate::flows::{AuditReader, Desk, Home, Timing, fence_of};
+use crate::flows::{AuditReader, Auditor, Desk, Home, Logged, Timing, fence_of};
 use crate::net::{
     AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
     TlsTransport, Transport, TrustHandle, gated_server,
 };
 use crate::risk::Policy;
 use crate::service::{
-    AuditService, CorrectionsService, CredentialService, FindingsService, OperatorService,
-    PeerService, PeerStandingsService, StandingService, WatchService, explain_server, health,
-    peer_server, reflection, standing_server,
+    AuditService, AuditingService, CorrectionsService, CredentialService, FindingsService,
+    OpeningsService, OperatorService, PeerService, PeerStandingsService, StandingService,
+    WatchService, auditing_server, explain_server, health, peer_server, reflection,
+    standing_server,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -194,6 +195,12 @@ impl RunningNode {
     ) -> Result<(), NodeError> {
         let service = peer_server(PeerService::new(Arc::clone(&self.core.answerer)));
         let standing = StandingService::new(Arc::clone(&self.core.standings));
+        let home = &self.core.home;
+        let (logged, auditor) = (
+            Logged::new(Arc::clone(home)),
+            Auditor::new(Arc::clone(home)),
+        );
+        let auditing = AuditingService::new(logged, auditor);
         let stop = self.stop.clone();
         let reflection = reflection()?;
         let health = health().await;
@@ -201,6 +208,7 @@ impl RunningNode {
             let ended = gated_server(Gate::new(trust))
                 .add_service(service)
                 .add_service(standing_server(standing))
+                .add_service(auditing_server(auditing))
                 .add_service(explain_server())
                 .add_service(health)
                 .add_service(reflection)
@@ -237,6 +245,7 @@ impl RunningNode {
             audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
             corrections: CorrectionsService::new(desk.clone(), currency),
             findings: FindingsService::new(self.core.fishing.clone()),
+            openings: OpeningsService::new(self.core.opener.clone(), Auditor::new(home.clone())),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
             standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
             operator: OperatorService::new(desk, currency, Arc::new(source)),

@@ -15,6 +15,8 @@ pub mod leaf;
 
 pub mod mirror;
 
+pub mod opening;
+
 pub mod quota;
 
 pub mod watch;

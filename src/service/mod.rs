@@ -1,6 +1,7 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
 mod audit;
+mod auditing;
 mod corrections;
 mod corrections_rows;
 mod credentials;
@@ -18,6 +19,7 @@ mod status;
 mod watch;
 
 pub use audit::AuditService;
+pub use auditing::{AuditingService, OpeningsService};
 pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
@@ -29,8 +31,9 @@ pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use standard::{
-    audit_server, corrections_server, credentials_server, explain_server, findings_server, health,
-    operator_server, peer_server, peer_standings_server, reflection, standing_server, watch_server,
+    audit_server, auditing_server, corrections_server, credentials_server, explain_server,
+    findings_server, health, openings_server, operator_server, peer_server, peer_standings_server,
+    reflection, standing_server, watch_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

@@ -5,17 +5,20 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
-    AuditService, CorrectionsService, CredentialService, ExplainService, FindingsService,
-    OperatorService, PeerService, PeerStandingsService, StandingService, WatchService,
+    AuditService, AuditingService, CorrectionsService, CredentialService, ExplainService,
+    FindingsService, OpeningsService, OperatorService, PeerService, PeerStandingsService,
+    StandingService, WatchService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
 use crate::wire::pb::audit_server::AuditServer;
+use crate::wire::pb::auditing_server::AuditingServer;
 use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::findings_server::FindingsServer;
+use crate::wire::pb::openings_server::OpeningsServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
@@ -50,6 +53,22 @@ pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorServi
 #[must_use]
 pub fn audit_server(service: AuditService) -> AuditServer<AuditService> {
     AuditServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// What members and auditors ask of this node's log, with its bounds on messages.
+#[must_use]
+pub fn auditing_server(service: AuditingService) -> AuditingServer<AuditingService> {
+    AuditingServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The service that opens queries to auditors, with its bounds on messages.
+#[must_use]
+pub fn openings_server(service: OpeningsService) -> OpeningsServer<OpeningsService> {
+    OpeningsServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

@@ -4,6 +4,7 @@
 //! A generated message becomes a checked one through `TryFrom`; what cannot is [`Malformed`].
 //! Checked messages go out through `From`, which cannot fail.
 
+mod auditing;
 mod explain;
 mod log;
 mod malformed;
@@ -13,6 +14,7 @@ mod standing;
 
 pub mod pb;
 
+pub use auditing::{LoggedEntry, LoggedPage, LoggedWanted};
 pub use explain::Verdict;
 pub use log::{LogPage, filed_statement};
 pub use malformed::Malformed;

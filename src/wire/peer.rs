@@ -88,13 +88,19 @@ pub struct Description {
     pub quota_left: u64,
 }
 
-fn fixed<const N: usize>(field: &'static str, bytes: &[u8]) -> Result<[u8; N], Malformed> {
+pub(super) fn fixed<const N: usize>(
+    field: &'static str,
+    bytes: &[u8],
+) -> Result<[u8; N], Malformed> {
     bytes
         .try_into()
         .map_err(|_| Malformed::new(field, format!("must be {N} bytes and is {}", bytes.len())))
 }
 
-fn named<T: FromStr<Err = InvalidName>>(field: &'static str, text: &str) -> Result<T, Malformed> {
+pub(super) fn named<T: FromStr<Err = InvalidName>>(
+    field: &'static str,
+    text: &str,
+) -> Result<T, Malformed> {
     text.parse()
         .map_err(|error: InvalidName| Malformed::new(field, error.to_string()))
 }

@@ -11,15 +11,17 @@ use super::board::{pending_key, slot_of};
 use super::rows::{self, PendingRow, WatchedRow};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input, PublicKey};
 use crate::crypto::{Secret, Token, sha256};
-use crate::domain::{Borrower, Identifier, Purpose, QueryId};
-use crate::flows::ledger::{batch_root, roots_digest};
+use crate::domain::{Purpose, QueryId};
 use crate::flows::question::Prepared;
-use crate::flows::{AuditEvent, FlowError};
+use crate::flows::{AuditEvent, FlowError, openings};
 use crate::limits::{
     WATCH_BATCH_BORROWERS, WATCH_EVALUATE_DEADLINE, WATCH_PAUSE, WATCH_QUOTA_RESERVE,
 };
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
+use crate::protocol::opening::{
+    OpenedBorrower, OpenedPeer, Opening, batch_root, commitment, roots_digest,
+};
 use crate::store::Table;
 
 /// What one step of a pass came to.
@@ -38,6 +40,8 @@ struct Batch {
     numbers: Vec<u32>,
     row: PendingRow,
     prepared: Prepared,
+    /// Whom it is about, for who opens it later.
+    opened: Vec<OpenedBorrower>,
 }
 
 impl Inner {
@@ -153,7 +157,9 @@ impl Inner {
         if borrowers.is_empty() {
             return Ok(None);
         }
-        let (numbers, inputs) = hashed(&borrowers).await?;
+        let opened = opened(&borrowers)?;
+        let (opened, inputs) = hashed(opened).await?;
+        let numbers = borrowers.iter().map(|(number, _)| *number).collect();
         let seed = BatchSeed::from_secret(Secret::from_bytes(row.seed));
         let pending = inputs.blind(&seed);
         // Somebody of it was removed meanwhile: it is another batch.
@@ -163,6 +169,7 @@ impl Inner {
         Ok(Some(Batch {
             feed: feed.clone(),
             numbers,
+            opened,
             prepared: Prepared {
                 peer: Arc::clone(peer),
                 epoch: feed.epoch,
@@ -188,7 +195,9 @@ impl Inner {
             Some((number, _)) if borrowers.len() == WATCH_BATCH_BORROWERS => *number,
             Some(_) | None => head.last,
         };
-        let (numbers, inputs) = hashed(&borrowers).await?;
+        let opened = opened(&borrowers)?;
+        let (opened, inputs) = hashed(opened).await?;
+        let numbers = borrowers.iter().map(|(number, _)| *number).collect();
         let seed = Secret::<32>::random(&*home.entropy)?;
         let pending = inputs.blind(&BatchSeed::from_secret(Secret::from_bytes(*seed.expose())));
         let mut request_id = [0; 16];
@@ -198,7 +207,7 @@ impl Inner {
             after,
             to,
             request_id,
-            commitment: commitment(&salt, &borrowers)?,
+            commitment: commitment(&salt, &opened),
             salt: *salt.expose(),
             seed: *seed.expose(),
             batch: batch_root(pending.elements()),
@@ -207,6 +216,7 @@ impl Inner {
             feed: feed.clone(),
             numbers,
             row,
+            opened,
             prepared: Prepared {
                 peer: Arc::clone(peer),
                 epoch: feed.epoch,
@@ -222,28 +232,35 @@ impl Inner {
         let home = &self.home;
         let mut random = [0; 10];
         home.entropy.fill(&mut random)?;
-        let query = QueryId::fresh(home.clock.now(), random);
-        let event = AuditEvent::Asked {
-            query,
+        let at = home.clock.now();
+        let opening = Opening {
+            query: QueryId::fresh(at, random),
+            at,
             purpose: Purpose::AccountReview,
+            salt: Secret::from_bytes(batch.row.salt),
+            seed: Secret::from_bytes(batch.row.seed),
+            seed_for_each_peer: false,
+            borrowers: batch.opened.clone(),
+            peers: vec![OpenedPeer {
+                member: batch.feed.member.clone(),
+                level: batch.feed.level,
+                epoch: batch.feed.epoch,
+                batch: batch.row.batch,
+            }],
+        };
+        let event = AuditEvent::Asked {
+            query: opening.query,
+            purpose: opening.purpose,
             commitment: batch.row.commitment,
             batches: roots_digest(&[batch.row.batch]),
             peers: 1,
         };
-        let opening = [batch.row.salt.as_slice(), &batch.row.seed].concat();
-        let query_key = home
-            .vault
-            .row_key(Table::Query, query.0.as_bytes())
-            .to_vec();
-        let pending = rows::encode(&batch.row);
-        let rows = vec![
-            (Table::Query, query_key, opening),
-            (
-                Table::WatchFeed,
-                pending_key(&self.home, &batch.feed),
-                pending,
-            ),
-        ];
+        let mut rows = openings::staged(&home.vault, &opening);
+        rows.push((
+            Table::WatchFeed,
+            pending_key(&self.home, &batch.feed),
+            rows::encode(&batch.row),
+        ));
         self.ledger.log(event, rows).await
     }
 
@@ -254,6 +271,7 @@ impl Inner {
             numbers,
             row,
             prepared,
+            opened: _,
         } = batch;
         let (purpose, commitment) = (Purpose::AccountReview, row.commitment);
         let hearing = self
@@ -296,40 +314,32 @@ impl Inner {
     }
 }
 
-/// Hashes two elements for each borrower: its strongest identifier, and a random one in place of
-/// the other, so that the number of elements tells nothing.
-async fn hashed(borrowers: &[(u32, WatchedRow)]) -> Result<(Vec<u32>, HashedInputs), FlowError> {
-    let named = borrowers
-        .iter()
-        .map(|(number, row)| Ok((*number, row.borrower()?)));
-    let named: Vec<(u32, Borrower)> = named.collect::<Result<_, FlowError>>()?;
-    let numbers = named.iter().map(|(number, _)| *number).collect();
-    let task = tokio::task::spawn_blocking(move || {
-        let mut inputs = Vec::with_capacity(2 * named.len());
-        for (_, borrower) in &named {
-            inputs.extend(match (&borrower.national, &borrower.phone) {
-                (Some(national), _) => [present(national), Input::Missing],
-                (None, Some(phone)) => [Input::Missing, present(phone)],
-                (None, None) => [Input::Missing, Input::Missing],
-            });
-        }
-        HashedInputs::hash(&inputs)
+/// What is asked about each borrower: its strongest identifier, and nothing in place of the other.
+/// It rests on the reference under which the borrower is watched.
+fn opened(borrowers: &[(u32, WatchedRow)]) -> Result<Vec<OpenedBorrower>, FlowError> {
+    let opened = borrowers.iter().map(|(_, row)| {
+        let borrower = row.borrower()?;
+        let national = borrower.national;
+        let phone = borrower.phone.filter(|_| national.is_none());
+        Ok(OpenedBorrower {
+            national,
+            phone,
+            consent: sha256(row.reference.as_bytes()),
+            reference: Some(row.reference.clone()),
+        })
     });
-    let inputs = task.await.map_err(|_| FlowError::ShuttingDown)??;
-    Ok((numbers, inputs))
+    opened.collect()
 }
 
-fn present(identifier: &Identifier) -> Input<'_> {
-    Input::Present(identifier.canonical().as_bytes())
-}
-
-/// Salted commitment to the borrowers of a batch, in their order: what the peer logs.
-fn commitment(salt: &Secret<32>, borrowers: &[(u32, WatchedRow)]) -> Result<[u8; 32], FlowError> {
-    let mut opened = salt.expose().to_vec();
-    for (_, row) in borrowers {
-        for identifier in row.borrower()?.identifiers().take(1) {
-            opened.extend_from_slice(&sha256(identifier.canonical().as_bytes()));
-        }
-    }
-    Ok(sha256(&opened))
+/// Hashes two elements for each borrower, a random one where an identifier is missing, so that the
+/// number of elements tells nothing.
+async fn hashed(
+    opened: Vec<OpenedBorrower>,
+) -> Result<(Vec<OpenedBorrower>, HashedInputs), FlowError> {
+    let task = tokio::task::spawn_blocking(move || {
+        let inputs: Vec<Input<'_>> = opened.iter().flat_map(OpenedBorrower::inputs).collect();
+        let hashed = HashedInputs::hash(&inputs)?;
+        Ok((opened, hashed))
+    });
+    task.await.map_err(|_| FlowError::ShuttingDown)?
 }

@@ -1,0 +1,288 @@
+//! Queries opened to an auditor, and logs compared, over real sockets, mutual TLS and stores.
+#![expect(clippy::unwrap_used, reason = "tests may panic")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use creditmesh::domain::{
+    ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, Role, Timestamp,
+};
+use creditmesh::env::{OsEntropy, PlayedClock};
+use creditmesh::flows::{AtPeer, Auditor, FlowError, NewApplication, NewWatched};
+use creditmesh::node::{NodeParts, RunningNode};
+use creditmesh::protocol::opening::{OpeningFault, SealedOpening};
+use creditmesh::wire::LoggedWanted;
+use creditmesh::workload::{Seat, SimulatedNetwork};
+
+const LENDERS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+fn member(name: &str) -> MemberId {
+    name.parse().unwrap()
+}
+
+fn start() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap()
+}
+
+struct Bed {
+    network: SimulatedNetwork,
+    clock: PlayedClock,
+    _dir: tempfile::TempDir,
+}
+
+impl Bed {
+    /// Three lenders and an auditor, by a clock that moves only when told.
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = PlayedClock::at(start());
+        let parts = NodeParts {
+            clock: Arc::new(clock.clone()),
+            entropy: Arc::new(OsEntropy::default()),
+            ..NodeParts::default()
+        };
+        let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
+        let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
+        let lenders = LENDERS.map(|name| (name, Role::Lender, 1));
+        let seats = lenders.into_iter().chain([("watcher", Role::Regulator, 0)]);
+        for (name, role, weight) in seats {
+            let member = member(name);
+            let seat = Seat {
+                member,
+                role,
+                weight,
+            };
+            network.join(&seat).await.unwrap();
+        }
+        for name in ["alpha", "beta", "gamma", "watcher"] {
+            network.start(&member(name)).await.unwrap();
+        }
+        let lenders = LENDERS.map(member);
+        for name in LENDERS {
+            let others = lenders.iter().filter(|one| **one != member(name));
+            let others: Vec<_> = others.cloned().collect();
+            let core = network.node(&member(name)).unwrap().core();
+            until("the mirrors", || async {
+                core.mirrors_all(&others).await.unwrap()
+            })
+            .await;
+        }
+        Self {
+            network,
+            clock,
+            _dir: dir,
+        }
+    }
+
+    fn node(&self, name: &str) -> &RunningNode {
+        self.network.node(&member(name)).unwrap()
+    }
+
+    fn auditor(&self) -> Auditor {
+        Auditor::new(Arc::clone(&self.node("watcher").core().home))
+    }
+
+    async fn assess(&self, name: &str, number: u32) {
+        let wanted = NewApplication {
+            borrower: borrower(number),
+            kind: ApplicationKind::Application,
+            purpose: Purpose::CreditApplication,
+            product: Product::InstalmentUnsecured,
+            amount: None,
+            term_days: None,
+            income_month: None,
+            consent_reference: format!("C-{number}"),
+        };
+        let desk = self.node(name).desk().clone();
+        desk.assess(&format!("key-{number}"), &wanted)
+            .await
+            .unwrap();
+    }
+
+    async fn open(&self, name: &str, entry: u64) -> Result<SealedOpening, FlowError> {
+        let opener = self.node(name).core().opener.clone();
+        opener.open(entry, &member("watcher")).await
+    }
+}
+
+fn borrower(number: u32) -> Borrower {
+    let text = format!("us-ssn:536-90-{number:04}");
+    Borrower {
+        national: Some(Identifier::parse(&text, None).unwrap()),
+        ..Borrower::default()
+    }
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let waited = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), waited).await;
+    assert!(waited.is_ok(), "{what} did not come within 30 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opened_query_is_what_both_sides_logged() {
+    let mut bed = Bed::new().await;
+    bed.assess("alpha", 4_399).await;
+    let sealed = bed.open("alpha", 0).await.unwrap();
+    let text = sealed.to_string();
+    assert!(!text.contains("4399") && !text.contains("536"), "{text}");
+    let checked = bed.auditor().check(&text).await.unwrap();
+    assert_eq!(checked.fault, None);
+    let found: Vec<_> = checked
+        .peers
+        .iter()
+        .map(|(peer, at)| (peer.as_str(), at))
+        .collect();
+    assert_eq!(
+        found,
+        [("beta", &AtPeer::Agrees), ("gamma", &AtPeer::Agrees)]
+    );
+    assert_eq!(
+        checked.opening.borrowers[0].national,
+        borrower(4_399).national
+    );
+    let consent = creditmesh::crypto::sha256(b"C-4399");
+    assert_eq!(checked.opening.borrowers[0].consent, consent);
+
+    // The opening stands in the opener's own log.
+    let reader = creditmesh::flows::AuditReader::new(Arc::clone(&bed.node("alpha").core().home));
+    let line = reader.line(1).await.unwrap();
+    assert!(line.ends_with(" opened 0 watcher"), "{line}");
+
+    // What is no query of this node, or not there, is refused, and so is who is no auditor.
+    let refused = bed.open("alpha", 1).await.unwrap_err().to_string();
+    assert!(refused.contains("`asked`"), "{refused}");
+    assert!(matches!(
+        bed.open("alpha", 99).await,
+        Err(FlowError::NotFound { .. })
+    ));
+    let refused = bed.open("beta", 0).await.unwrap_err().to_string();
+    assert!(refused.contains("`asked`"), "{refused}");
+    let opener = bed.node("alpha").core().opener.clone();
+    let refused = opener
+        .open(0, &member("beta"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("beta is no auditor"), "{refused}");
+    let elsewhere = Auditor::new(Arc::clone(&bed.node("beta").core().home));
+    assert!(elsewhere.check(&text).await.is_err());
+
+    // The key stays the same over a restart; a peer that is away is named.
+    bed.network.stop(&member("watcher")).await.unwrap();
+    bed.network.stop(&member("gamma")).await.unwrap();
+    bed.network.start(&member("watcher")).await.unwrap();
+    let checked = bed.auditor().check(&text).await.unwrap();
+    assert_eq!(checked.peers[0].1, AtPeer::Agrees);
+    assert!(matches!(checked.peers[1].1, AtPeer::Unreachable(_)));
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_asked_does_not_open() {
+    let mut bed = Bed::new().await;
+    bed.assess("alpha", 1).await;
+    bed.assess("alpha", 2).await;
+    let opener = bed.node("alpha").core().opener.clone();
+    let (_, mut first) = opener.opened(0).await.unwrap();
+    let (_, second) = opener.opened(1).await.unwrap();
+    first.borrowers = second.borrowers.clone();
+    // A node that wants to show another borrower than it asked about.
+    let forged = opener
+        .sealed((0, &first), &member("watcher"))
+        .await
+        .unwrap();
+    let checked = bed.auditor().check(&forged.to_string()).await.unwrap();
+    assert_eq!(checked.fault, Some(OpeningFault::Identifier));
+    let (_, mut first) = opener.opened(0).await.unwrap();
+    first.borrowers[0].consent = second.borrowers[0].consent;
+    let forged = opener
+        .sealed((0, &first), &member("watcher"))
+        .await
+        .unwrap();
+    let checked = bed.auditor().check(&forged.to_string()).await.unwrap();
+    assert_eq!(checked.fault, Some(OpeningFault::Consent));
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_batch_of_the_watch_list_opens() {
+    let mut bed = Bed::new().await;
+    let watch = bed.node("alpha").core().watch.clone();
+    let watched: Vec<NewWatched> = (1..=400)
+        .map(|number| NewWatched {
+            borrower: borrower(number),
+            reference: format!("LOAN-ACCOUNT-{number}"),
+        })
+        .collect();
+    watch.add(&watched).await.unwrap();
+    until("the evaluation", || async {
+        let (_, peers) = watch.progress().await.unwrap();
+        let lenders = |name: &&str| {
+            peers
+                .iter()
+                .any(|peer| peer.peer == member(name) && peer.is_whole)
+        };
+        ["beta", "gamma"].iter().all(|name| lenders(&name))
+    })
+    .await;
+    let sealed = bed.open("alpha", 0).await.unwrap();
+    let checked = bed.auditor().check(&sealed.to_string()).await.unwrap();
+    assert_eq!(checked.fault, None);
+    assert_eq!(checked.peers.len(), 1);
+    assert_eq!(checked.peers[0].1, AtPeer::Agrees);
+    assert!(checked.opening.borrowers.len() > 300);
+    let reference = checked.opening.borrowers[0].reference.as_deref();
+    assert_eq!(reference, Some("LOAN-ACCOUNT-1"));
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_told_to_its_two_sides_and_to_auditors_only() {
+    let mut bed = Bed::new().await;
+    bed.assess("alpha", 1).await;
+    bed.clock
+        .advance_to(start().plus(Duration::from_secs(3_600)));
+    bed.assess("alpha", 2).await;
+    let wanted = |from: u64, until: u64| LoggedWanted {
+        asker: member("alpha"),
+        answerer: member("beta"),
+        from: start().plus(Duration::from_secs(from)),
+        until: start().plus(Duration::from_secs(until)),
+        next: 0,
+        commitment: None,
+    };
+    let soon = Duration::from_secs(10);
+    let ask = async |who: &str, wanted: LoggedWanted| {
+        let home = Arc::clone(&bed.node(who).core().home);
+        let beta = home.trust.roster().listed(&member("beta")).unwrap().clone();
+        home.peers.logged(&beta, soon, wanted).await
+    };
+    let count = async |who: &str, from: u64, until: u64| {
+        ask(who, wanted(from, until)).await.unwrap().entries.len()
+    };
+    assert_eq!(count("alpha", 0, 7_200).await, 2);
+    assert_eq!(count("watcher", 0, 7_200).await, 2);
+    assert_eq!(count("alpha", 1, 7_200).await, 1);
+    assert_eq!(count("alpha", 0, 3_600).await, 1);
+    assert_eq!(count("alpha", 3_601, 7_200).await, 0);
+    let refused = ask("gamma", wanted(0, 7_200))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("PermissionDenied"), "{refused}");
+    let mut neither = wanted(0, 7_200);
+    neither.answerer = member("gamma");
+    let refused = ask("watcher", neither).await.unwrap_err().to_string();
+    assert!(refused.contains("must be beta"), "{refused}");
+    let mut only = wanted(0, 7_200);
+    only.commitment = Some([7; 32]);
+    assert!(ask("alpha", only).await.unwrap().entries.is_empty());
+    let mut beyond = wanted(0, 7_200);
+    beyond.next = u64::MAX;
+    assert!(ask("alpha", beyond).await.unwrap().entries.is_empty());
+    bed.network.stop_all().await.unwrap();
+}
