@@ -221,12 +221,12 @@ async fn a_whole_batch_of_the_watch_list_opens() {
     watch.add(&watched).await.unwrap();
     until("the evaluation", || async {
         let (_, peers) = watch.progress().await.unwrap();
-        let lenders = |name: &&str| {
+        let lenders = |name: &str| {
             peers
                 .iter()
                 .any(|peer| peer.peer == member(name) && peer.is_whole)
         };
-        ["beta", "gamma"].iter().all(|name| lenders(&name))
+        ["beta", "gamma"].iter().all(|name| lenders(name))
     })
     .await;
     let sealed = bed.open("alpha", 0).await.unwrap();

@@ -155,11 +155,11 @@ mod tests {
         type Error = Infallible;
 
         fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-            unreachable!("keys are made of bytes")
+            Ok(0)
         }
 
         fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-            unreachable!("keys are made of bytes")
+            Ok(0)
         }
 
         fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
