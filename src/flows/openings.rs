@@ -35,7 +35,7 @@ pub(super) fn staged(vault: &Vault, opening: &Opening) -> Vec<(Table, Vec<u8>, V
     let row = |(number, chunk): (u8, &[u8])| {
         let mut row = [&[FORMAT], at.as_slice(), &[number, count], chunk].concat();
         if row.len() == FORMER_BYTES {
-            // Behind the last chunk, where it changes nothing, so that its length tells the version.
+            // It changes nothing behind the last chunk, and the length tells the version.
             row.push(b' ');
         }
         (Table::Query, row_key(vault, opening.query, number), row)
