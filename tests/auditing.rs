@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use creditmesh::crypto::oprf::{BatchSeed, Input, PendingBatch};
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, Role, Timestamp,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
-use creditmesh::flows::{AtPeer, Auditor, FlowError, NewApplication, NewWatched};
+use creditmesh::flows::{AtPeer, Auditor, FlowError, NewApplication, NewWatched, Reconciled};
 use creditmesh::node::{NodeParts, RunningNode};
-use creditmesh::protocol::opening::{OpeningFault, SealedOpening};
-use creditmesh::wire::LoggedWanted;
+use creditmesh::protocol::opening::{DifferenceKind, OpeningFault, SealedOpening};
+use creditmesh::store::Table;
+use creditmesh::wire::{LoggedWanted, Question};
 use creditmesh::workload::{Seat, SimulatedNetwork};
 
 const LENDERS: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -284,5 +286,120 @@ async fn a_log_is_told_to_its_two_sides_and_to_auditors_only() {
     let mut beyond = wanted(0, 7_200);
     beyond.next = u64::MAX;
     assert!(ask("alpha", beyond).await.unwrap().entries.is_empty());
+    bed.network.stop_all().await.unwrap();
+}
+
+/// Compares a node's log with a peer's over the first two hours.
+async fn reconciled(bed: &Bed, name: &str, peer: &str) -> Reconciled {
+    let reconciler = bed.node(name).core().reconciler.clone();
+    let until = start().plus(Duration::from_secs(7_200));
+    let (mut from, mut all) = (start(), Reconciled::default());
+    while from < until {
+        let (came, end) = reconciler.step(&member(peer), (from, until)).await.unwrap();
+        all.agree += came.agree;
+        all.unanswered += came.unanswered;
+        all.unknown += came.unknown;
+        all.differences.extend(came.differences);
+        from = end;
+    }
+    all
+}
+
+fn told(came: &Reconciled) -> Vec<(&str, DifferenceKind)> {
+    let told = came.differences.iter();
+    told.map(|(asker, one)| (asker.as_str(), one.kind))
+        .collect()
+}
+
+/// Asks `beta` past alpha's own log.
+async fn ask_unlogged(bed: &Bed) {
+    let home = Arc::clone(&bed.node("alpha").core().home);
+    let beta = home.peer(&member("beta")).unwrap();
+    let soon = Duration::from_secs(10);
+    let described = home.peers.describe(&beta, soon).await.unwrap();
+    let seed = BatchSeed::random(&OsEntropy::default()).unwrap();
+    let inputs = [Input::Present(b"v1|US-SSN|US|536904399"), Input::Missing];
+    let pending = PendingBatch::blind(&inputs, &seed).unwrap();
+    let question = Question {
+        request_id: [7; 16],
+        epoch: described.keys.first().unwrap().terms.epoch,
+        purpose: Purpose::FraudPrevention,
+        commitment: [1; 32],
+        elements: pending.elements().to_vec().into(),
+        mirror_size: 0,
+    };
+    home.peers.evaluate(&beta, soon, question).await.unwrap();
+}
+
+/// Rewrites an entry in a node's store: what nobody can do from outside.
+async fn rewrite(bed: &Bed, name: &str, position: u64, change: impl Fn(String) -> String) {
+    let vault = bed.node(name).core().home.vault.clone();
+    let key = position.to_be_bytes();
+    let row = vault.read(Table::AuditEntry, &key).await.unwrap().unwrap();
+    let line = change(String::from_utf8(row.bytes.to_vec()).unwrap());
+    let mut batch = vault.batch();
+    batch.put(Table::AuditEntry, &key, row.revision, line.as_bytes());
+    vault.commit(batch).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_logs_agree_until_one_side_does_not_log_what_happened() {
+    let mut bed = Bed::new().await;
+    for number in 1..=3 {
+        bed.assess("alpha", number).await;
+    }
+    bed.assess("beta", 4).await;
+    bed.network.stop(&member("gamma")).await.unwrap();
+    bed.clock
+        .advance_to(start().plus(Duration::from_secs(4_000)));
+    bed.assess("alpha", 5).await;
+    bed.network.start(&member("gamma")).await.unwrap();
+    let came = reconciled(&bed, "alpha", "beta").await;
+    assert_eq!((came.agree, came.unanswered, told(&came)), (5, 0, vec![]));
+    assert_eq!(reconciled(&bed, "beta", "alpha").await, came);
+    let came = reconciled(&bed, "alpha", "gamma").await;
+    assert_eq!((came.agree, came.unanswered, told(&came)), (3, 1, vec![]));
+
+    ask_unlogged(&bed).await;
+    let only = [("alpha", DifferenceKind::OnlyAnswered)];
+    let came = reconciled(&bed, "alpha", "beta").await;
+    assert_eq!((came.agree, told(&came)), (5, only.to_vec()));
+    let came = reconciled(&bed, "beta", "alpha").await;
+    assert_eq!(told(&came), only);
+
+    // Beta leaves out that it answered; alpha's own answer says that it did.
+    rewrite(&bed, "beta", 0, |line| {
+        assert!(line.contains(" answered alpha "), "{line}");
+        line.replace(" answered alpha ", " answered gamma ")
+    })
+    .await;
+    let came = reconciled(&bed, "alpha", "beta").await;
+    let missing = ("alpha", DifferenceKind::OnlyAsked);
+    assert_eq!(came.agree, 4);
+    assert!(told(&came).contains(&missing), "{came:?}");
+
+    // And says another purpose of one more.
+    rewrite(&bed, "beta", 1, |line| {
+        line.replace("credit-application", "self-access")
+    })
+    .await;
+    let came = reconciled(&bed, "alpha", "beta").await;
+    let other = came
+        .differences
+        .iter()
+        .find(|(_, one)| one.kind == DifferenceKind::Differs);
+    let says = &other.unwrap().1.says;
+    assert_eq!(
+        says,
+        "asked for credit-application, answered for self-access"
+    );
+
+    let reconciler = bed.node("alpha").core().reconciler.clone();
+    let span = (start(), start().plus(Duration::from_secs(9)));
+    let refused = reconciler.step(&member("watcher"), span).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("no active lender"),
+        "{refused}"
+    );
     bed.network.stop_all().await.unwrap();
 }

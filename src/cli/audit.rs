@@ -13,6 +13,7 @@ use super::findings::{self, FindingsArgs};
 use super::opening;
 use super::operator::NodeAt;
 use super::output::Output;
+use super::reconcile;
 use crate::domain::Timestamp;
 use crate::protocol::audit::{AuditJudge, AuditVerdict};
 use crate::wire::pb;
@@ -58,6 +59,9 @@ pub(super) enum AuditCommand {
     /// At an auditor: read an opening, and compare it with what both sides logged.
     #[command(after_help = opening::CHECK_EXAMPLE)]
     Check(opening::CheckArgs),
+    /// Compare this member's log with a peer's: whether both tell the same.
+    #[command(after_help = reconcile::EXAMPLE)]
+    Reconcile(reconcile::ReconcileArgs),
     /// Queries that look like fishing: this node's own, and those of its peers.
     #[command(after_help = findings::EXAMPLES)]
     Findings(FindingsArgs),
@@ -87,6 +91,7 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::VerifyEvidence(args) => proof::verify(&args, output),
         AuditCommand::Open(args) => opening::open(&args, output).await,
         AuditCommand::Check(args) => opening::check(&args, output).await,
+        AuditCommand::Reconcile(args) => reconcile::run(&args, output).await,
         AuditCommand::Findings(args) => findings::run(&args, output).await,
     }
 }

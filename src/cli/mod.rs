@@ -33,6 +33,7 @@ mod node_log;
 mod opening;
 mod operator;
 mod output;
+mod reconcile;
 mod records;
 mod records_import;
 mod retention;

@@ -150,6 +150,35 @@ impl Logged {
         Ok(())
     }
 
+    /// The first query of this node with this commitment that was logged within a span.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`].
+    pub async fn asked(
+        &self,
+        commitment: [u8; 32],
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Option<(u64, AskedLine)>, FlowError> {
+        let size = self.reader.size().await?;
+        let mut next = self.first_at(from, size).await?;
+        loop {
+            let lines = self.reader.page(next, size).await?.entries;
+            if lines.is_empty() {
+                return Ok(None);
+            }
+            for (position, line) in lines {
+                if logged_at(&line).is_none_or(|at| at >= until) {
+                    return Ok(None);
+                }
+                let asked = AskedLine::parse(&line);
+                if let Some(asked) = asked.filter(|one| one.commitment == commitment) {
+                    return Ok(Some((position, asked)));
+                }
+                next = position + 1;
+            }
+        }
+    }
+
     /// The position of the first entry that was logged at `from` or later, as long as the clock
     /// went forwards.
     async fn first_at(&self, from: Timestamp, size: u64) -> Result<u64, FlowError> {

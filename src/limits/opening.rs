@@ -25,6 +25,21 @@ pub const LOGGED_DEADLINE: Duration = Duration::from_secs(10);
 /// How far the clocks of two members may differ where their logs are compared.
 pub const LOGS_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// The span of two logs that is compared at once.
+pub const RECONCILE_STEP: Duration = Duration::from_secs(3_600);
+
+/// Evaluations of one such span, and what lies around it, on each side.
+pub const RECONCILE_ENTRIES_MAX: usize = 200_000;
+
+/// How long ago a call ended at the latest that is compared.
+pub const RECONCILE_SETTLED: Duration = Duration::from_secs(60);
+
+/// The span that is compared where none is named.
+pub const RECONCILE_SPAN: Duration = Duration::from_secs(24 * 3_600);
+
+/// Differences of one comparison that are told one by one; all are counted.
+pub const RECONCILE_SHOWN_MAX: usize = 1_000;
+
 /// Rows that one group of the ledger writes.
 pub const LEDGER_ROWS_MAX: usize = 400;
 

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use crate::domain::MemberId;
 use crate::flows::{
     Alerts, Answerer, Assessor, Book, Desk, Fishing, FlowError, Follower, Home, Ledger, Mirrors,
-    Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Standings, Watch, WatchSettings,
-    Webhook, WebhookTarget,
+    Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Standings, Watch,
+    WatchSettings, Webhook, WebhookTarget,
 };
 
 use crate::store::{Scan, Table};
@@ -38,6 +38,8 @@ pub struct Core {
     pub fishing: Fishing,
     /// What opens queries to auditors.
     pub opener: Opener,
+    /// What compares this node's log with peers'.
+    pub reconciler: Reconciler,
     /// The alerts that follow.
     pub alerts: Arc<Alerts>,
     /// How far peers are believed.
@@ -94,6 +96,7 @@ impl Core {
             settings,
         );
         let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
+        let reconciler = Reconciler::new(Arc::clone(&home), assessor.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
         let follower = Follower::new(
             Arc::clone(&home),
@@ -112,6 +115,7 @@ impl Core {
             watch,
             fishing,
             opener,
+            reconciler,
             alerts,
             standings,
             tasks,

@@ -245,7 +245,11 @@ impl RunningNode {
             audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
             corrections: CorrectionsService::new(desk.clone(), currency),
             findings: FindingsService::new(self.core.fishing.clone()),
-            openings: OpeningsService::new(self.core.opener.clone(), Auditor::new(home.clone())),
+            openings: OpeningsService::new(
+                self.core.opener.clone(),
+                Auditor::new(Arc::clone(&home)),
+                self.core.reconciler.clone(),
+            ),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
             standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
             operator: OperatorService::new(desk, currency, Arc::new(source)),

@@ -1,12 +1,14 @@
 //! What opens a query later: everything from which its commitment and its blinded elements can be
 //! made again, and what an auditor finds who does so.
 
+mod compare;
 mod lines;
 mod sealed;
 mod written;
 
 use zeroize::Zeroizing;
 
+pub use compare::{DifferenceKind, LogDifference, LogSide, compare};
 pub use lines::{AnsweredLine, AskedLine, logged_at};
 pub use sealed::{SealedFault, SealedOpening};
 

@@ -1,12 +1,16 @@
 //! What this node tells members and auditors of its log, and what it does for its operator about
 //! openings.
 
+use std::pin::Pin;
+
+use futures::Stream;
+use futures::stream::unfold;
 use tonic::{Request, Response, Status};
 
 use super::status_of;
-use crate::domain::{Identifier, MemberId};
-use crate::flows::{Auditor, Checked, FlowError, Logged, Opener};
-use crate::limits::OPENING_FILE_BYTES_MAX;
+use crate::domain::{Identifier, MemberId, Timestamp};
+use crate::flows::{Auditor, Checked, FlowError, Logged, Opener, Reconciled, Reconciler};
+use crate::limits::{OPENING_FILE_BYTES_MAX, RECONCILE_SHOWN_MAX, RECONCILE_SPAN};
 use crate::membership::VerifiedPeer;
 use crate::protocol::opening::OpenedBorrower;
 use crate::wire::pb::{self, auditing_server::Auditing, openings_server::Openings};
@@ -64,13 +68,18 @@ impl Auditing for AuditingService {
 pub struct OpeningsService {
     opener: Opener,
     auditor: Auditor,
+    reconciler: Reconciler,
 }
 
 impl OpeningsService {
-    /// Opens this node's queries, and checks what was opened to it.
+    /// Opens this node's queries, checks what was opened to it, and compares its log.
     #[must_use]
-    pub const fn new(opener: Opener, auditor: Auditor) -> Self {
-        Self { opener, auditor }
+    pub const fn new(opener: Opener, auditor: Auditor, reconciler: Reconciler) -> Self {
+        Self {
+            opener,
+            auditor,
+            reconciler,
+        }
     }
 }
 
@@ -115,8 +124,84 @@ fn told(checked: Checked) -> pb::CheckOpeningResponse {
     }
 }
 
+/// Where a comparison stands.
+struct Comparing {
+    reconciler: Reconciler,
+    peer: MemberId,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+fn step_of(came: Reconciled, through: Timestamp) -> pb::ReconcileResponse {
+    let differ = u64::try_from(came.differences.len()).unwrap_or(u64::MAX);
+    let told = came.differences.into_iter().take(RECONCILE_SHOWN_MAX);
+    let told = told.map(|(asker, one)| pb::LogDifference {
+        kind: one.kind.word().to_owned(),
+        asker: asker.to_string(),
+        at_unix_ms: one.at.unix_ms(),
+        commitment: one.commitment.to_vec().into(),
+        says: one.says,
+    });
+    pb::ReconcileResponse {
+        through_unix_ms: through.unix_ms(),
+        agree: came.agree,
+        unanswered: came.unanswered,
+        unknown: came.unknown,
+        differences: told.collect(),
+        broken: String::new(),
+        differ,
+    }
+}
+
+type Steps = Pin<Box<dyn Stream<Item = Result<pb::ReconcileResponse, Status>> + Send>>;
+
+/// One step, and what is left; a comparison that cannot go on says up to where it came.
+async fn compare(
+    comparing: Option<Comparing>,
+) -> Option<(Result<pb::ReconcileResponse, Status>, Option<Comparing>)> {
+    let mut comparing = comparing?;
+    let span = (comparing.from, comparing.until);
+    match comparing.reconciler.step(&comparing.peer, span).await {
+        Ok((came, end)) => {
+            comparing.from = end;
+            let rest = (end < comparing.until).then_some(comparing);
+            Some((Ok(step_of(came, end)), rest))
+        }
+        Err(error @ (FlowError::Call(_) | FlowError::Late { .. })) => {
+            let mut told = step_of(Reconciled::default(), comparing.from);
+            told.broken = error.to_string();
+            Some((Ok(told), None))
+        }
+        Err(error) => Some((Err(refused(error)), None)),
+    }
+}
+
 #[tonic::async_trait]
 impl Openings for OpeningsService {
+    type ReconcileStream = Steps;
+
+    async fn reconcile(
+        &self,
+        request: Request<pb::ReconcileRequest>,
+    ) -> Result<Response<Steps>, Status> {
+        let wanted = request.into_inner();
+        let given = |unix_ms: i64| (unix_ms != 0).then(|| Timestamp::from_unix_ms(unix_ms));
+        let settled = self.reconciler.settled();
+        let until = given(wanted.until_unix_ms).map_or(settled, |until| until.min(settled));
+        let from = given(wanted.from_unix_ms).unwrap_or_else(|| until.minus(RECONCILE_SPAN));
+        if from >= until {
+            let reason = "must be before the end, which is a minute ago at the latest";
+            return Err(refused(Malformed::new("from_unix_ms", reason)));
+        }
+        let comparing = Comparing {
+            reconciler: self.reconciler.clone(),
+            peer: member("peer", &wanted.peer)?,
+            from,
+            until,
+        };
+        Ok(Response::new(Box::pin(unfold(Some(comparing), compare))))
+    }
+
     async fn open_entry(
         &self,
         request: Request<pb::OpenEntryRequest>,
