@@ -247,6 +247,9 @@ pub const SIGNAL_FRAUD_MONTHS: u32 = 24;
 /// Months after its event at which even a renewed confirmed fraud ends.
 pub const SIGNAL_FRAUD_MONTHS_MAX: u32 = 72;
 
+/// Longest life of an insolvency, in months (United States, FCRA § 605: ten years).
+pub const SIGNAL_INSOLVENCY_MONTHS_MAX: u32 = 120;
+
 /// Months for which a victim of fraud is marked.
 pub const SIGNAL_VICTIM_MONTHS: u32 = 13;
 

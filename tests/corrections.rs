@@ -212,6 +212,13 @@ fn fraud(by: &str) -> pb::FileSignalRequest {
     }
 }
 
+fn retract(id: &str) -> pb::RetractRecordRequest {
+    pb::RetractRecordRequest {
+        record_id: id.to_owned(),
+        reason: "furnisher-error".to_owned(),
+    }
+}
+
 fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) {
     let status = result.unwrap_err();
     (status.code(), status.message().to_owned())
@@ -270,7 +277,11 @@ async fn fraud_stands_only_after_another_person_upheld_it() {
     );
 
     // A second one is rejected, and leaves nothing.
-    let filed = ann.file_signal(fraud("ann")).await.unwrap().into_inner();
+    let another = pb::FileSignalRequest {
+        event_on: "2026-02-28".to_owned(),
+        ..fraud("ann")
+    };
+    let filed = ann.file_signal(another).await.unwrap().into_inner();
     let rejected = pb::ReviewSignalRequest {
         record_id: filed.record_id.clone(),
         by: "bob".to_owned(),
@@ -399,6 +410,82 @@ async fn a_cure_ends_the_signal_that_it_is_about() {
     let standing = ann.list_signals(list).await.unwrap().into_inner().standing;
     let kinds: Vec<&str> = standing.iter().map(|one| one.kind.as_str()).collect();
     assert_eq!(kinds, ["cured"]);
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_retracted_takes_along_what_was_said_about_it() {
+    let mut bed = Bed::new().await;
+    bed.default().await;
+    let mut ann = bed.of("ann").await;
+    let about = |kind: &str, about: &str| pb::FileSignalRequest {
+        kind: kind.to_owned(),
+        about: about.to_owned(),
+        fraud_type: String::new(),
+        proof: String::new(),
+        ..fraud("")
+    };
+    // Not past a dispute that nobody decided.
+    let open = pb::OpenDisputeRequest {
+        record_id: LOAN.to_owned(),
+        reason: "never borrowed there".to_owned(),
+        by: String::new(),
+    };
+    let dispute = ann.open_dispute(open).await.unwrap().into_inner();
+    let mut operator = OperatorClient::new(bed.channel("ann").await);
+    let (code, why) = refusal(operator.retract_record(retract(LOAN)).await);
+    assert_eq!(code, Code::FailedPrecondition, "{why}");
+    assert!(why.contains("--upheld"), "{why}");
+    let decided = pb::ResolveDisputeRequest {
+        dispute_id: dispute.dispute_id,
+        resolution: "rejected".to_owned(),
+        by: String::new(),
+    };
+    ann.resolve_dispute(decided).await.unwrap();
+
+    // A mistake and its cure: neither is told once the mistake is taken back.
+    let mistake = ann.file_signal(about("default", LOAN)).await;
+    let mistake = mistake.unwrap().into_inner().record_id;
+    let cure = pb::CureSignalRequest {
+        record_id: mistake.clone(),
+        paid_on: "2026-03-02".to_owned(),
+        by: String::new(),
+    };
+    ann.cure_signal(cure).await.unwrap();
+    let restructured = about("restructured", LOAN);
+    ann.file_signal(restructured.clone()).await.unwrap();
+    let (code, why) = refusal(ann.file_signal(restructured).await);
+    assert_eq!(code, Code::FailedPrecondition, "the same again: {why}");
+    assert_eq!(
+        bed.told(["AD", "RC", "RS"]).await.1,
+        ["TRUE", "TRUE", "TRUE"]
+    );
+    operator.retract_record(retract(&mistake)).await.unwrap();
+    assert_eq!(
+        bed.told(["AD", "RC", "RS"]).await.1,
+        ["TRUE", "FALSE", "TRUE"]
+    );
+    let otherwise = pb::RetractRecordRequest {
+        reason: "wrong-person".to_owned(),
+        ..retract(&mistake)
+    };
+    let (code, why) = refusal(operator.retract_record(otherwise).await);
+    assert_eq!(code, Code::FailedPrecondition, "{why}");
+
+    // The loan takes every signal about it along, and none can be filed about it again.
+    operator.retract_record(retract(LOAN)).await.unwrap();
+    assert_eq!(
+        bed.told(["AD", "RC", "RS"]).await.1,
+        ["FALSE", "FALSE", "FALSE"]
+    );
+    let (code, why) = refusal(ann.file_signal(about("default", LOAN)).await);
+    assert_eq!(code, Code::InvalidArgument, "{why}");
+    assert!(why.contains("retracted"), "{why}");
+    let list = pb::ListSignalsRequest {
+        identifiers: vec![SSN.to_owned()],
+    };
+    let standing = ann.list_signals(list).await.unwrap().into_inner().standing;
+    assert!(standing.is_empty(), "{standing:?}");
     bed.network.stop_all().await.unwrap();
 }
 

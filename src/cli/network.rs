@@ -391,6 +391,8 @@ fn show(admin: &Admin, output: &Output) -> Result<Exit, CliError> {
             "id": member.id.as_str(), "role": member.role.word(), "level": member.level.word(),
             "state": format!("{:?}", member.state).to_lowercase(), "weight": member.weight,
             "endpoints": member.endpoints,
+            "identity_keys": member.identity_keys()
+                .map(|key| data_encoding::HEXLOWER.encode(key)).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });
     output.show(&value, || {

@@ -46,7 +46,7 @@ pub(super) struct Person {
     creditmesh signal file --kind fraud-confirmed --fraud-type takeover \\\n    \
     --borrower us-ssn:536-90-4399 --on 2026-03-02 --evidence case-17.pdf \\\n    \
     --reasonable-grounds --clear-evidence --recognised-case --product rejected --by ann\n\n\
-    The kinds, and what each needs: docs/signals.md."
+    The kinds, and what each needs: the table of signals in docs/records.md."
 )]
 pub(super) struct FileArgs {
     #[command(flatten)]
@@ -249,6 +249,9 @@ async fn file(args: &FileArgs, output: &Output) -> Result<Exit, CliError> {
         Some(next) => format!(
             "signal {id} is pending: nothing is published until somebody else reviews it\n\
              reviewed?  {next}"
+        ),
+        None if filed.state == "over" => format!(
+            "signal {id} is kept, and tells nothing: its time is over, or its loan tells better"
         ),
         None => format!("signal {id} stands and is published"),
     });

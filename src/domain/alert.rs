@@ -36,8 +36,10 @@ word_enum!(
         Deceased = "deceased",
         /// The lender lost contact.
         LostContact = "lost-contact",
-        /// A loan was restructured, or its payments are paused.
+        /// A loan was restructured because the borrower could not pay.
         Restructured = "restructured",
+        /// The payments of a loan are paused by agreement; never counts against the borrower.
+        Forbearance = "forbearance",
         /// What was overdue was paid.
         Cured = "cured",
         /// Something adverse stands no more, without having been paid.
@@ -68,6 +70,7 @@ impl AlertKind {
             }
             Self::FraudVictim
             | Self::Protective
+            | Self::Forbearance
             | Self::Cured
             | Self::Withdrawn
             | Self::Disputed => Severity::Info,
@@ -93,6 +96,7 @@ impl AlertKind {
             Self::Deceased => "died",
             Self::LostContact => "another member lost contact",
             Self::Restructured => "restructured at another member",
+            Self::Forbearance => "payments paused by agreement at another member",
             Self::Cured => "what was overdue elsewhere is paid",
             Self::Withdrawn => "something adverse elsewhere stands no more",
             Self::Disputed => "something adverse elsewhere is in dispute",

@@ -18,4 +18,12 @@ impl Borrower {
     pub fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
         self.national.iter().chain(self.phone.iter())
     }
+
+    /// Whether both can be one person: they share an identifier.
+    #[must_use]
+    pub fn shares_identifier(&self, other: &Self) -> bool {
+        let of_other: Vec<&str> = other.identifiers().map(Identifier::canonical).collect();
+        self.identifiers()
+            .any(|id| of_other.contains(&id.canonical()))
+    }
 }

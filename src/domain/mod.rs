@@ -49,7 +49,7 @@ pub use purpose::{NeverPurpose, PurposeError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use retention::{Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, expiry};
 pub use rules::{RecordError, Rule, Verdict, merge};
-pub use signal::{Attempts, FraudType, Proof, Signal, SignalKind};
+pub use signal::{Attempts, FraudType, Proof, Signal, SignalKind, is_same_person};
 pub use summarize::{
     SignalSource, SignalsNow, StandingSignal, Summarized, SummaryTerms, signals_of, summarize,
 };

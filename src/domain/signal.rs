@@ -220,3 +220,13 @@ impl Signal {
         self.last_day().is_none_or(|last| day <= last)
     }
 }
+
+/// Whether two names are one person's: letter case and spaces do not tell persons apart.
+#[must_use]
+pub fn is_same_person(one: &str, other: &str) -> bool {
+    let folded = |name: &str| -> String {
+        let kept = name.chars().filter(|c| !c.is_whitespace());
+        kept.flat_map(char::to_lowercase).collect()
+    };
+    folded(one) == folded(other)
+}

@@ -254,8 +254,16 @@ impl Handling {
 
     fn after(&self, step: &AlertStep, now: Timestamp) -> Result<Self, FlowError> {
         match (self.state, step) {
-            (AlertState::Resolved, AlertStep::Resolve { response, note, .. })
-                if self.response == Some(*response) && self.note == *note =>
+            (
+                AlertState::Resolved,
+                AlertStep::Resolve {
+                    owner,
+                    response,
+                    note,
+                },
+            ) if self.response == Some(*response)
+                && self.note == *note
+                && (owner.is_empty() || *owner == self.owner) =>
             {
                 Ok(self.clone())
             }
@@ -276,6 +284,11 @@ impl Handling {
                     acknowledged_at: Some(now),
                     ..self.clone()
                 })
+            }
+            (AlertState::Open, AlertStep::Resolve { owner, .. }) if owner.trim().is_empty() => {
+                Err(FlowError::NotPossible(
+                    "nobody has taken the alert: say who settles it, with --owner".to_owned(),
+                ))
             }
             (
                 AlertState::Open | AlertState::Acknowledged,

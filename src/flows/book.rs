@@ -6,7 +6,8 @@ use super::disputes;
 use super::draft::Draft;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
-    Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict, merge,
+    Body, Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict,
+    merge,
 };
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
@@ -149,8 +150,12 @@ impl Book {
         if matches!(verdict, Verdict::Unchanged | Verdict::Stale) {
             return Ok(verdict);
         }
-        if let Some(held) = &held {
-            disputes::check_undecided(&self.vault, held, draft).await?;
+        match &held {
+            Some(held) => disputes::check_undecided(&self.vault, held, draft).await?,
+            None => self.check_subject(record, draft).await?,
+        }
+        if record.is_retracted() {
+            self.stage_dependents(record, held.as_ref(), draft).await?;
         }
         draft.put(
             Table::Record,
@@ -194,6 +199,48 @@ impl Book {
             self.stage_marker(draft, canonical).await?;
         }
         Ok(verdict)
+    }
+
+    /// A signal may be filed only about a record that stands in the book.
+    async fn check_subject(&self, record: &Record, draft: &Draft) -> Result<(), FlowError> {
+        let Body::Signal(signal) = &record.body else {
+            return Ok(());
+        };
+        let Some(about) = signal.about else {
+            return Ok(());
+        };
+        let key = self.record_key(about);
+        let subject = match draft.staged(Table::Record, &key) {
+            Some(staged) => staged.map(decode).transpose()?,
+            None => self.find(about).await?,
+        };
+        let subject = subject.ok_or(Rule::AboutUnknown.on("about"))?;
+        Ok(signal.check_subject(&record.borrower, &subject)?)
+    }
+
+    /// What goes with a retracted record: the signals about it are told no more, under whichever
+    /// identifier they stand. A dispute of it that nobody decided forbids the retraction.
+    async fn stage_dependents(
+        &self,
+        record: &Record,
+        held: Option<&Record>,
+        draft: &mut Draft,
+    ) -> Result<(), FlowError> {
+        let id = record.head.record_id;
+        let borrowers = [Some(record), held].into_iter().flatten();
+        let identifiers = borrowers.flat_map(|one| one.borrower.identifiers());
+        let names: BTreeSet<&str> = identifiers.map(Identifier::canonical).collect();
+        for name in names {
+            for signal in self.records_of(name).await? {
+                if subject_of(&signal) == Some(id) {
+                    disputes::check_undecided(&self.vault, &signal, draft).await?;
+                    for identifier in signal.borrower.identifiers() {
+                        self.stage_marker(draft, identifier.canonical()).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Stages a row whose content never changes, unless it is there.
@@ -261,7 +308,8 @@ impl Book {
         row.map(|row| decode(&row.bytes)).transpose()
     }
 
-    /// The newest versions of every record of the borrower with this canonical identifier.
+    /// The newest versions of every record of the borrower with this canonical identifier; and, of
+    /// those under other identifiers of the borrower, what was retracted and a signal is about.
     ///
     /// # Errors
     /// [`FlowError::Store`] where they cannot be read back.
@@ -277,6 +325,7 @@ impl Book {
             };
             let page = self.vault.scan(Table::Borrower, &scan).await?;
             let Some((last, _)) = page.last() else {
+                records.extend(self.retracted_subjects(&records).await?);
                 return Ok(records);
             };
             after = Some(last.clone());
@@ -285,6 +334,18 @@ impl Book {
                 records.extend(held.map(|row| decode(&row.bytes)).transpose()?);
             }
         }
+    }
+
+    /// What the signals among these records are about, is not among them, and was retracted.
+    async fn retracted_subjects(&self, records: &[Record]) -> Result<Vec<Record>, FlowError> {
+        let ids: BTreeSet<RecordId> = records.iter().map(|one| one.head.record_id).collect();
+        let subjects: BTreeSet<RecordId> = records.iter().filter_map(subject_of).collect();
+        let mut retracted = Vec::new();
+        for id in subjects.difference(&ids) {
+            let subject = self.find(*id).await?;
+            retracted.extend(subject.filter(Record::is_retracted));
+        }
+        Ok(retracted)
     }
 
     /// The next page of the book, in the order of the store's keys, and where the page after it
@@ -324,8 +385,13 @@ impl Book {
             .find(id)
             .await?
             .ok_or(FlowError::NotFound { what: "record" })?;
-        if held.is_retracted() {
-            return Ok(held);
+        if let Body::Retracted(retracted) = &held.body {
+            if retracted.reason == reason {
+                return Ok(held);
+            }
+            let before = retracted.reason;
+            let why = format!("this record was retracted already, as {before}");
+            return Err(FlowError::NotPossible(why));
         }
         let next = held.retracted(reason, now);
         match self.file_together(std::slice::from_ref(&next), &[]).await? {
@@ -344,6 +410,14 @@ impl Book {
             record_key,
         ]
         .concat()
+    }
+}
+
+/// What a signal is about.
+fn subject_of(record: &Record) -> Option<RecordId> {
+    match &record.body {
+        Body::Signal(signal) => signal.about,
+        Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
     }
 }
 

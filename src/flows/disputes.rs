@@ -49,7 +49,8 @@ pub(super) async fn check_undecided(
         Some(case) if case.decision.is_none() => {
             let id = case.id;
             Err(FlowError::NotPossible(format!(
-                "dispute {id} is open: decide it with `creditmesh records dispute resolve {id}`"
+                "dispute {id} is open: decide it with `creditmesh records dispute resolve {id}`; \
+                 --upheld takes the record back"
             )))
         }
         Some(_) | None => Ok(()),

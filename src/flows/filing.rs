@@ -7,7 +7,7 @@ use super::steps::first;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
     Body, Borrower, Day, Record, RecordId, Signal, SignalKind, SignalSource, StandingSignal,
-    Timestamp, signals_of,
+    Timestamp, is_same_person, signals_of,
 };
 use crate::formats::jsonl;
 use crate::limits::CORRECTIONS_LISTED_MAX;
@@ -67,18 +67,6 @@ fn not_possible<T>(why: impl Into<String>) -> Result<T, FlowError> {
     Err(FlowError::NotPossible(why.into()))
 }
 
-/// Whether two records can be about one person: they share an identifier.
-pub(super) fn share_identifier(one: &Borrower, other: &Borrower) -> bool {
-    let of_other: Vec<&str> = other.identifiers().map(|id| id.canonical()).collect();
-    one.identifiers()
-        .any(|id| of_other.contains(&id.canonical()))
-}
-
-/// Two names of one person do not become two persons by their spelling.
-fn same_person(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
-}
-
 impl Desk {
     /// Files a signal by hand. One that needs a reviewer is kept as pending and publishes nothing;
     /// any other is durable and published when this returns.
@@ -109,10 +97,9 @@ impl Desk {
             let subject = self
                 .require(about, "record that the signal is about")
                 .await?;
-            if !share_identifier(&subject.borrower, &borrower) {
-                return not_possible("the record that it is about is another borrower's");
-            }
+            signal.check_subject(&borrower, &subject)?;
         }
+        self.check_unsaid(&borrower, &signal).await?;
         let needs_reviewer = signal.kind.needs_reviewer();
         let record = self.record(borrower, Body::Signal(signal), self.home.clock.now())?;
         if needs_reviewer {
@@ -121,6 +108,23 @@ impl Desk {
             return Ok(FiledSignal { record, state });
         }
         self.file_and_publish(record).await
+    }
+
+    /// Refuses what a filed signal says already: the same command given twice is a slip.
+    async fn check_unsaid(&self, borrower: &Borrower, wanted: &Signal) -> Result<(), FlowError> {
+        let says_it = |record: &Record| {
+            matches!(&record.body, Body::Signal(held)
+                if (held.kind, held.about, held.event_on)
+                    == (wanted.kind, wanted.about, wanted.event_on))
+        };
+        let records = self.records_about(borrower).await?;
+        match records.into_iter().find(says_it) {
+            Some(held) => not_possible(format!(
+                "signal {} says that already: retract it first, if this is to replace it",
+                held.head.record_id
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Decides about a pending signal, by another person than the one who filed it. Upheld, it is
@@ -157,7 +161,7 @@ impl Desk {
         let Body::Signal(mut signal) = pending.body else {
             return Err(FlowError::Unreadable { what });
         };
-        if same_person(&signal.filed_by, by) {
+        if is_same_person(&signal.filed_by, by) {
             return not_possible("who filed a signal may not review it: ask somebody else");
         }
         let mut draft = Draft::default();
@@ -295,7 +299,8 @@ impl Desk {
             .file_together(std::slice::from_ref(&record), &[])
             .await?;
         let Applied { record } = self.published(record).await?;
-        let state = SignalState::Standing;
+        // Of an event long ago the time may be over already.
+        let state = self.state_of(&record, self.home.clock.now()).await?;
         Ok(FiledSignal { record, state })
     }
 

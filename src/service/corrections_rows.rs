@@ -55,18 +55,28 @@ fn attempts(message: &pb::FileSignalRequest) -> Result<Option<Attempts>, Malform
     Ok(told.then_some(attempts))
 }
 
+/// That a field must be one of these words.
+fn must_be(field: &'static str, words: impl Iterator<Item = &'static str>) -> Malformed {
+    let words: Vec<&str> = words.collect();
+    Malformed::new(field, format!("must be one of {}", words.join(", ")))
+}
+
 /// A signal from its message, filed by this person.
 pub(super) fn signal(
     message: &pb::FileSignalRequest,
     by: String,
     network_currency: Currency,
 ) -> Result<NewSignal, Malformed> {
-    let wrong = |field| move || Malformed::new(field, "must be a word of docs/signals.md");
-    let kind = SignalKind::from_word(&message.kind).ok_or_else(wrong("kind"))?;
-    let fraud = given(&message.fraud_type);
-    let fraud = fraud.map(|word| FraudType::from_word(word).ok_or_else(wrong("fraud_type")));
-    let proof = given(&message.proof);
-    let proof = proof.map(|word| Proof::from_word(word).ok_or_else(wrong("proof")));
+    let kind = SignalKind::from_word(&message.kind)
+        .ok_or_else(|| must_be("kind", SignalKind::ALL.iter().map(|kind| kind.word())))?;
+    let fraud = given(&message.fraud_type).map(|word| {
+        let words = FraudType::ALL.iter().map(|one| one.word());
+        FraudType::from_word(word).ok_or_else(|| must_be("fraud_type", words))
+    });
+    let proof = given(&message.proof).map(|word| {
+        let words = Proof::ALL.iter().map(|one| one.word());
+        Proof::from_word(word).ok_or_else(|| must_be("proof", words))
+    });
     let evidence = match message.evidence.as_ref() {
         [] => None,
         hash => {

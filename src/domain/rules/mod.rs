@@ -15,8 +15,8 @@ pub use step::{Verdict, merge};
 
 use super::{Body, Borrower, Day, IdentifierClass, Money, Record, RecordHead, Timestamp, Version};
 use crate::limits::{
-    APR_BPS_MAX, HOLD_LIFE_MAX_H, LOAN_FEES_CAP_PERCENT, MONEY_MINOR_MAX, REFERENCE_CHARS_MAX,
-    SIGNAL_FRAUD_MONTHS_MAX, TERM_DAYS_MAX,
+    ADVERSE_MONTHS, APR_BPS_MAX, HOLD_LIFE_MAX_H, LOAN_FEES_CAP_PERCENT, MONEY_MINOR_MAX,
+    REFERENCE_CHARS_MAX, SIGNAL_FRAUD_MONTHS_MAX, SIGNAL_INSOLVENCY_MONTHS_MAX, TERM_DAYS_MAX,
 };
 
 /// The first field of a record that breaks a rule.
@@ -65,6 +65,15 @@ pub enum Rule {
     /// Earlier than the application.
     #[error("must not be earlier than at")]
     BeforeApplication,
+    /// A signal about a record that the book does not have.
+    #[error("names no record of this book; furnish the record that the signal is about first")]
+    AboutUnknown,
+    /// A signal about another borrower's record.
+    #[error("names another borrower's record; name one that shares an identifier with the signal")]
+    AboutOther,
+    /// A signal about a record that was taken back.
+    #[error("names a record that was retracted; a signal about it would tell nothing")]
+    AboutRetracted,
     /// Earlier than the event.
     #[error("must not be earlier than event_on")]
     BeforeEvent,
@@ -164,8 +173,11 @@ pub enum Rule {
     /// Too few attempts to reach the borrower.
     #[error("is needed for a lost contact: at least 3 attempts over 30 days")]
     AttemptsTooFew,
-    /// A fraud marked for too long.
-    #[error("must be within {SIGNAL_FRAUD_MONTHS_MAX} months of event_on")]
+    /// An adverse signal that would stand for too long.
+    #[error(
+        "must be within {ADVERSE_MONTHS} months of event_on, {SIGNAL_FRAUD_MONTHS_MAX} for a \
+         confirmed fraud, {SIGNAL_INSOLVENCY_MONTHS_MAX} for an insolvency"
+    )]
     EndsTooLate,
     /// A tombstone as the first version.
     #[error("must be 2 or more for a retraction: it follows what it retracts")]
@@ -191,7 +203,9 @@ pub enum Rule {
 }
 
 impl Rule {
-    const fn on(self, field: &'static str) -> RecordError {
+    /// The rule as it is broken by a field.
+    #[must_use]
+    pub const fn on(self, field: &'static str) -> RecordError {
         RecordError { field, rule: self }
     }
 

@@ -1,15 +1,19 @@
 //! The invariants of a signal: what each kind needs, and how long it may stand.
 
 use super::{RecordError, Rule, check_amount, check_day, check_past_day, check_reference};
-use crate::domain::{Signal, SignalKind, Timestamp};
-use crate::limits::{LOST_CONTACT_ATTEMPTS_MIN, LOST_CONTACT_DAYS_MIN, SIGNAL_FRAUD_MONTHS_MAX};
+use crate::domain::{Body, Borrower, Record, Signal, SignalKind, Timestamp, is_same_person};
+use crate::limits::{
+    ADVERSE_MONTHS, LOST_CONTACT_ATTEMPTS_MIN, LOST_CONTACT_DAYS_MIN, SIGNAL_FRAUD_MONTHS_MAX,
+    SIGNAL_INSOLVENCY_MONTHS_MAX,
+};
 
 pub(super) fn check(signal: &Signal, as_of: Timestamp) -> Result<(), RecordError> {
     check_past_day(signal.event_on, as_of, "event_on")?;
     check_reference(&signal.filed_by, "filed_by")?;
     if let Some(reviewed_by) = &signal.reviewed_by {
         check_reference(reviewed_by, "reviewed_by")?;
-        Rule::ReviewerFiled.unless(*reviewed_by != signal.filed_by, "reviewed_by")?;
+        let other = !is_same_person(reviewed_by, &signal.filed_by);
+        Rule::ReviewerFiled.unless(other, "reviewed_by")?;
     }
     if let Some(amount) = signal.amount {
         check_amount(amount, "amount")?;
@@ -75,7 +79,35 @@ fn check_end(signal: &Signal) -> Result<(), RecordError> {
     };
     check_day(ends_on, "ends_on")?;
     Rule::BeforeEvent.unless(ends_on >= signal.event_on, "ends_on")?;
-    let latest = signal.event_on.plus_months(SIGNAL_FRAUD_MONTHS_MAX);
-    let bounded = signal.kind == SignalKind::FraudConfirmed;
+    let most = if signal.kind == SignalKind::FraudConfirmed {
+        SIGNAL_FRAUD_MONTHS_MAX
+    } else if signal.kind == SignalKind::Insolvency {
+        SIGNAL_INSOLVENCY_MONTHS_MAX
+    } else {
+        ADVERSE_MONTHS
+    };
+    let latest = signal.event_on.plus_months(most);
+    let bounded = signal.kind.is_adverse();
     Rule::EndsTooLate.unless(!bounded || ends_on <= latest, "ends_on")
+}
+
+impl Signal {
+    /// Checks what this signal about `borrower` says against the record that it is about.
+    ///
+    /// # Errors
+    /// [`Rule::AboutRetracted`] where that was taken back, [`Rule::AboutOther`] where it is another
+    /// borrower's; and, of a loan, [`Rule::BeforeSigning`] or [`Rule::OtherCurrency`].
+    pub fn check_subject(&self, borrower: &Borrower, subject: &Record) -> Result<(), RecordError> {
+        Rule::AboutRetracted.unless(!subject.is_retracted(), "about")?;
+        Rule::AboutOther.unless(borrower.shares_identifier(&subject.borrower), "about")?;
+        let Body::Loan(loan) = &subject.body else {
+            return Ok(());
+        };
+        let begun = loan.opened_on.min(loan.signed_at.day());
+        Rule::BeforeSigning.unless(self.event_on >= begun, "event_on")?;
+        let fits = self
+            .amount
+            .is_none_or(|amount| amount.currency == loan.principal.currency);
+        Rule::OtherCurrency.unless(fits, "amount")
+    }
 }

@@ -202,3 +202,24 @@ fn loan_disputed_at_its_source_is_told_as_disputed() {
     assert!(signals.iter().any(|s| s.kind == SignalKind::Disputed));
     assert!(signals.iter().all(|s| s.mark().is_none()));
 }
+
+#[test]
+fn what_a_retracted_record_was_about_goes_with_it_down_the_chain() {
+    let loan = late_loan(1, 0);
+    let records = [
+        loan.clone(),
+        signal(2, SignalKind::Default, 1, "2026-01-10"),
+        signal(3, SignalKind::Cured, 2, "2026-02-10"),
+        signal(4, SignalKind::Disputed, 3, "2026-03-01"),
+        signal(5, SignalKind::Restructured, 1, "2026-01-20"),
+        signal(6, SignalKind::Default, 99, "2026-01-10"),
+    ];
+    let mut without = records.to_vec();
+    let now = Timestamp::parse_rfc3339("2026-03-15T10:00:00Z").unwrap();
+    without.push(loan.retracted(RetractionReason::FurnisherError, now));
+    let alone = signals_of(&records[5..], now);
+    assert_eq!(signals_of(&without, now), alone);
+    let summary = |records: &[Record]| summary_at(records, now).summary;
+    assert_eq!(summary(&without), summary(&records[5..]));
+    assert_ne!(summary(&records), summary(&without));
+}

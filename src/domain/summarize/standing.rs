@@ -1,4 +1,5 @@
-//! Which records stand at a moment: newest versions, not retracted, within their retention.
+//! Which records stand at a moment: newest versions, neither retracted nor about what was, within
+//! their retention.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,10 +54,12 @@ impl<'a> Standing<'a> {
                 *known = record;
             }
         }
-        newest.retain(|_, record| !record.is_retracted());
         let mut ends = Ends { now, next: None };
+        let retracted = newest.iter().filter(|(_, record)| record.is_retracted());
+        let retracted = retracted.map(|(id, _)| *id).collect();
+        leave_out(&mut newest, retracted);
         let undecided = undecided_in_time(&newest, &mut ends);
-        newest.retain(|id, _| !undecided.contains(id));
+        leave_out(&mut newest, undecided);
         let standing = newest
             .values()
             .filter(|record| stands(record, &mut ends))
@@ -176,6 +179,22 @@ fn undecided_in_time(newest: &BTreeMap<RecordId, &Record>, ends: &mut Ends) -> B
         }
     }
     undecided
+}
+
+/// Leaves records out, and with them the signals about them, and the signals about those.
+fn leave_out(newest: &mut BTreeMap<RecordId, &Record>, mut gone: BTreeSet<RecordId>) {
+    while !gone.is_empty() {
+        newest.retain(|id, _| !gone.contains(id));
+        let about_gone = |record: &Record| {
+            matches!(&record.body, Body::Signal(Signal { about: Some(about), .. })
+                if gone.contains(about))
+        };
+        gone = newest
+            .iter()
+            .filter(|(_, record)| about_gone(record))
+            .map(|(id, _)| *id)
+            .collect();
+    }
 }
 
 /// Whether a loan is the borrower's own and was paid out: a guarantee is another's loan.

@@ -42,7 +42,9 @@ pub fn changes(before: Standing<'_>, after: &Summary, side: Side) -> Vec<AlertKi
     kinds.extend(events(was, after, side));
     // What the asker's own level hides is no relief.
     let is_told_alike = was.level == after.level;
-    if kinds.is_empty() && is_told_alike && new.is_less_than(&old) {
+    // A dispute that ends without its record coming back has taken it away.
+    let dispute_ended = was.disputed && !after.disputed;
+    if kinds.is_empty() && is_told_alike && (new.is_less_than(&old) || dispute_ended) {
         kinds.push(relief(&old, was, after));
     }
     if matches!(before, Standing::NotWatched) {
@@ -70,7 +72,7 @@ const SIGNALS: [(SignalMark, AlertKind); 9] = [
     (SignalMark::Deceased, AlertKind::Deceased),
     (SignalMark::LostContact, AlertKind::LostContact),
     (SignalMark::Restructured, AlertKind::Restructured),
-    (SignalMark::Forbearance, AlertKind::Restructured),
+    (SignalMark::Forbearance, AlertKind::Forbearance),
     (
         SignalMark::FirstPaymentDefault,
         AlertKind::FirstPaymentDefault,
@@ -153,7 +155,7 @@ fn signals(was: &Summary, after: &Summary, side: Side) -> Vec<AlertKind> {
     }
     for (mark, kind) in SIGNALS {
         let is_new = after.signals.contains(mark) && !was.signals.contains(mark);
-        if is_new && !kinds.contains(&kind) {
+        if is_new {
             kinds.push(kind);
         }
     }

@@ -224,3 +224,28 @@ fn what_a_lower_level_hides_is_no_relief() {
     };
     assert_eq!(told(&late, &hidden), []);
 }
+
+#[test]
+fn a_dispute_that_ends_is_told_as_withdrawn_or_by_what_came_back() {
+    let default = with(&[loan(LoanStage::From90)]);
+    let disputed = Summary {
+        disputed: true,
+        ..with(&[LoanMark {
+            disputed: true,
+            ..loan(LoanStage::From90)
+        }])
+    };
+    assert_eq!(told(&default, &disputed), [AlertKind::Disputed]);
+    assert_eq!(told(&disputed, &Summary::default()), [AlertKind::Withdrawn]);
+    assert_eq!(told(&disputed, &default), [AlertKind::Default]);
+}
+
+#[test]
+fn a_pause_by_agreement_is_told_as_what_it_is() {
+    let paused = marked(&[SignalMark::Forbearance]);
+    assert_eq!(told(&Summary::default(), &paused), [AlertKind::Forbearance]);
+    assert_eq!(
+        AlertKind::Forbearance.severity(),
+        crate::domain::Severity::Info
+    );
+}
