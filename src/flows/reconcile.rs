@@ -55,8 +55,8 @@ impl Reconciler {
     /// Compares one step from `from` on, both directions; gives where the next one begins.
     ///
     /// # Errors
-    /// [`FlowError::NotPossible`] where the peer is no active lender or bureau, or there are too many
-    /// entries; [`FlowError::Call`] where it cannot be asked.
+    /// [`FlowError::NotPossible`] where the peer is no active lender or bureau, or there are too
+    /// many entries; [`FlowError::Call`] where it cannot be asked.
     pub async fn step(
         &self,
         peer: &MemberId,
