@@ -29,6 +29,16 @@ impl Frontier {
         self.size
     }
 
+    /// The roots of the complete subtrees at the right edge, the largest first.
+    pub(super) fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The right edge of a log of `size` leaves with these complete subtrees.
+    pub(super) const fn of_peaks(size: u64, peaks: Vec<Hash>) -> Self {
+        Self { size, peaks }
+    }
+
     /// The root of the tree over all leaves appended so far (RFC 6962 §2.1, `MTH`).
     #[must_use]
     pub fn root(&self) -> Hash {

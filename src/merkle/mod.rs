@@ -5,6 +5,7 @@
 //! `verify_*` functions are for whoever receives proofs.
 
 mod checkpoint;
+mod cosignature;
 mod fault;
 mod frontier;
 mod hash;
@@ -21,6 +22,6 @@ pub use fault::LogFault;
 pub use frontier::Frontier;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use note::SignedNote;
-pub use path::PathBuilder;
+pub use path::{GrowthBuilder, PathBuilder};
 pub use proof::{verify_consistency, verify_inclusion};
 pub use tree::Tree;

@@ -16,17 +16,17 @@ const DASH: &str = "\u{2014} ";
 
 /// One signature line: who signed, and what nobody but the holder of that name's key can judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct NoteSignature {
-    name: String,
-    key_id: [u8; 4],
-    signature: Vec<u8>,
+pub(super) struct NoteSignature {
+    pub(super) name: String,
+    pub(super) key_id: [u8; 4],
+    pub(super) signature: Vec<u8>,
 }
 
 /// A note with its signature lines, well formed, its signatures not yet checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedNote {
-    text: String,
-    signatures: Vec<NoteSignature>,
+    pub(super) text: String,
+    pub(super) signatures: Vec<NoteSignature>,
 }
 
 impl SignedNote {
@@ -42,7 +42,7 @@ impl SignedNote {
             text: text.to_owned(),
             signatures: vec![NoteSignature {
                 name: name.to_owned(),
-                key_id: key_id(name, &key.public()),
+                key_id: key_id(ED25519, name, &key.public()),
                 signature: signature.to_vec(),
             }],
         };
@@ -92,7 +92,7 @@ impl SignedNote {
     /// [`LogFault::KeyUnknown`] where no signature line names this key,
     /// [`LogFault::SignatureInvalid`] where one does and does not verify.
     pub fn verified_text(&self, name: &str, public: &[u8; 32]) -> Result<&str, LogFault> {
-        let id = key_id(name, public);
+        let id = key_id(ED25519, name, public);
         let mut signed = false;
         for line in &self.signatures {
             if line.name != name || line.key_id != id {
@@ -117,7 +117,7 @@ impl SignedNote {
     /// Whether a signature line names this key; the signature is not looked at.
     #[must_use]
     pub fn names(&self, name: &str, public: &[u8; 32]) -> bool {
-        let id = key_id(name, public);
+        let id = key_id(ED25519, name, public);
         let mut lines = self.signatures.iter();
         lines.any(|line| line.name == name && line.key_id == id)
     }
@@ -132,15 +132,21 @@ impl fmt::Display for SignedNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
         for line in &self.signatures {
-            let bytes = [&line.key_id[..], &line.signature].concat();
-            writeln!(f, "{DASH}{} {}", line.name, BASE64.encode(&bytes))?;
+            writeln!(f, "{line}")?;
         }
         Ok(())
     }
 }
 
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [&self.key_id[..], &self.signature].concat();
+        write!(f, "{DASH}{} {}", self.name, BASE64.encode(&bytes))
+    }
+}
+
 impl NoteSignature {
-    fn parse(line: &str) -> Result<Self, LogFault> {
+    pub(super) fn parse(line: &str) -> Result<Self, LogFault> {
         let (name, encoded) = line
             .strip_prefix(DASH)
             .and_then(|rest| rest.rsplit_once(' '))
@@ -169,9 +175,9 @@ pub(super) fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
-/// `SHA-256(name || 0x0A || 0x01 || public)[..4]`.
-fn key_id(name: &str, public: &[u8; 32]) -> [u8; 4] {
-    let named = [name.as_bytes(), b"\n", &[ED25519], public].concat();
+/// `SHA-256(name || 0x0A || kind || public)[..4]`, where `kind` is the signature type.
+pub(super) fn key_id(kind: u8, name: &str, public: &[u8; 32]) -> [u8; 4] {
+    let named = [name.as_bytes(), b"\n", &[kind], public].concat();
     let hash = digest::digest(&digest::SHA256, &named);
     hash.as_ref().first_chunk().copied().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
-//! An inclusion proof made while the leaves stream by, in as much memory as a frontier takes.
+//! Inclusion and consistency proofs made while the leaves stream by, in as much memory as a
+//! frontier takes.
 
-use super::{Hash, LogFault, node_hash};
+use super::{Frontier, Hash, LogFault, node_hash};
 
 /// One complete subtree at the right edge of what was read.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +33,20 @@ impl PathBuilder {
 
     /// Takes the next leaf by its hash.
     pub fn append(&mut self, leaf_hash: Hash) {
+        self.append_peak(leaf_hash, 0);
+    }
+
+    fn append_peak(&mut self, root: Hash, level: u32) {
         let mut peak = Peak {
-            root: leaf_hash,
-            holds_leaf: self.size == self.index,
+            root,
+            holds_leaf: level == 0 && self.size == self.index,
         };
-        for _ in 0..self.size.trailing_ones() {
+        for _ in 0..(self.size >> level).trailing_ones() {
             let Some(left) = self.peaks.pop() else { break };
             peak = joined(left, peak, &mut self.path);
         }
         self.peaks.push(peak);
-        self.size += 1;
+        self.size += 1 << level;
     }
 
     /// Leaves taken so far.
@@ -70,6 +75,86 @@ impl PathBuilder {
     }
 }
 
+/// Makes the proof that a log only grew (RFC 9162 §2.1.4.1) from its right edge at the old size and
+/// the leaf hashes that came since, in order.
+#[derive(Debug, Clone)]
+pub struct GrowthBuilder {
+    /// The smallest complete subtree at the old right edge; the proof begins with it unless it is
+    /// the whole old tree.
+    start: Option<Hash>,
+    old_size: u64,
+    path: PathBuilder,
+}
+
+impl GrowthBuilder {
+    /// Behind the leaves of `old`.
+    #[must_use]
+    pub fn behind(old: &Frontier) -> Self {
+        let mut peaks: Vec<Peak> = old.peaks().iter().map(Peak::without_leaf).collect();
+        if let Some(last) = peaks.last_mut() {
+            last.holds_leaf = true;
+        }
+        let start = peaks.last().map(|peak| peak.root);
+        Self {
+            start: start.filter(|_| peaks.len() > 1),
+            old_size: old.size(),
+            path: PathBuilder {
+                // The leaf that is marked came before: none of those to come is.
+                index: u64::MAX,
+                size: old.size(),
+                peaks,
+                path: Vec::new(),
+            },
+        }
+    }
+
+    /// Takes the next leaf by its hash.
+    pub fn append(&mut self, leaf_hash: Hash) {
+        self.path.append(leaf_hash);
+    }
+
+    /// Takes the root of the next `2^level` leaves. Does nothing where the log's size now is not a
+    /// multiple of that.
+    pub fn append_subtree(&mut self, root: Hash, level: u32) {
+        if self.path.size.trailing_zeros() >= level {
+            self.path.append_peak(root, level);
+        }
+    }
+
+    /// Leaves of the log so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.path.size
+    }
+
+    /// The proof from the old size to the size now, and the root now.
+    #[must_use]
+    pub fn finish(mut self) -> (Vec<Hash>, Hash) {
+        let grown = self.path.size > self.old_size;
+        let Some(mut right) = self.path.peaks.pop() else {
+            return (Vec::new(), super::empty_root());
+        };
+        while let Some(left) = self.path.peaks.pop() {
+            right = joined(left, right, &mut self.path.path);
+        }
+        let mut proof = Vec::new();
+        if grown && self.old_size > 0 {
+            proof.extend(self.start);
+            proof.append(&mut self.path.path);
+        }
+        (proof, right.root)
+    }
+}
+
+impl Peak {
+    const fn without_leaf(root: &Hash) -> Self {
+        Self {
+            root: *root,
+            holds_leaf: false,
+        }
+    }
+}
+
 /// The parent of two subtrees; the one without the leaf is the next hash of its proof.
 fn joined(left: Peak, right: Peak, path: &mut Vec<Hash>) -> Peak {
     if left.holds_leaf {
@@ -86,7 +171,45 @@ fn joined(left: Peak, right: Peak, path: &mut Vec<Hash>) -> Peak {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merkle::{Tree, reference, verify_inclusion};
+    use crate::merkle::{Tree, reference, verify_consistency, verify_inclusion};
+
+    #[test]
+    fn the_growth_of_every_small_tree_is_the_tree_s() {
+        let leaves = reference::leaf_hashes(70);
+        let mut tree = Tree::with_groups_of(0);
+        leaves.iter().for_each(|leaf| tree.append_root(*leaf));
+        let mut old = Frontier::new();
+        for before in 0..=leaves.len() {
+            let mut builder = GrowthBuilder::behind(&old);
+            for (position, leaf) in leaves.iter().enumerate().skip(before) {
+                builder.append(*leaf);
+                let size = position as u64 + 1;
+                let (proof, root) = builder.clone().finish();
+                let known = tree.consistency(before as u64, size);
+                assert_eq!(known, Ok(proof.clone()), "{before} to {size}");
+                assert_eq!(tree.root_at(size), Ok(root));
+                let holds = verify_consistency(before as u64, &old.root(), size, &root, &proof);
+                assert_eq!(holds, Ok(()));
+            }
+            assert_eq!(tree.frontier_at(before as u64), Ok(old.clone()));
+            if before.is_multiple_of(4) && before + 4 <= leaves.len() {
+                let four = &leaves[before..before + 4];
+                let mut alone = Frontier::new();
+                four.iter().for_each(|leaf| alone.append(*leaf).unwrap());
+                let mut whole = GrowthBuilder::behind(&old);
+                whole.append_subtree(alone.root(), 2);
+                let mut single = GrowthBuilder::behind(&old);
+                four.iter().for_each(|leaf| single.append(*leaf));
+                assert_eq!(whole.size(), single.size());
+                assert_eq!(whole.finish(), single.finish());
+            }
+            let same = GrowthBuilder::behind(&old).finish();
+            assert_eq!(same, (Vec::new(), old.root()));
+            if let Some(leaf) = leaves.get(before) {
+                old.append(*leaf).unwrap();
+            }
+        }
+    }
 
     #[test]
     fn the_path_of_every_leaf_in_every_small_tree_is_the_tree_s() {

@@ -1,6 +1,6 @@
 //! A whole log in memory, for whoever makes roots and proofs of past sizes.
 
-use super::{Hash, LogFault, empty_root, leaf_hash, node_hash};
+use super::{Frontier, Hash, LogFault, empty_root, leaf_hash, node_hash};
 
 /// The hashes of all complete subtrees of a log, from a chosen level upwards.
 ///
@@ -89,6 +89,29 @@ impl Tree {
             return Ok(empty_root());
         }
         self.subtree(0, groups)
+    }
+
+    /// The root of one whole group, by its number from 0.
+    ///
+    /// # Errors
+    /// [`LogFault::SizeUnknown`] where the log has not reached it.
+    pub fn group_at(&self, number: u64) -> Result<Hash, LogFault> {
+        self.node(0, number)
+    }
+
+    /// The right edge of the tree over the first `size` leaves.
+    ///
+    /// # Errors
+    /// As [`Self::root_at`].
+    pub fn frontier_at(&self, size: u64) -> Result<Frontier, LogFault> {
+        let groups = self.groups(size)?;
+        let mut peaks = Vec::new();
+        let mut start = 0;
+        for row in (0..u64::BITS).rev().filter(|row| groups >> row & 1 == 1) {
+            peaks.push(self.node(row, start >> row)?);
+            start += 1_u64 << row;
+        }
+        Ok(Frontier::of_peaks(size, peaks))
     }
 
     /// The proof that the tree of `new` leaves begins with the tree of `old` (RFC 9162 §2.1.4.1).
