@@ -6,6 +6,7 @@ mod membership;
 mod opening;
 mod standing;
 mod watch;
+mod witness;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use membership::*;
 pub use opening::*;
 pub use standing::*;
 pub use watch::*;
+pub use witness::*;
 
 /// Bytes of one feed leaf: tag, nonce, sealed summary, authentication tag (invariant).
 pub const LEAF_BYTES: usize = 160;

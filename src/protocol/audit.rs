@@ -1,11 +1,15 @@
 //! The audit log as somebody checks it who has its entries and signed checkpoints and nothing else.
 
 mod copy;
+mod cosigned;
 mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cosigned::Cosignatures;
+
 pub use copy::{CopiedEntry, split_notes};
+pub use cosigned::{CosignedUpTo, WitnessKey};
 pub use proof::{AuditProof, ProofError};
 
 use crate::domain::{MemberId, Timestamp};
@@ -77,6 +81,17 @@ pub enum AuditFault {
         /// What is wrong with it.
         why: LogFault,
     },
+    /// A witness's line under a checkpoint does not hold.
+    #[error(
+        "wrong cosignature: the line of {witness} under checkpoint number {number} (from 1) does \
+         not hold"
+    )]
+    WrongCosignature {
+        /// Which of the checkpoints, in the order in which they came, from 1.
+        number: u64,
+        /// The witness that the line names.
+        witness: MemberId,
+    },
     /// The newest entries are not covered by any checkpoint.
     #[error("unsigned entries: no checkpoint covers entry {from} and those behind it")]
     UnsignedEntries {
@@ -97,6 +112,7 @@ impl AuditFault {
             Self::ForkedLog { .. } => "forked-log",
             Self::TruncatedLog { .. } => "truncated-log",
             Self::WrongSignature { .. } => "wrong-signature",
+            Self::WrongCosignature { .. } => "wrong-cosignature",
             Self::UnsignedEntries { .. } => "unsigned-entries",
         }
     }
@@ -111,6 +127,10 @@ pub struct AuditVerdict {
     pub checkpoints: u64,
     /// Entries of the newest checkpoint; 0 where there is none.
     pub signed: u64,
+    /// How far each witness cosigned the log, in the order of their ids.
+    pub witnessed: Vec<CosignedUpTo>,
+    /// Cosignatures that were not checked, since no key of that name is known here.
+    pub unchecked: u64,
     /// What is wrong, at most [`AUDIT_FAULTS_MAX`] of it.
     pub faults: Vec<AuditFault>,
 }
@@ -131,6 +151,7 @@ pub struct AuditJudge {
     missing: BTreeSet<u64>,
     /// Whether roots say nothing any more, since entries are not where they belong.
     displaced: bool,
+    cosignatures: Cosignatures,
     faults: Vec<AuditFault>,
 }
 
@@ -152,8 +173,16 @@ impl AuditJudge {
             fitting: 0,
             missing: BTreeSet::new(),
             displaced: false,
+            cosignatures: Cosignatures::default(),
             faults: Vec::new(),
         }
+    }
+
+    /// Checks the cosignatures of these witnesses too.
+    #[must_use]
+    pub fn with_witnesses(mut self, witnesses: Vec<WitnessKey>) -> Self {
+        self.cosignatures.witnesses = witnesses;
+        self
     }
 
     /// Takes a checkpoint of the log, or one that somebody kept of it earlier.
@@ -168,8 +197,18 @@ impl AuditJudge {
                 return;
             }
         }
-        match read.and_then(|note| opened(&note, &self.origin, &self.keys)) {
-            Ok(signed) => self.signed(&signed),
+        let judged = read.and_then(|note| {
+            let signed = opened(&note, &self.origin, &self.keys)?;
+            Ok((signed, note))
+        });
+        match judged {
+            Ok((signed, note)) => {
+                self.signed(&signed);
+                let number = self.given;
+                for witness in self.cosignatures.take(&note, signed.size()) {
+                    self.fault(AuditFault::WrongCosignature { number, witness });
+                }
+            }
             Err(why) => self.fault(AuditFault::WrongSignature {
                 number: self.given,
                 why,
@@ -260,7 +299,10 @@ impl AuditJudge {
         if signed < held {
             self.fault(AuditFault::UnsignedEntries { from: signed });
         }
+        let (witnessed, unchecked) = self.cosignatures.end();
         AuditVerdict {
+            witnessed,
+            unchecked,
             entries: self.log.size(),
             checkpoints: self.checked,
             signed,

@@ -11,6 +11,8 @@ pub mod epochs;
 
 pub mod feed;
 
+pub mod fork;
+
 pub mod leaf;
 
 pub mod mirror;
@@ -22,5 +24,7 @@ pub mod quota;
 pub mod watch;
 
 pub mod webhook;
+
+pub mod witness;
 
 mod fields;

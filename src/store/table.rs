@@ -104,6 +104,12 @@ tables! {
     Alert = 32, "alert";
     /// Alerts that are to be posted, and those that were given up.
     Outbox = 33, "outbox";
+    /// Checkpoints of peers' audit logs that this node cosigned last, and how far its own are.
+    Cosigned = 37, "cosigned";
+    /// Roots of whole blocks of the audit log's entries.
+    AuditBlock = 38, "audit-block";
+    /// Proofs that a member signed two histories.
+    Fork = 39, "fork";
     /// What this member counted of its own months.
     OwnMonth = 40, "own-month";
     /// Peers' signed counts of their months.

@@ -4,9 +4,10 @@ use std::fmt;
 
 use data_encoding::BASE64;
 
-use super::opened;
+use super::{CosignedUpTo, WitnessKey, opened};
 use crate::limits::{AUDIT_LINE_BYTES_MAX, AUDIT_PATH_MAX, AUDIT_PROOF_BYTES_MAX};
 use crate::merkle::{Checkpoint, Hash, LogFault, SignedNote, leaf_hash, verify_inclusion};
+use crate::protocol::witness::witness_name;
 
 /// First line of the file.
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
@@ -87,6 +88,25 @@ impl AuditProof {
         let leaf = leaf_hash(self.entry.as_bytes());
         verify_inclusion(self.index, &leaf, signed.size(), signed.root(), &self.path)?;
         Ok(signed)
+    }
+}
+
+impl AuditProof {
+    /// Which of these witnesses cosigned the checkpoint of the proof, and when.
+    ///
+    /// # Errors
+    /// [`ProofError::Log`] where the line of one of them does not hold.
+    pub fn witnessed(&self, witnesses: &[WitnessKey]) -> Result<Vec<CosignedUpTo>, ProofError> {
+        let note = SignedNote::parse(&self.checkpoint)?;
+        let size = Checkpoint::stored(&note)?.size();
+        let mut found = Vec::new();
+        for WitnessKey { member, key } in witnesses {
+            if let Some(at) = note.cosigned(&witness_name(member), key)? {
+                let witness = member.clone();
+                found.push(CosignedUpTo { witness, size, at });
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -56,6 +56,8 @@ fn a_sound_log_has_no_fault() {
         entries: 20,
         checkpoints: 3,
         signed: 20,
+        witnessed: Vec::new(),
+        unchecked: 0,
         faults: Vec::new(),
     };
     assert_eq!(verdict, expected);
@@ -202,4 +204,48 @@ fn evidence_holds_for_its_entry_and_place_only() {
         let holds = AuditProof::parse(&text[..end]).and_then(|cut| cut.verify(&keys));
         assert!(holds.is_err(), "cut to {end}");
     }
+}
+
+#[test]
+fn cosigners_are_named_and_a_line_that_does_not_hold_is_a_fault() {
+    let lines = lines(20);
+    let beta: MemberId = "beta".parse().unwrap();
+    let cosigned = |size, seconds: i64| {
+        let note = SignedNote::parse(&note(&lines, size, ORIGIN, &key(1))).unwrap();
+        let at = Timestamp::from_unix_ms(seconds * 1_000);
+        note.cosign("beta/witness", &key(2), at)
+            .unwrap()
+            .to_string()
+    };
+    let judged = |notes: &str, witness: u8| {
+        let witnesses = vec![WitnessKey {
+            member: beta.clone(),
+            key: key(witness).public(),
+        }];
+        let judge = AuditJudge::new(ORIGIN, vec![key(1).public()], None);
+        let mut judge = judge.with_witnesses(witnesses);
+        split_notes(notes).for_each(|note| judge.checkpoint(note));
+        for (index, line) in lines.iter().enumerate() {
+            judge.entry(index as u64, line.as_bytes(), None);
+        }
+        judge.finish()
+    };
+    let notes = cosigned(8, 1_800_000_000) + &cosigned(20, 1_800_000_009);
+    let verdict = judged(&notes, 2);
+    let expected = CosignedUpTo {
+        witness: beta.clone(),
+        size: 20,
+        at: Timestamp::from_unix_ms(1_800_000_009_000),
+    };
+    assert_eq!((verdict.witnessed, verdict.unchecked), (vec![expected], 0));
+    assert_eq!(verdict.faults, []);
+    let other = judged(&notes, 3);
+    assert_eq!((other.witnessed, other.unchecked), (Vec::new(), 2));
+    // The line of one checkpoint put under another one.
+    let line = cosigned(8, 1_800_000_000);
+    let line = line.lines().last().unwrap();
+    let moved = format!("{}{line}\n", note(&lines, 20, ORIGIN, &key(1)));
+    let witness = beta.clone();
+    let expected = AuditFault::WrongCosignature { number: 1, witness };
+    assert_eq!(judged(&moved, 2).faults, [expected]);
 }

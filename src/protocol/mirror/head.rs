@@ -110,6 +110,11 @@ impl MirrorHead {
         self.ahead.last().or(self.reached.as_ref())
     }
 
+    /// The checkpoints that are remembered: the newest whose leaves are here, and those ahead.
+    pub fn checkpoints(&self) -> impl Iterator<Item = &SeenCheckpoint> {
+        self.reached.iter().chain(&self.ahead)
+    }
+
     /// Leaves that the newest checkpoint covers and that are not here.
     #[must_use]
     pub fn missing(&self) -> u64 {
