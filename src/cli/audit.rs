@@ -1,12 +1,17 @@
 //! `creditmesh audit`: the log of every query, read, checked, copied and proven to others.
 
 mod copy;
+mod forks;
 mod proof;
 
 use clap::{Args, Subcommand};
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use tonic::Streaming;
+
+pub(super) use forks::{
+    shown as witnessing, status_json as witnessing_json, status_lines as witnessing_lines,
+};
 
 use super::exit::{CliError, Exit};
 use super::findings::{self, FindingsArgs};
@@ -15,7 +20,7 @@ use super::operator::NodeAt;
 use super::output::Output;
 use super::reconcile;
 use crate::domain::Timestamp;
-use crate::protocol::audit::{AuditJudge, AuditVerdict};
+use crate::protocol::audit::{AuditJudge, AuditVerdict, CosignedUpTo, WitnessKey};
 use crate::wire::pb;
 
 /// `creditmesh audit …`.
@@ -27,7 +32,7 @@ pub(super) enum AuditCommand {
         creditmesh audit verify --from copy --key 91ab…7c\n\n\
         Exit code 0 all holds, 1 it does not. Faults: forged-leaf, dropped-leaf,\n\
         reordered-leaves, rewritten-history, forked-log, truncated-log, wrong-signature,\n\
-        unsigned-entries.")]
+        wrong-cosignature, unsigned-entries.")]
     Verify(copy::VerifyArgs),
     /// Entries of the log.
     #[command(after_help = "Examples:\n  creditmesh audit show --last 20\n  \
@@ -49,8 +54,8 @@ pub(super) enum AuditCommand {
     Evidence(proof::EvidenceArgs),
     /// Check an evidence file; needs no node.
     #[command(
-        after_help = "Example:\n  creditmesh audit verify-evidence 17.tlog-proof --key 91ab…7c\n\n\
-        The key is the identity key that the member list pins for the member."
+        after_help = "Example:\n  creditmesh audit verify-evidence 17.tlog-proof --key 91ab…7c \
+        --witness beta=22cd…01\n\nThe key is the identity key that the member list pins for the member."
     )]
     VerifyEvidence(proof::VerifyEvidenceArgs),
     /// Open a query to an auditor: borrower, consent reference, blinding factors.
@@ -62,6 +67,15 @@ pub(super) enum AuditCommand {
     /// Compare this member's log with a peer's: whether both tell the same.
     #[command(after_help = reconcile::EXAMPLE)]
     Reconcile(reconcile::ReconcileArgs),
+    /// Members that are proven to have signed two histories of a log, and what is suspected.
+    #[command(after_help = forks::FORKS_EXAMPLES)]
+    Forks(forks::ForksArgs),
+    /// Check a fork proof; needs no node.
+    #[command(after_help = forks::VERIFY_EXAMPLES)]
+    VerifyFork(forks::VerifyForkArgs),
+    /// How far peers cosigned this node's log.
+    #[command(after_help = forks::WITNESSES_EXAMPLES)]
+    Witnesses(forks::WitnessesArgs),
     /// Queries that look like fishing: this node's own, and those of its peers.
     #[command(after_help = findings::EXAMPLES)]
     Findings(FindingsArgs),
@@ -92,6 +106,9 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::Open(args) => opening::open(&args, output).await,
         AuditCommand::Check(args) => opening::check(&args, output).await,
         AuditCommand::Reconcile(args) => reconcile::run(&args, output).await,
+        AuditCommand::Forks(args) => forks::list(&args, output).await,
+        AuditCommand::VerifyFork(args) => forks::verify(&args, output),
+        AuditCommand::Witnesses(args) => forks::witnesses(&args, output).await,
         AuditCommand::Findings(args) => findings::run(&args, output).await,
     }
 }
@@ -100,6 +117,7 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
 struct Reading {
     origin: String,
     keys: Vec<[u8; 32]>,
+    witnesses: Vec<WitnessKey>,
     size: u64,
     rest: Streaming<pb::ReadAuditLogResponse>,
 }
@@ -112,7 +130,15 @@ impl Reading {
         let head = rest.message().await?.unwrap_or_default();
         let keys = head.keys.iter();
         let keys = keys.filter_map(|key| <[u8; 32]>::try_from(key.as_ref()).ok());
+        let witnesses = head.witnesses.iter();
+        let witnesses = witnesses.filter_map(|one| {
+            Some(WitnessKey {
+                member: one.member.parse().ok()?,
+                key: one.key.as_ref().try_into().ok()?,
+            })
+        });
         Ok(Self {
+            witnesses: witnesses.collect(),
             origin: head.origin,
             keys: keys.collect(),
             size: head.size,
@@ -224,6 +250,8 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         entries,
         checkpoints,
         signed,
+        witnessed,
+        unchecked,
         faults,
     } = judge.finish();
     let sound = faults.is_empty();
@@ -233,12 +261,23 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         .collect();
     let keys: Vec<String> = keys.iter().map(|key| HEXLOWER.encode(key)).collect();
     let value = json!({ "origin": origin, "sound": sound, "entries": entries, "signed": signed,
-        "checkpoints": checkpoints, "keys": keys, "faults": told });
+        "checkpoints": checkpoints, "keys": keys, "faults": told,
+        "witnessed": witnessed.iter().map(witnessed_value).collect::<Vec<_>>(),
+        "unchecked_cosignatures": unchecked });
     output.show(&value, || {
         let mut lines: Vec<String> = faults
             .iter()
             .map(|fault| format!("WRONG  {fault}"))
             .collect();
+        lines.extend(witnessed.iter().map(witnessed_line));
+        if witnessed.is_empty() {
+            lines.push("no witness with a known key cosigned any checkpoint".to_owned());
+        }
+        if unchecked > 0 {
+            lines.push(format!(
+                "{unchecked} cosignatures are of keys not known here: name them with --witness"
+            ));
+        }
         let count = faults.len();
         let end = match count {
             0 => "every entry and signature holds".to_owned(),
@@ -250,6 +289,25 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         lines.join("\n")
     });
     if sound { Exit::Done } else { Exit::Refused }
+}
+
+fn witnessed_value(one: &CosignedUpTo) -> Value {
+    json!({ "witness": one.witness.as_str(), "size": one.size, "at": one.at.to_rfc3339() })
+}
+
+fn witnessed_line(one: &CosignedUpTo) -> String {
+    let CosignedUpTo { witness, size, at } = one;
+    format!("{witness} cosigned {size} entries at {}", at.to_rfc3339())
+}
+
+/// A witness as `MEMBER=KEY`.
+fn witness(text: &str) -> Result<WitnessKey, String> {
+    let wrong = || "a witness is MEMBER=KEY, with the key as 64 hexadecimal digits".to_owned();
+    let (member, digits) = text.split_once('=').ok_or_else(wrong)?;
+    Ok(WitnessKey {
+        member: member.parse().map_err(|_| wrong())?,
+        key: key(digits)?,
+    })
 }
 
 /// A key as 64 hexadecimal digits.

@@ -182,6 +182,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         .into_inner();
     let watch = super::watch::progress(node).await?;
     let findings_open = super::findings::open(node).await?;
+    let witnessing = super::audit::witnessing(node).await?;
     let moment = |ms| Timestamp::from_unix_ms(ms).to_rfc3339();
     let peers: Vec<_> = status
         .peers
@@ -215,7 +216,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
         "logs": super::node_log::values(&status.logs),
         "watch": super::watch::progress_json(&watch),
-        "findings_open": findings_open,
+        "findings_open": findings_open, "witnessing": super::audit::witnessing_json(&witnessing),
     });
     output.show(&value, || {
         let lines = super::watch::progress_lines(&watch);
@@ -224,6 +225,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
             .chain((findings_open > 0).then(|| {
                 format!("misuse       {findings_open} findings wait: `creditmesh audit findings`")
             }))
+            .chain(super::audit::witnessing_lines(&witnessing))
             .collect::<Vec<_>>()
             .join("\n")
     });

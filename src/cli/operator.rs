@@ -21,6 +21,7 @@ use crate::wire::pb::findings_client::FindingsClient;
 use crate::wire::pb::openings_client::OpeningsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
+use crate::wire::pb::witnessing_client::WitnessingClient;
 
 /// A client of a node's service for watching and alerts.
 pub(super) type WatchClient = crate::wire::pb::watch_client::WatchClient<Channel>;
@@ -113,6 +114,14 @@ impl NodeAt {
     pub(super) async fn standings(&self) -> Result<PeerStandingsClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(PeerStandingsClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service of witnesses and forks, or how to start it.
+    pub(super) async fn witnessing(&self) -> Result<WitnessingClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(WitnessingClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }

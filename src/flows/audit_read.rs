@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::ledger::HEAD;
 use super::{FlowError, Home};
 use crate::limits::STORE_SCAN_ROWS_MAX;
+use crate::membership::Member;
 use crate::merkle::Frontier;
-use crate::protocol::audit::audit_origin;
+use crate::protocol::audit::{WitnessKey, audit_origin};
 use crate::store::{Scan, Table};
 
 /// First part of the keys of the audit log's checkpoints; the size follows, 8 bytes.
@@ -42,6 +43,18 @@ impl AuditReader {
     #[must_use]
     pub fn keys(&self) -> Vec<[u8; 32]> {
         vec![self.0.identity().public()]
+    }
+
+    /// Every other member with the key that the list in force pins for it.
+    #[must_use]
+    pub fn witnesses(&self) -> Vec<WitnessKey> {
+        let roster = self.0.trust.roster();
+        let peers = roster.peers_of(&self.0.member);
+        let key = |peer: &Member| WitnessKey {
+            member: peer.id.clone(),
+            key: peer.identity_key,
+        };
+        peers.map(key).collect()
     }
 
     /// Entries in the log.

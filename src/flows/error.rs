@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::crypto::oprf::OprfError;
-use crate::domain::{Epoch, RecordError, SilentReason, Timestamp};
+use crate::domain::{Epoch, MemberId, RecordError, SilentReason, Timestamp};
 use crate::env::EntropyUnavailable;
 use crate::limits::EVALUATE_REPEATS_MAX;
 use crate::membership::{Denial, StatementError};
@@ -74,6 +74,15 @@ pub enum FlowError {
     NoMirror {
         /// What is missing.
         reason: &'static str,
+    },
+    /// The peer is proven to have signed two histories.
+    #[error(
+        "{member} signed two histories of one feed (see `creditmesh audit forks`): what it answers \
+         counts as not given until the member list pins another identity key for it"
+    )]
+    Forked {
+        /// The peer.
+        member: MemberId,
     },
     /// No random bytes.
     #[error(transparent)]
@@ -171,7 +180,8 @@ impl FlowError {
             | Self::Mirror(_)
             | Self::Leaf(_)
             | Self::Log(_)
-            | Self::Statement(_) => SilentReason::Unverified,
+            | Self::Statement(_)
+            | Self::Forked { .. } => SilentReason::Unverified,
             Self::Store(_)
             | Self::Record(_)
             | Self::OverBudget(_)

@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, watch};
 
 use super::FlowError;
 use super::draft::Draft;
+use super::forks::Forks;
 use super::home::Home;
 use crate::crypto::Token;
 use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
@@ -17,6 +18,7 @@ use crate::limits::{
 };
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
+use crate::protocol::fork::LogFork;
 use crate::protocol::leaf::{Leaf, Tag, leaves_of, tag_of};
 use crate::protocol::mirror::{
     Accepted, MirrorFault, MirrorHead, SeenCheckpoint, TagIndex, Tail, find_last,
@@ -31,6 +33,7 @@ pub struct Mirrors {
     open: SyncMutex<BTreeMap<(MemberId, Level, Epoch), Arc<Mirror>>>,
     /// Changes whenever a mirror has grown.
     grown: Arc<watch::Sender<u64>>,
+    forks: Arc<Forks>,
 }
 
 /// One mirrored feed.
@@ -40,6 +43,7 @@ pub struct Mirror {
     feed: FeedId,
     state: Mutex<State>,
     grown: Arc<watch::Sender<u64>>,
+    forks: Arc<Forks>,
 }
 
 /// What a mirror holds of the holder of a token.
@@ -78,10 +82,17 @@ impl Mirrors {
     #[must_use]
     pub fn new(home: Arc<Home>) -> Self {
         Self {
+            forks: Arc::new(Forks::new(Arc::clone(&home))),
             home,
             open: SyncMutex::default(),
             grown: Arc::new(watch::Sender::new(0)),
         }
+    }
+
+    /// What is known here of members that signed two histories.
+    #[must_use]
+    pub const fn forks(&self) -> &Arc<Forks> {
+        &self.forks
     }
 
     /// Changes whenever one of the mirrors has grown.
@@ -120,6 +131,7 @@ impl Mirrors {
                 feed,
                 state: Mutex::new(state),
                 grown: Arc::clone(&self.grown),
+                forks: Arc::clone(&self.forks),
             })
         });
         Ok(Arc::clone(mirror))
@@ -135,6 +147,25 @@ impl Mirror {
         let mut state = self.state.lock().await;
         self.load(&mut state).await?;
         Ok(reach(&state.head))
+    }
+
+    /// What is kept of the mirror beside its leaves.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
+    pub(super) async fn head(&self) -> Result<MirrorHead, FlowError> {
+        let mut state = self.state.lock().await;
+        self.load(&mut state).await?;
+        Ok(state.head.clone())
+    }
+
+    /// The newest signed checkpoint seen of the feed.
+    ///
+    /// # Errors
+    /// As [`Self::reach`].
+    pub(super) async fn newest_note(&self) -> Result<Option<String>, FlowError> {
+        let head = self.head().await?;
+        Ok(head.checkpoint().map(|seen| seen.note().to_owned()))
     }
 
     /// Takes a chunk of the feed: verified, durable, then searchable. Leaves that are held already
@@ -155,6 +186,13 @@ impl Mirror {
         loop {
             let accepted = match state.head.accept(&tail, &peer.identity_key, None) {
                 Err(MirrorFault::Overtaken { .. }) => return Ok(reach(&state.head)),
+                Err(MirrorFault::Fork(proof)) => {
+                    let kept = LogFork::from((*proof).clone());
+                    if let Err(error) = self.forks.take(&kept, &self.home.member).await {
+                        tracing::warn!(%error, "a fork is not proven, or its proof not kept");
+                    }
+                    return Err(MirrorFault::Fork(proof).into());
+                }
                 judged => judged?,
             };
             if accepted.head.size() > MIRROR_LEAVES_MAX {

@@ -108,6 +108,11 @@ impl Asker {
         inputs: &HashedInputs,
         seed: &BatchSeed,
     ) -> Result<Prepared, FlowError> {
+        if self.mirrors.forks().is_forked(&peer).await? {
+            return Err(FlowError::Forked {
+                member: peer.id.clone(),
+            });
+        }
         let Some((epoch, key)) = self.epoch_for(&peer).await? else {
             return Err(FlowError::NoMirror {
                 reason: "no mirror of this peer yet",

@@ -17,14 +17,16 @@ use crate::wire::pb::auditing_client::AuditingClient;
 use crate::wire::pb::explain_client::ExplainClient;
 use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::standing_client::StandingClient;
+use crate::wire::pb::witness_client::WitnessClient;
 use crate::wire::pb::{
-    DescribeRequest, DescribeResponse, EncryptionKeyRequest, EncryptionKeyResponse,
-    EvaluateRequest, EvaluateResponse, ExplainRequest, ExplainResponse, FeedChunk, LoggedRequest,
+    CosignRequest, CosignResponse, DescribeRequest, DescribeResponse, EncryptionKeyRequest,
+    EncryptionKeyResponse, EvaluateRequest, EvaluateResponse, ExplainRequest, ExplainResponse,
+    FeedChunk, GossipRequest, GossipResponse, GrowthRequest, GrowthResponse, LoggedRequest,
     LoggedResponse, MonthlyCountsRequest, MonthlyCountsResponse,
 };
 use crate::wire::{
-    Chunk, Description, Evaluation, FeedWanted, LoggedPage, LoggedWanted, Malformed, Question,
-    Verdict, monthly_statements,
+    Chunk, CosignGiven, CosignWanted, Description, Evaluation, FeedWanted, GrowthGiven, LoggedPage,
+    LoggedWanted, Malformed, Question, Sightings, Verdict, monthly_statements,
 };
 
 /// Why asking a peer gave nothing.
@@ -147,6 +149,55 @@ impl AskedPeers {
         Ok(LoggedPage::try_from(response.into_inner())?)
     }
 
+    /// Asks a peer to cosign a checkpoint of this node's audit log. Nothing of the answer is checked
+    /// yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn cosign(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+        wanted: CosignWanted,
+    ) -> Result<CosignGiven, AskError> {
+        let message = CosignRequest::from(wanted);
+        let make = |channel| cosign(channel, Request::new(message.clone()));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(CosignGiven::try_from(response.into_inner())?)
+    }
+
+    /// Exchanges with a peer what both saw of members' logs. Nothing of it is checked yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn gossip(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+        seen: Sightings,
+    ) -> Result<Sightings, AskError> {
+        let message = GossipRequest::from(seen);
+        let make = |channel| gossip(channel, Request::new(message.clone()));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(Sightings::try_from(response.into_inner())?)
+    }
+
+    /// Asks a peer to prove that its audit log grew. Nothing of it is checked yet.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn prove_growth(
+        &self,
+        peer: &Member,
+        deadline: Duration,
+        (old_size, new_size): (u64, u64),
+    ) -> Result<GrowthGiven, AskError> {
+        let message = GrowthRequest { old_size, new_size };
+        let make = |channel| prove_growth(channel, Request::new(message));
+        let response = self.peers.call(peer, deadline, make).await?;
+        Ok(GrowthGiven::try_from(response.into_inner())?)
+    }
+
     /// Asks a peer whether it admits this node, and why not: the one call that a refused member may
     /// make.
     ///
@@ -242,6 +293,24 @@ fn auditing(channel: PeerChannel) -> AuditingClient<PeerChannel> {
     AuditingClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn witness(channel: PeerChannel) -> WitnessClient<PeerChannel> {
+    WitnessClient::new(channel)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+}
+
+fn cosign(channel: PeerChannel, request: Request<CosignRequest>) -> Calling<CosignResponse> {
+    Box::pin(async move { witness(channel).cosign(request).await })
+}
+
+fn gossip(channel: PeerChannel, request: Request<GossipRequest>) -> Calling<GossipResponse> {
+    Box::pin(async move { witness(channel).gossip(request).await })
+}
+
+fn prove_growth(channel: PeerChannel, request: Request<GrowthRequest>) -> Calling<GrowthResponse> {
+    Box::pin(async move { witness(channel).prove_growth(request).await })
 }
 
 fn evaluate(channel: PeerChannel, request: Request<EvaluateRequest>) -> Calling<EvaluateResponse> {

@@ -6,9 +6,9 @@ use tokio::task::JoinSet;
 
 use crate::domain::MemberId;
 use crate::flows::{
-    Alerts, Answerer, Assessor, Book, Desk, Fishing, FlowError, Follower, Home, Ledger, Mirrors,
-    Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Standings, Watch,
-    WatchSettings, Webhook, WebhookTarget,
+    Alerts, Answerer, Assessor, Book, Cosigning, Desk, Fishing, FlowError, Follower, Gossip,
+    GossipParts, Home, Ledger, LogTree, Mirrors, Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher,
+    PublisherTask, Reconciler, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -44,6 +44,12 @@ pub struct Core {
     pub alerts: Arc<Alerts>,
     /// How far peers are believed.
     pub standings: Arc<Standings>,
+    /// This node as a witness of its peers' audit logs.
+    pub witness: Arc<Witness>,
+    /// What gets this node's audit log cosigned.
+    pub cosigning: Arc<Cosigning>,
+    /// What compares checkpoints with peers.
+    pub gossip: Arc<Gossip>,
     tasks: JoinSet<()>,
 }
 
@@ -75,7 +81,7 @@ impl Core {
         let answerer = Answerer::new(
             Arc::clone(&home),
             Arc::clone(&keys),
-            feeds,
+            Arc::clone(&feeds),
             ledger.clone(),
             publisher.clone(),
         );
@@ -103,6 +109,7 @@ impl Core {
             Arc::clone(&peer_keys),
             Arc::clone(&mirrors),
         );
+        let (witness, cosigning, gossip) = checking_each_other(&home, &mirrors, feeds);
         Self {
             home,
             desk,
@@ -118,6 +125,9 @@ impl Core {
             reconciler,
             alerts,
             standings,
+            witness,
+            cosigning,
+            gossip,
             tasks,
         }
     }
@@ -131,6 +141,8 @@ impl Core {
         self.tasks.spawn(self.desk.clone().keep_terms());
         self.tasks.spawn(Arc::clone(&self.standings).run());
         self.tasks.spawn(self.fishing.clone().run());
+        self.tasks.spawn(Arc::clone(&self.cosigning).run());
+        self.tasks.spawn(Arc::clone(&self.gossip).run());
     }
 
     /// Starts posting alerts there.
@@ -165,4 +177,23 @@ impl Core {
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// What checks this node's logs and those of its peers against each other.
+fn checking_each_other(
+    home: &Arc<Home>,
+    mirrors: &Arc<Mirrors>,
+    feeds: Arc<OwnFeeds>,
+) -> (Arc<Witness>, Arc<Cosigning>, Arc<Gossip>) {
+    let tree = Arc::new(LogTree::of_audit(Arc::clone(home)));
+    let forks = Arc::clone(mirrors.forks());
+    let witness = Arc::new(Witness::new(Arc::clone(home), forks, Arc::clone(&tree)));
+    let cosigning = Arc::new(Cosigning::new(Arc::clone(home), tree));
+    let gossip = Arc::new(Gossip::new(GossipParts {
+        home: Arc::clone(home),
+        mirrors: Arc::clone(mirrors),
+        feeds,
+        witness: Arc::clone(&witness),
+    }));
+    (witness, cosigning, gossip)
 }

@@ -236,6 +236,7 @@ impl Source {
         findings.extend(disputes(home).await?);
         findings.extend(self.logs.states().iter().flat_map(log_findings));
         findings.push(self.misuse().await?);
+        findings.extend(self.witnessing().await?);
         let heard = home.trust.newest_heard();
         let version = home.trust.roster().version();
         if heard > version {

@@ -44,6 +44,7 @@ mod trusted;
 mod unlock;
 mod verify;
 mod webhook_target;
+mod witness_findings;
 
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::NetworkKeys;

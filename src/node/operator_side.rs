@@ -13,9 +13,9 @@ use crate::limits::{
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
     AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, WatchService, audit_server, corrections_server,
-    credentials_server, findings_server, health, openings_server, operator_server,
-    peer_standings_server, reflection, watch_server,
+    OperatorService, PeerStandingsService, WatchService, WitnessingService, audit_server,
+    corrections_server, credentials_server, findings_server, health, openings_server,
+    operator_server, peer_standings_server, reflection, watch_server, witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -28,6 +28,7 @@ pub(super) struct Desks {
     pub(super) standings: PeerStandingsService,
     pub(super) findings: FindingsService,
     pub(super) openings: OpeningsService,
+    pub(super) witnessing: WitnessingService,
 }
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
@@ -62,6 +63,7 @@ pub(super) async fn serve_socket(
             .add_service(peer_standings_server(desks.standings))
             .add_service(findings_server(desks.findings))
             .add_service(openings_server(desks.openings))
+            .add_service(witnessing_server(desks.witnessing))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -90,6 +92,7 @@ pub(super) async fn serve_port(
             .add_service(peer_standings_server(desks.standings))
             .add_service(findings_server(desks.findings))
             .add_service(openings_server(desks.openings))
+            .add_service(witnessing_server(desks.witnessing))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

@@ -33,8 +33,8 @@ use crate::risk::Policy;
 use crate::service::{
     AuditService, AuditingService, CorrectionsService, CredentialService, FindingsService,
     OpeningsService, OperatorService, PeerService, PeerStandingsService, StandingService,
-    WatchService, auditing_server, explain_server, health, peer_server, reflection,
-    standing_server,
+    WatchService, WitnessService, WitnessingService, auditing_server, explain_server, health,
+    peer_server, reflection, standing_server, witness_server,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -201,6 +201,8 @@ impl RunningNode {
             Auditor::new(Arc::clone(home)),
         );
         let auditing = AuditingService::new(logged, auditor);
+        let core = &self.core;
+        let witness = WitnessService::new(Arc::clone(&core.witness), Arc::clone(&core.gossip));
         let stop = self.stop.clone();
         let reflection = reflection()?;
         let health = health().await;
@@ -209,6 +211,7 @@ impl RunningNode {
                 .add_service(service)
                 .add_service(standing_server(standing))
                 .add_service(auditing_server(auditing))
+                .add_service(witness_server(witness))
                 .add_service(explain_server())
                 .add_service(health)
                 .add_service(reflection)
@@ -237,6 +240,7 @@ impl RunningNode {
             tls: renewing.tls.clone(),
             logs: self.logs.book.clone(),
             fishing: self.core.fishing.clone(),
+            cosigning: Arc::clone(&self.core.cosigning),
             folder,
         };
         let currency = home.trust.root().document().currency;
@@ -252,6 +256,10 @@ impl RunningNode {
             ),
             watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
             standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
+            witnessing: WitnessingService::new(
+                Arc::clone(&self.core.cosigning),
+                Arc::clone(self.core.mirrors.forks()),
+            ),
             operator: OperatorService::new(desk, currency, Arc::new(source)),
         };
         let issuer = RunningIssuer {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Folder;
 use super::log_book::LogBook;
 use crate::crypto::vector_backend;
-use crate::flows::{Answerer, Fishing, FlowError, Follower, Home, Mirrors};
+use crate::flows::{Answerer, Cosigning, Fishing, FlowError, Follower, Home, Mirrors};
 use crate::limits::STORE_SCAN_ROWS_MAX;
 use crate::net::NodeTls;
 use crate::service::{
@@ -26,6 +26,7 @@ pub(super) struct Source {
     pub(super) folder: Folder,
     pub(super) logs: LogBook,
     pub(super) fishing: Fishing,
+    pub(super) cosigning: Arc<Cosigning>,
 }
 
 impl Source {

@@ -56,6 +56,7 @@ impl Audit for AuditService {
 
 async fn head(reader: &AuditReader) -> Result<(pb::ReadAuditLogResponse, u64), Status> {
     let size = reader.size().await.map_err(|error| status_of(&error))?;
+    let witnesses = reader.witnesses().into_iter();
     let head = pb::ReadAuditLogResponse {
         origin: reader.origin(),
         keys: reader
@@ -64,6 +65,12 @@ async fn head(reader: &AuditReader) -> Result<(pb::ReadAuditLogResponse, u64), S
             .map(|key| key.to_vec().into())
             .collect(),
         size,
+        witnesses: witnesses
+            .map(|one| pb::WitnessKeyView {
+                member: one.member.to_string(),
+                key: one.key.to_vec().into(),
+            })
+            .collect(),
         ..pb::ReadAuditLogResponse::default()
     };
     Ok((head, size))

@@ -17,6 +17,7 @@ mod standard;
 mod standing;
 mod status;
 mod watch;
+mod witness;
 
 pub use audit::AuditService;
 pub use auditing::{AuditingService, OpeningsService};
@@ -33,8 +34,9 @@ pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar
 pub use standard::{
     audit_server, auditing_server, corrections_server, credentials_server, explain_server,
     findings_server, health, openings_server, operator_server, peer_server, peer_standings_server,
-    reflection, standing_server, watch_server,
+    reflection, standing_server, watch_server, witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;
 pub use watch::WatchService;
+pub use witness::{WitnessService, WitnessingService};

@@ -7,7 +7,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use super::{
     AuditService, AuditingService, CorrectionsService, CredentialService, ExplainService,
     FindingsService, OpeningsService, OperatorService, PeerService, PeerStandingsService,
-    StandingService, WatchService,
+    StandingService, WatchService, WitnessService, WitnessingService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
@@ -24,6 +24,8 @@ use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
 use crate::wire::pb::standing_server::StandingServer;
 use crate::wire::pb::watch_server::WatchServer;
+use crate::wire::pb::witness_server::WitnessServer;
+use crate::wire::pb::witnessing_server::WitnessingServer;
 
 /// The peer service with its bounds on messages.
 #[must_use]
@@ -119,6 +121,22 @@ pub fn peer_standings_server(
     service: PeerStandingsService,
 ) -> PeerStandingsServer<PeerStandingsService> {
     PeerStandingsServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// This node as a witness, with its bounds on messages.
+#[must_use]
+pub fn witness_server(service: WitnessService) -> WitnessServer<WitnessService> {
+    WitnessServer::new(service)
+        .max_decoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(STANDARD_MESSAGE_BYTES_MAX)
+}
+
+/// What the operator sees of witnesses and forks, with its bounds on messages.
+#[must_use]
+pub fn witnessing_server(service: WitnessingService) -> WitnessingServer<WitnessingService> {
+    WitnessingServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

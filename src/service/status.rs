@@ -24,6 +24,7 @@ pub fn status_of(error: &FlowError) -> Status {
         FlowError::Denied(_) => Code::PermissionDenied,
         FlowError::NotPossible(_)
         | FlowError::Restored { .. }
+        | FlowError::Forked { .. }
         | FlowError::EpochNotLive { .. }
         | FlowError::ListExpired { .. } => Code::FailedPrecondition,
         FlowError::Entropy(_)

@@ -11,6 +11,7 @@ mod malformed;
 mod peer;
 mod registrar;
 mod standing;
+mod witness;
 
 pub mod pb;
 
@@ -23,3 +24,4 @@ pub use registrar::{
     Acknowledgement, DeskView, Enrolment, InvitationKey, RootCount, Standing, Tally, TrustTexts,
 };
 pub use standing::monthly_statements;
+pub use witness::{CosignGiven, CosignWanted, GrowthGiven, Sightings};

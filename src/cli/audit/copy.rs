@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::{Reading, judged, key};
+use super::{Reading, judged, key, witness};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::operator::NodeAt;
 use crate::cli::output::Output;
 use crate::domain::Timestamp;
 use crate::limits::{AUDIT_LINE_BYTES_MAX, AUDIT_SEGMENT_ENTRIES};
 use crate::merkle::{Checkpoint, SignedNote};
-use crate::protocol::audit::{AuditJudge, CopiedEntry, split_notes};
+use crate::protocol::audit::{AuditJudge, CopiedEntry, WitnessKey, split_notes};
 
 /// The file of a copy that holds the checkpoints, in the order of their sizes.
 const CHECKPOINTS: &str = "checkpoints";
@@ -41,6 +41,10 @@ pub(in crate::cli) struct VerifyArgs {
     /// Leave out the signatures of checkpoints signed before; every entry is hashed all the same.
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Timestamp>,
+    /// A witness and its identity key, as the member list pins it: for --from, and beside those
+    /// that the node knows. May be repeated.
+    #[arg(long = "witness", value_name = "MEMBER=HEX", value_parser = witness)]
+    witnesses: Vec<WitnessKey>,
     /// A file of checkpoints that somebody kept of this log. May be repeated.
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
@@ -66,7 +70,10 @@ pub(super) async fn verify(args: &VerifyArgs, output: &Output) -> Result<Exit, C
     let mut reading = Reading::start(&args.node, 0).await?;
     let mut keys = reading.keys.clone();
     keys.extend(&args.keys);
-    let mut judge = AuditJudge::new(&reading.origin, keys.clone(), args.since);
+    let mut witnesses = args.witnesses.clone();
+    witnesses.extend(reading.witnesses.iter().cloned());
+    let judge = AuditJudge::new(&reading.origin, keys.clone(), args.since);
+    let mut judge = judge.with_witnesses(witnesses);
     take_kept(&mut judge, &args.against)?;
     let bar = output.progress("entries", Some(reading.size));
     while let Some(page) = reading.next().await? {
@@ -103,7 +110,8 @@ fn verify_copy(folder: &Path, args: &VerifyArgs, output: &Output) -> Result<Exit
         CliError::refused(format!("{}: wrong signature: {error}", place.display()))
     })?;
     let origin = origin.origin().to_owned();
-    let mut judge = AuditJudge::new(&origin, args.keys.clone(), args.since);
+    let judge = AuditJudge::new(&origin, args.keys.clone(), args.since);
+    let mut judge = judge.with_witnesses(args.witnesses.clone());
     split_notes(&notes).for_each(|note| judge.checkpoint(note));
     take_kept(&mut judge, &args.against)?;
     let bar = output.progress("entries", None);
