@@ -4,6 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use creditmesh::crypto::{IdentityKey, Secret};
+use creditmesh::domain::Timestamp;
+use creditmesh::merkle::{Checkpoint, Frontier, GrowthBuilder, leaf_hash};
+use creditmesh::protocol::fork::LogFork;
+use creditmesh::protocol::mirror::Bridge;
 use serde_json::Value;
 
 use super::shell::{Run, Served, Town, creditmesh, run};
@@ -48,6 +53,24 @@ fn lent(town: &Town) -> (Served, Served) {
         }
     }
     served
+}
+
+/// What `audit verify` finds, once the whole log is cosigned by the one peer that there is.
+fn cosigned(dir: &str) -> Value {
+    let began = std::time::Instant::now();
+    loop {
+        let told = audit("witnesses", &["--dir", dir]).json(0);
+        assert_eq!(told["needed"], 1, "{told}");
+        if told["cosigned"] == told["entries"] {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 60, "{told}");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let sound = audit("verify", &["--dir", dir]).json(0);
+    assert_eq!(sound["witnessed"][0]["witness"], "beta", "{sound}");
+    assert_eq!(sound["witnessed"][0]["size"], sound["entries"]);
+    sound
 }
 
 fn codes(found: &Value) -> Vec<&str> {
@@ -155,8 +178,10 @@ fn evidence_convinces_whoever_has_the_key_and_another_implementation() {
     let town = Town::found();
     let (alpha, beta) = lent(&town);
     let dir = town.path("alpha");
-    let sound = audit("verify", &["--dir", &dir]).json(0);
+    let sound = cosigned(&dir);
     let key = sound["keys"][0].as_str().unwrap();
+    let of_beta = audit("verify", &["--dir", &town.path("beta")]).json(0);
+    let witness = format!("beta={}", of_beta["keys"][0].as_str().unwrap());
     let file = town.path("5.tlog-proof");
     audit("evidence", &["5", "--dir", &dir, "--out", &file]).json(0);
     audit("evidence", &["5", "--dir", &dir, "--out", &file]).says(1, &["exists already"]);
@@ -167,6 +192,10 @@ fn evidence_convinces_whoever_has_the_key_and_another_implementation() {
     let told = audit("verify-evidence", &[&file, "--key", key]).json(0);
     assert_eq!(told["entry"]["entry"], 5);
     assert_eq!(told["origin"], "alpha/audit");
+    let checked = ["--witness", &witness, "--key", key];
+    let told = audit("verify-evidence", &[&[&*file], &checked[..]].concat()).json(0);
+    assert_eq!(told["witnessed"][0]["witness"], "beta", "{told}");
+    assert_eq!(told["witnessed"][0]["size"], told["size"]);
     let stranger = "00".repeat(32);
     audit("verify-evidence", &[&file, "--key", &stranger]).says(1, &["signature of the expected"]);
 
@@ -184,6 +213,26 @@ fn evidence_convinces_whoever_has_the_key_and_another_implementation() {
     let short = head.rsplit_once('\n').unwrap().0;
     let short = write("short", &format!("{short}\n\n{note}"));
     let checkpoint = write("checkpoint", note);
+    // The time of the cosignature is altered: it stands behind the key id, 4 bytes.
+    let line = note
+        .lines()
+        .find(|line| line.contains(" beta/witness "))
+        .unwrap();
+    let (name, encoded) = line.rsplit_once(' ').unwrap();
+    let mut bytes = data_encoding::BASE64.decode(encoded.as_bytes()).unwrap();
+    bytes[11] ^= 1;
+    let other = format!("{name} {}", data_encoding::BASE64.encode(&bytes));
+    let dated = write("dated", &text.replace(line, &other));
+    let altered = [&[&*dated], &checked[..]].concat();
+    audit("verify-evidence", &altered).says(1, &["wrong cosignature"]);
+    let witness = witness.replace("beta=", "beta/witness=");
+    let judged = elsewhere(key, &[&witness, &file, &dated]);
+    assert_eq!(
+        judged[0]["witnessed"][0]["witness"], "beta/witness",
+        "{judged:?}"
+    );
+    assert_eq!(judged[1]["refused"], "wrong cosignature");
+
     let files = [&*file, &checkpoint, &moved, &size, &short];
     let found = elsewhere(key, &files);
     assert_eq!(found[0]["index"], 5, "{found:?}");
@@ -195,4 +244,107 @@ fn evidence_convinces_whoever_has_the_key_and_another_implementation() {
     }
     let strange = elsewhere(&stranger, &[&file]);
     assert_eq!(strange[0]["refused"], "not signed by this key");
+}
+
+fn log_of(leaves: &[String]) -> Frontier {
+    let mut log = Frontier::new();
+    for leaf in leaves {
+        log.append(leaf_hash(leaf.as_bytes())).unwrap();
+    }
+    log
+}
+
+fn signed(origin: &str, leaves: &[String]) -> String {
+    let log = log_of(leaves);
+    let at = Timestamp::from_unix_ms(1_790_000_000_000 + i64::try_from(leaves.len()).unwrap());
+    let checkpoint = Checkpoint::new(origin, log.size(), log.root(), at).unwrap();
+    let key = IdentityKey::from_seed(&Secret::from_bytes([5; 32]));
+    checkpoint.sign(&key).unwrap().to_string()
+}
+
+fn growth(old: &[String], new: &[String]) -> Vec<[u8; 32]> {
+    let mut growth = GrowthBuilder::behind(&log_of(old));
+    for leaf in &new[old.len()..] {
+        growth.append(leaf_hash(leaf.as_bytes()));
+    }
+    growth.finish().0
+}
+
+/// The body of add-checkpoint (C2SP tlog-witness).
+fn continued(old: usize, proof: &[[u8; 32]], note: &str) -> String {
+    let hashes: String = proof
+        .iter()
+        .map(|hash| data_encoding::BASE64.encode(hash) + "\n")
+        .collect();
+    format!("old {old}\n{hashes}\n{note}")
+}
+
+#[test]
+fn growth_and_forks_of_audit_logs_and_feeds_convince_another_implementation() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = IdentityKey::from_seed(&Secret::from_bytes([5; 32])).public();
+    let key = data_encoding::HEXLOWER.encode(&key);
+    let leaves: Vec<String> = (0..24).map(|n| format!("leaf {n}")).collect();
+    let mut other = leaves.clone();
+    other[3].push('x');
+    let mut files = Vec::new();
+    let mut expected = Vec::new();
+    let mut file = |name: String, text: &str, holds: bool| {
+        let path = dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(&path, text).unwrap();
+        files.push(path);
+        expected.push(holds);
+    };
+    for origin in ["alpha/audit", "alpha/full/7"] {
+        let short = origin.replace('/', "-");
+        for (old, new) in [(8, 16), (8, 24), (16, 24), (24, 24)] {
+            let name = |kind: &str| format!("{short}-{old}-{new}-{kind}");
+            let (before, after) = (&leaves[..old], &leaves[..new]);
+            file(name("before"), &signed(origin, before), true);
+            let proof = growth(before, after);
+            let note = signed(origin, after);
+            file(name("grown"), &continued(old, &proof, &note), true);
+            // The other history, under the same signature, does not continue this one.
+            let (rewritten, all) = (growth(&other[..old], &other[..new]), &other[..new]);
+            let forked = signed(origin, all);
+            file(
+                name("rewritten"),
+                &continued(old, &rewritten, &forked),
+                false,
+            );
+            if let Some((_, cut)) = proof.split_last() {
+                file(name("cut"), &continued(old, cut, &note), false);
+            }
+            let bridge = Bridge {
+                root: log_of(&other[..old]).root(),
+                consistency: rewritten,
+            };
+            let fork = |smaller: &[String], bridge| LogFork {
+                origin: origin.to_owned(),
+                smaller: signed(origin, smaller),
+                larger: forked.clone(),
+                bridge,
+            };
+            let bridge = (old < new).then_some(bridge);
+            file(
+                name("fork"),
+                &fork(before, bridge.clone()).to_string(),
+                true,
+            );
+            file(
+                name("honest"),
+                &fork(&other[..old], bridge).to_string(),
+                false,
+            );
+        }
+    }
+    let paths: Vec<&str> = files.iter().map(String::as_str).collect();
+    let found = elsewhere(&key, &paths);
+    for ((path, holds), found) in paths.iter().zip(&expected).zip(&found) {
+        assert_eq!(found["refused"].is_null(), *holds, "{path}: {found}");
+        if path.ends_with("-fork") || path.ends_with("-honest") {
+            let run = audit("verify-fork", &[path, "--key", &key]);
+            assert_eq!(run.code == 0, *holds, "{path}: {run:?}");
+        }
+    }
 }
