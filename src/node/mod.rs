@@ -27,6 +27,7 @@ mod other_registrars;
 mod own_change;
 mod own_tls_keys;
 mod parts;
+mod peer_side;
 mod policies;
 mod proposal;
 mod reading;

@@ -15,6 +15,7 @@ use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
 use super::operator_side::{Desks, bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
+use super::peer_side::serve_peers;
 use super::policies::{load_policy, load_retention};
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
@@ -26,15 +27,13 @@ use crate::crypto::vector_backend;
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
 use crate::flows::{AuditReader, Auditor, Desk, Home, Logged, Timing, fence_of};
 use crate::net::{
-    AskedPeers, Door, Gate, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport,
-    TlsTransport, Transport, TrustHandle, gated_server,
+    AskedPeers, Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport,
+    Transport, TrustHandle,
 };
 use crate::risk::Policy;
 use crate::service::{
-    AuditService, AuditingService, CorrectionsService, CredentialService, FindingsService,
-    OpeningsService, OperatorService, PeerService, PeerStandingsService, StandingService,
-    WatchService, WitnessService, WitnessingService, auditing_server, explain_server, health,
-    peer_server, reflection, standing_server, witness_server,
+    AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
+    OperatorService, PeerStandingsService, WatchService, WitnessingService,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -193,34 +192,8 @@ impl RunningNode {
         listener: Listener,
         trust: TrustHandle,
     ) -> Result<(), NodeError> {
-        let service = peer_server(PeerService::new(Arc::clone(&self.core.answerer)));
-        let standing = StandingService::new(Arc::clone(&self.core.standings));
-        let home = &self.core.home;
-        let (logged, auditor) = (
-            Logged::new(Arc::clone(home)),
-            Auditor::new(Arc::clone(home)),
-        );
-        let auditing = AuditingService::new(logged, auditor);
-        let core = &self.core;
-        let witness = WitnessService::new(Arc::clone(&core.witness), Arc::clone(&core.gossip));
-        let stop = self.stop.clone();
-        let reflection = reflection()?;
-        let health = health().await;
-        self.tasks.spawn(async move {
-            let ended = gated_server(Gate::new(trust))
-                .add_service(service)
-                .add_service(standing_server(standing))
-                .add_service(auditing_server(auditing))
-                .add_service(witness_server(witness))
-                .add_service(explain_server())
-                .add_service(health)
-                .add_service(reflection)
-                .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())
-                .await;
-            if let Err(error) = ended {
-                tracing::error!(%error, "the peer service ended");
-            }
-        });
+        let serving = serve_peers(&self.core, listener, trust, self.stop.clone()).await?;
+        self.tasks.spawn(serving);
         Ok(())
     }
 
