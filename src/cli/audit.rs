@@ -55,7 +55,8 @@ pub(super) enum AuditCommand {
     /// Check an evidence file; needs no node.
     #[command(
         after_help = "Example:\n  creditmesh audit verify-evidence 17.tlog-proof --key 91ab…7c \
-        --witness beta=22cd…01\n\nThe key is the identity key that the member list pins for the member."
+        --witness beta=22cd…01\n\n\
+        The key is the identity key that the member list pins for the member."
     )]
     VerifyEvidence(proof::VerifyEvidenceArgs),
     /// Open a query to an auditor: borrower, consent reference, blinding factors.

@@ -149,8 +149,8 @@ impl AskedPeers {
         Ok(LoggedPage::try_from(response.into_inner())?)
     }
 
-    /// Asks a peer to cosign a checkpoint of this node's audit log. Nothing of the answer is checked
-    /// yet.
+    /// Asks a peer to cosign a checkpoint of this node's audit log. Nothing of the answer is
+    /// checked yet.
     ///
     /// # Errors
     /// [`AskError`].

@@ -25,7 +25,7 @@ use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
-use crate::flows::{AuditReader, Auditor, Desk, Home, Logged, Timing, fence_of};
+use crate::flows::{AuditReader, Auditor, Desk, Home, Timing, fence_of};
 use crate::net::{
     AskedPeers, Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport,
     Transport, TrustHandle,

@@ -2,12 +2,12 @@
 specifications alone.
 
 C2SP signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof and tlog-witness (the body of
-add-checkpoint), and RFC 9162 sections 2.1.3.2 and 2.1.4.2; nothing of creditmesh, but for the frame
-around the two notes of a fork proof, which docs/audit.md describes. Arguments: the member's identity
-key in hexadecimal, then files; NAME=KEY is a witness and its key. A file that begins as a
+add-checkpoint), and RFC 9162 sections 2.1.3.2 and 2.1.4.2; nothing of creditmesh, but for the
+frame around the two notes of a fork proof, which docs/audit.md describes. Arguments: the member's
+identity key in hexadecimal, then files; NAME=KEY is a witness and its key. A file that begins as a
 tlog-proof, as an add-checkpoint body (after the file of the checkpoint that it continues) or as a
-fork proof is checked as one, every other as a signed checkpoint. Prints one JSON list with, for each
-file, what was found, or why it was refused.
+fork proof is checked as one, every other as a signed checkpoint. Prints one JSON list with, for
+each file, what was found, or why it was refused.
 """
 
 import base64

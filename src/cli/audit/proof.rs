@@ -128,12 +128,12 @@ pub(super) fn verify(args: &VerifyEvidenceArgs, output: &Output) -> Result<Exit,
     };
     let proof = AuditProof::parse(&text).map_err(|error| wrong(&error))?;
     let signed = proof.verify(&args.keys).map_err(|error| wrong(&error))?;
+    let witnessed = proof.witnessed(&args.witnesses);
+    let witnessed = witnessed.map_err(|error| wrong(&format!("wrong cosignature: {error}")))?;
     let entry = pb::AuditLogEntry {
         index: proof.index,
         line: proof.entry,
     };
-    let witnessed = proof.witnessed(&args.witnesses);
-    let witnessed = witnessed.map_err(|error| wrong(&format!("wrong cosignature: {error}")))?;
     let at = signed.signed_at().map(Timestamp::to_rfc3339);
     let (origin, size) = (signed.origin(), signed.size());
     output.show(
