@@ -43,6 +43,15 @@ pub struct Gossip {
     turn: AtomicUsize,
 }
 
+/// How far a checkpoint is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// Beside what is remembered.
+    AtHand,
+    /// Through the leaves of a mirror, and by asking the member for proof.
+    Whole,
+}
+
 /// The parts of a node that gossip looks at.
 #[derive(Debug)]
 pub(crate) struct GossipParts {
@@ -91,7 +100,17 @@ impl Gossip {
         let told = self.sightings().await?;
         let deadline = self.home.timing.peer_deadline;
         let seen = self.home.peers.gossip(peer, deadline, told).await?;
-        self.take(&peer.id, &seen).await
+        self.take(&peer.id, &seen, Depth::Whole).await
+    }
+
+    /// Takes what a peer tells of its own accord, and looks only at what is at hand: who calls sets
+    /// a deadline, and must not make this node call others. The rest is looked at when this node
+    /// calls.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn hear(&self, from: &MemberId, seen: &Sightings) -> Result<(), FlowError> {
+        self.take(from, seen, Depth::AtHand).await
     }
 
     /// What this node saw, the newest of each log; where that is too much, another part each time.
@@ -162,22 +181,22 @@ impl Gossip {
     }
 
     /// Judges what another member saw. What is malformed or signed by another key is left out.
-    ///
-    /// # Errors
-    /// The store's failure.
-    pub async fn take(&self, from: &MemberId, seen: &Sightings) -> Result<(), FlowError> {
+    async fn take(&self, from: &MemberId, seen: &Sightings, depth: Depth) -> Result<(), FlowError> {
         for text in &seen.forks {
             let Ok(proof) = text.parse::<LogFork>() else {
                 continue;
             };
             self.keep(&proof, from).await?;
         }
-        let mut growths = GOSSIP_GROWTHS_MAX;
+        let mut growths = match depth {
+            Depth::AtHand => 0,
+            Depth::Whole => GOSSIP_GROWTHS_MAX,
+        };
         for note in &seen.notes {
             let checkpoint = SignedNote::parse(note).and_then(|note| Checkpoint::stored(&note));
             let Ok(checkpoint) = checkpoint else { continue };
             let judged = match LogName::of(checkpoint.origin()) {
-                Some(LogName::Feed(feed)) => self.judge_feed(&feed, note).await,
+                Some(LogName::Feed(feed)) => self.judge_feed(&feed, note, depth).await,
                 Some(LogName::Audit(member)) if member == self.home.member => {
                     self.judge_own(note, &checkpoint).await
                 }
@@ -206,7 +225,12 @@ impl Gossip {
     }
 
     /// Compares a feed's checkpoint with the mirror of that feed, where this node keeps one.
-    async fn judge_feed(&self, feed: &FeedId, note: &str) -> Result<Option<LogFork>, FlowError> {
+    async fn judge_feed(
+        &self,
+        feed: &FeedId,
+        note: &str,
+        depth: Depth,
+    ) -> Result<Option<LogFork>, FlowError> {
         let home = &self.home;
         let live = home.calendar.served(home.clock.now());
         let Some(peer) = home.peer(&feed.member) else {
@@ -224,6 +248,9 @@ impl Gossip {
         let told = known.filter_map(|known| ForkProof::of(feed, known, &seen));
         if let Some(proof) = told.into_iter().next() {
             return Ok(Some(proof.into()));
+        }
+        if depth == Depth::AtHand {
+            return Ok(None);
         }
         // A checkpoint behind which this mirror stays is compared where it is behind.
         let mut later = head.checkpoints().filter(|one| one.size() <= head.size());

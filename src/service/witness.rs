@@ -60,7 +60,7 @@ impl witness_server::Witness for WitnessService {
         let peer = admitted(&request)?;
         let seen = Sightings::try_from(request.into_inner()).map_err(refused)?;
         self.gossip
-            .take(peer.member(), &seen)
+            .hear(peer.member(), &seen)
             .await
             .map_err(refused)?;
         let told = self.gossip.sightings().await.map_err(refused)?;
