@@ -9,9 +9,12 @@ use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, Role, Timestamp,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
-use creditmesh::flows::{AtPeer, Auditor, FlowError, NewApplication, NewWatched, Reconciled};
+use creditmesh::flows::{
+    AtPeer, Auditor, FlowError, NewApplication, NewDraw, NewWatched, Reconciled,
+};
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::protocol::opening::{DifferenceKind, OpeningFault, SealedOpening};
+use creditmesh::risk::fishing::Canaries;
 use creditmesh::store::Table;
 use creditmesh::wire::{LoggedWanted, Question};
 use creditmesh::workload::{Seat, SimulatedNetwork};
@@ -131,7 +134,11 @@ async fn an_opened_query_is_what_both_sides_logged() {
     let sealed = bed.open("alpha", 0).await.unwrap();
     let text = sealed.to_string();
     assert!(!text.contains("4399") && !text.contains("536"), "{text}");
-    let checked = bed.auditor().check(&text).await.unwrap();
+    let checked = bed
+        .auditor()
+        .check(&text, &Canaries::default())
+        .await
+        .unwrap();
     assert_eq!(checked.fault, None);
     let found: Vec<_> = checked
         .peers
@@ -171,13 +178,17 @@ async fn an_opened_query_is_what_both_sides_logged() {
         .to_string();
     assert!(refused.contains("beta is no auditor"), "{refused}");
     let elsewhere = Auditor::new(Arc::clone(&bed.node("beta").core().home));
-    assert!(elsewhere.check(&text).await.is_err());
+    assert!(elsewhere.check(&text, &Canaries::default()).await.is_err());
 
     // The key stays the same over a restart; a peer that is away is named.
     bed.network.stop(&member("watcher")).await.unwrap();
     bed.network.stop(&member("gamma")).await.unwrap();
     bed.network.start(&member("watcher")).await.unwrap();
-    let checked = bed.auditor().check(&text).await.unwrap();
+    let checked = bed
+        .auditor()
+        .check(&text, &Canaries::default())
+        .await
+        .unwrap();
     assert_eq!(checked.peers[0].1, AtPeer::Agrees);
     assert!(matches!(checked.peers[1].1, AtPeer::Unreachable(_)));
     bed.network.stop_all().await.unwrap();
@@ -197,7 +208,11 @@ async fn what_was_not_asked_does_not_open() {
         .sealed((0, &first), &member("watcher"))
         .await
         .unwrap();
-    let checked = bed.auditor().check(&forged.to_string()).await.unwrap();
+    let checked = bed
+        .auditor()
+        .check(&forged.to_string(), &Canaries::default())
+        .await
+        .unwrap();
     assert_eq!(checked.fault, Some(OpeningFault::Identifier));
     let (_, mut first) = opener.opened(0).await.unwrap();
     first.borrowers[0].consent = second.borrowers[0].consent;
@@ -205,7 +220,11 @@ async fn what_was_not_asked_does_not_open() {
         .sealed((0, &first), &member("watcher"))
         .await
         .unwrap();
-    let checked = bed.auditor().check(&forged.to_string()).await.unwrap();
+    let checked = bed
+        .auditor()
+        .check(&forged.to_string(), &Canaries::default())
+        .await
+        .unwrap();
     assert_eq!(checked.fault, Some(OpeningFault::Consent));
     bed.network.stop_all().await.unwrap();
 }
@@ -232,7 +251,11 @@ async fn a_whole_batch_of_the_watch_list_opens() {
     })
     .await;
     let sealed = bed.open("alpha", 0).await.unwrap();
-    let checked = bed.auditor().check(&sealed.to_string()).await.unwrap();
+    let checked = bed
+        .auditor()
+        .check(&sealed.to_string(), &Canaries::default())
+        .await
+        .unwrap();
     assert_eq!(checked.fault, None);
     assert_eq!(checked.peers.len(), 1);
     assert_eq!(checked.peers[0].1, AtPeer::Agrees);
@@ -401,5 +424,56 @@ async fn two_logs_agree_until_one_side_does_not_log_what_happened() {
         refused.to_string().contains("no active lender"),
         "{refused}"
     );
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drawn_queries_open_and_canaries_among_them_are_found() {
+    let mut bed = Bed::new().await;
+    for number in 1..=8 {
+        bed.assess("alpha", number).await;
+    }
+    bed.assess("beta", 9).await;
+    let wanted = |seed: &str, count| NewDraw {
+        member: member("alpha"),
+        count,
+        seed: seed.to_owned(),
+        from: start(),
+        until: start().plus(Duration::from_secs(60)),
+    };
+    let auditor = bed.auditor();
+    let came = auditor.draw(wanted("dice: 4 2 6", 5)).await.unwrap();
+    assert_eq!((came.drawn.len(), came.offered), (5, 16));
+    assert!(came.unreached.is_empty());
+    assert_eq!(auditor.draw(wanted("dice: 4 2 6", 5)).await.unwrap(), came);
+    let all = auditor.draw(wanted("dice: 4 2 6", 100)).await.unwrap();
+    assert_eq!(all.drawn.len(), 8);
+
+    let opener = bed.node("alpha").core().opener.clone();
+    let canaries = Canaries::of(borrower(3).national);
+    let mut touched = Vec::new();
+    for one in &all.drawn {
+        assert_eq!(one.seen.len(), 2);
+        let entry = opener.find(one.commitment).await.unwrap();
+        let sealed = bed.open("alpha", entry).await.unwrap();
+        let checked = auditor.check(&sealed.to_string(), &canaries).await.unwrap();
+        assert_eq!(checked.fault, None);
+        assert_eq!(checked.opening.commitment(), one.commitment);
+        touched.extend(checked.touched);
+    }
+    assert_eq!(touched.len(), 1);
+    assert_eq!(
+        (touched[0].canaries, touched[0].positions.as_slice()),
+        (1, [2].as_slice())
+    );
+    assert!(opener.find([7; 32]).await.is_err());
+
+    bed.network.stop(&member("gamma")).await.unwrap();
+    let came = auditor.draw(wanted("dice: 4 2 6", 5)).await.unwrap();
+    assert_eq!((came.offered, came.unreached), (8, vec![member("gamma")]));
+    assert!(auditor.draw(wanted("", 5)).await.is_err());
+    assert!(auditor.draw(wanted("a", 0)).await.is_err());
+    let nobody = Auditor::new(Arc::clone(&bed.node("beta").core().home));
+    assert!(nobody.draw(wanted("a", 5)).await.is_err());
     bed.network.stop_all().await.unwrap();
 }

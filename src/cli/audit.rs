@@ -13,6 +13,7 @@ pub(super) use forks::{
     shown as witnessing, status_json as witnessing_json, status_lines as witnessing_lines,
 };
 
+use super::draw;
 use super::exit::{CliError, Exit};
 use super::findings::{self, FindingsArgs};
 use super::opening;
@@ -65,6 +66,9 @@ pub(super) enum AuditCommand {
     /// At an auditor: read an opening, and compare it with what both sides logged.
     #[command(after_help = opening::CHECK_EXAMPLE)]
     Check(opening::CheckArgs),
+    /// At an auditor: draw queries of a member, to have them opened.
+    #[command(after_help = draw::EXAMPLE)]
+    Draw(draw::DrawArgs),
     /// Compare this member's log with a peer's: whether both tell the same.
     #[command(after_help = reconcile::EXAMPLE)]
     Reconcile(reconcile::ReconcileArgs),
@@ -106,6 +110,7 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::VerifyEvidence(args) => proof::verify(&args, output),
         AuditCommand::Open(args) => opening::open(&args, output).await,
         AuditCommand::Check(args) => opening::check(&args, output).await,
+        AuditCommand::Draw(args) => draw::run(&args, output).await,
         AuditCommand::Reconcile(args) => reconcile::run(&args, output).await,
         AuditCommand::Forks(args) => forks::list(&args, output).await,
         AuditCommand::VerifyFork(args) => forks::verify(&args, output),

@@ -19,6 +19,7 @@ mod change;
 mod demo;
 mod dispute;
 mod doctor;
+mod draw;
 mod exit;
 mod findings;
 mod join;

@@ -30,8 +30,11 @@ pub(super) const CHECK_EXAMPLE: &str = "Example, at the auditor:\n  \
 #[derive(Debug, Args)]
 pub(super) struct OpenArgs {
     /// The position of an entry of the kind `asked`, from 0.
-    #[arg(value_name = "N")]
-    entry: u64,
+    #[arg(value_name = "N", required_unless_present = "commitment")]
+    entry: Option<u64>,
+    /// In place of the position: the commitment of the query, as `audit draw` shows it.
+    #[arg(long, value_name = "HEX", conflicts_with = "entry", value_parser = commitment)]
+    commitment: Option<[u8; 32]>,
     /// The auditor: a member with the role `regulator`.
     #[arg(long, value_name = "MEMBER")]
     auditor: String,
@@ -50,15 +53,27 @@ pub(super) struct CheckArgs {
     /// The consent reference that the member showed: whether the query rests on it.
     #[arg(long, value_name = "TEXT")]
     consent: Option<String>,
+    /// Identifiers that nobody owns, one on each line: whether the query was about one of them.
+    #[arg(long, value_name = "FILE")]
+    canaries: Option<PathBuf>,
     #[command(flatten)]
     node: NodeAt,
 }
 
+fn commitment(text: &str) -> Result<[u8; 32], String> {
+    let bytes = HEXLOWER.decode(text.to_ascii_lowercase().as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| "a commitment is 64 hexadecimal digits".to_owned())
+}
+
 pub(super) async fn open(args: &OpenArgs, output: &Output) -> Result<Exit, CliError> {
     let mut client = args.node.openings().await?;
+    let commitment = args.commitment.map(|bytes| bytes.to_vec().into());
     let wanted = pb::OpenEntryRequest {
-        entry: args.entry,
+        entry: args.entry.unwrap_or(0),
         auditor: args.auditor.clone(),
+        commitment: commitment.unwrap_or_default(),
     };
     // Before it is asked: what is opened is logged, and should then be there.
     let mut file = std::fs::OpenOptions::new()
@@ -68,19 +83,19 @@ pub(super) async fn open(args: &OpenArgs, output: &Output) -> Result<Exit, CliEr
         .open(&args.out)
         .map_err(|error| CliError::file(&args.out, &error))?;
     let opened = match client.open_entry(wanted).await {
-        Ok(opened) => opened.into_inner().file,
+        Ok(opened) => opened.into_inner(),
         Err(status) => {
             drop(std::fs::remove_file(&args.out));
             return Err(status.into());
         }
     };
-    file.write_all(opened.as_bytes())
+    file.write_all(opened.file.as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(|error| CliError::file(&args.out, &error))?;
     let place = args.out.display().to_string();
     output.show(
-        &json!({ "entry": args.entry, "auditor": args.auditor, "file": place }),
-        || format!("{place}: entry {} for {}", args.entry, args.auditor),
+        &json!({ "entry": opened.entry, "auditor": args.auditor, "file": place }),
+        || format!("{place}: entry {} for {}", opened.entry, args.auditor),
     );
     Ok(Exit::Done)
 }
@@ -94,7 +109,18 @@ pub(super) async fn check(args: &CheckArgs, output: &Output) -> Result<Exit, Cli
     let file = std::fs::read_to_string(&args.file);
     let file = file.map_err(|error| CliError::file(&args.file, &error))?;
     let mut client = args.node.openings().await?;
-    let request = pb::CheckOpeningRequest { file };
+    let canaries = match &args.canaries {
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|error| CliError::file(path, &error))?
+        }
+        None => String::new(),
+    };
+    let canaries = canaries.lines().map(str::trim);
+    let canaries = canaries.filter(|line| !line.is_empty()).map(str::to_owned);
+    let request = pb::CheckOpeningRequest {
+        file,
+        canaries: canaries.collect(),
+    };
     let checked = client.check_opening(request).await?.into_inner();
     let consent = args.consent.as_ref().map(|text| {
         let hash = sha256(text.as_bytes());
@@ -107,6 +133,9 @@ pub(super) async fn check(args: &CheckArgs, output: &Output) -> Result<Exit, Cli
 
 fn exit_of(checked: &pb::CheckOpeningResponse, consent: Option<bool>) -> Exit {
     let any = |word: &str| checked.peers.iter().any(|peer| peer.verdict == word);
+    if checked.canaries > 0 {
+        return Exit::Refused;
+    }
     if !checked.fault.is_empty() || any("differs") || any("not-logged") || consent == Some(false) {
         return Exit::Refused;
     }
@@ -131,7 +160,7 @@ pub(super) fn value_of(checked: &pb::CheckOpeningResponse, consent: Option<bool>
         "peers": peers.collect::<Vec<_>>(),
         "fault": (!checked.fault.is_empty()).then_some(&checked.fault),
         "says": (!checked.says.is_empty()).then_some(&checked.says),
-        "consent_matches": consent })
+        "consent_matches": consent, "canaries": checked.canaries })
 }
 
 pub(super) fn text_of(checked: &pb::CheckOpeningResponse, consent: Option<bool>) -> String {
@@ -159,6 +188,12 @@ pub(super) fn text_of(checked: &pb::CheckOpeningResponse, consent: Option<bool>)
         lines.push(format!(
             "  {} {}{colon}{}",
             peer.member, peer.verdict, peer.says
+        ));
+    }
+    if checked.canaries > 0 {
+        lines.push(format!(
+            "WRONG  {} of them nobody owns: canaries",
+            checked.canaries
         ));
     }
     match consent {

@@ -13,6 +13,7 @@ use crate::limits::{LOGGED_DEADLINE, LOGS_SKEW_MAX};
 use crate::membership::AuditorKeyStatement;
 use crate::protocol::audit::audit_origin;
 use crate::protocol::opening::{AskedLine, OpenedPeer, Opening, OpeningFault, SealedOpening};
+use crate::risk::fishing::{Canaries, Opened, Touched, touched};
 use crate::store::Table;
 use crate::wire::{LoggedEntry, LoggedWanted};
 
@@ -71,6 +72,8 @@ pub struct Checked {
     pub fault: Option<OpeningFault>,
     /// What each peer logged.
     pub peers: Vec<(MemberId, AtPeer)>,
+    /// Whether it asked about canaries.
+    pub touched: Option<Touched>,
 }
 
 /// What an auditor's node does.
@@ -82,6 +85,11 @@ impl Auditor {
     #[must_use]
     pub const fn new(home: Arc<Home>) -> Self {
         Self(home)
+    }
+
+    /// This node's own side.
+    pub(super) fn home(&self) -> &Home {
+        &self.0
     }
 
     /// The key that openings are encrypted to, made and durable if there was none.
@@ -128,12 +136,13 @@ impl Auditor {
         Ok((seed, now))
     }
 
-    /// Reads an opening and compares it with the opener's log and with that of each peer asked.
+    /// Reads an opening and compares it with the opener's log, with that of each peer asked, and
+    /// with identifiers that nobody owns.
     ///
     /// # Errors
     /// [`FlowError::NotPossible`] where the file cannot be read here, or its entry is not proven to
     /// be in the opener's log.
-    pub async fn check(&self, text: &str) -> Result<Checked, FlowError> {
+    pub async fn check(&self, text: &str, canaries: &Canaries) -> Result<Checked, FlowError> {
         let home = &self.0;
         let refused = |why: String| FlowError::NotPossible(why);
         let sealed = SealedOpening::parse(text).map_err(|error| refused(error.to_string()))?;
@@ -165,7 +174,17 @@ impl Auditor {
             let found = self.at_peer(opener, &asked, peer, &opening).await;
             (peer.member.clone(), found)
         }));
+        let borrowers = opening.borrowers.iter();
+        let identifiers = borrowers.flat_map(|one| [&one.national, &one.phone]);
+        let opened = identifiers.flatten().map(|identifier| Opened {
+            member: opener.clone(),
+            position: sealed.entry,
+            at: asked.at,
+            identifier: identifier.clone(),
+        });
+        let opened: Vec<Opened> = opened.collect();
         Ok(Checked {
+            touched: touched(&opened, canaries).pop(),
             opener: opener.clone(),
             entry: sealed.entry,
             peers: peers.await,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::openings;
-use super::{AuditEvent, AuditReader, FlowError, Home, Ledger};
-use crate::domain::{MemberId, Role};
+use super::{AuditEvent, AuditReader, FlowError, Home, Ledger, Logged};
+use crate::domain::{MemberId, Role, Timestamp};
 use crate::membership::AuditorKeyStatement;
 use crate::merkle::{PathBuilder, leaf_hash};
 use crate::protocol::audit::AuditProof;
@@ -58,6 +58,23 @@ impl Opener {
         }
         stated.check(home.network(), &entry.identity_key, home.clock.now())?;
         Ok(stated)
+    }
+
+    /// The position of the query with this commitment in this node's log.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] where there is none, [`FlowError::Store`].
+    pub async fn find(&self, commitment: [u8; 32]) -> Result<u64, FlowError> {
+        let always = (
+            Timestamp::from_unix_ms(0),
+            Timestamp::from_unix_ms(i64::MAX),
+        );
+        let logged = Logged::new(Arc::clone(&self.home));
+        let found = logged.asked(commitment, always).await?;
+        let (entry, _) = found.ok_or(FlowError::NotFound {
+            what: "query with this commitment",
+        })?;
+        Ok(entry)
     }
 
     /// Opens one entry to an auditor.

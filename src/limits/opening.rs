@@ -40,6 +40,21 @@ pub const RECONCILE_SPAN: Duration = Duration::from_secs(24 * 3_600);
 /// Differences of one comparison that are told one by one; all are counted.
 pub const RECONCILE_SHOWN_MAX: usize = 1_000;
 
+/// Queries that one draw gives.
+pub const SAMPLE_MAX: usize = 1_000;
+
+/// Members that answered a drawn query and are named with it.
+pub const SAMPLE_SEEN_MAX: usize = 100;
+
+/// Pages of one member's log that one draw reads.
+pub const DRAW_PAGES_MAX: usize = 10_000;
+
+/// Characters of the seed of a draw.
+pub const DRAW_SEED_CHARS_MAX: usize = 200;
+
+/// Identifiers that nobody owns, given with one check.
+pub const CANARIES_MAX: usize = 10_000;
+
 /// Rows that one group of the ledger writes.
 pub const LEDGER_ROWS_MAX: usize = 400;
 

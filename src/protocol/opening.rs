@@ -3,6 +3,7 @@
 
 mod compare;
 mod lines;
+mod sample;
 mod sealed;
 mod written;
 
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 pub use compare::{DifferenceKind, LogDifference, LogSide, compare};
 pub use lines::{AnsweredLine, AskedLine, logged_at};
+pub use sample::{Draw, Drawn};
 pub use sealed::{SealedFault, SealedOpening};
 
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input, OprfError, PendingBatch};

@@ -9,10 +9,11 @@ use tonic::{Request, Response, Status};
 
 use super::status_of;
 use crate::domain::{Identifier, MemberId, Timestamp};
-use crate::flows::{Auditor, Checked, FlowError, Logged, Opener, Reconciled, Reconciler};
-use crate::limits::{OPENING_FILE_BYTES_MAX, RECONCILE_SHOWN_MAX, RECONCILE_SPAN};
+use crate::flows::{Auditor, Checked, FlowError, Logged, NewDraw, Opener, Reconciled, Reconciler};
+use crate::limits::{CANARIES_MAX, OPENING_FILE_BYTES_MAX, RECONCILE_SHOWN_MAX, RECONCILE_SPAN};
 use crate::membership::VerifiedPeer;
 use crate::protocol::opening::OpenedBorrower;
+use crate::risk::fishing::Canaries;
 use crate::wire::pb::{self, auditing_server::Auditing, openings_server::Openings};
 use crate::wire::{LoggedWanted, Malformed};
 
@@ -88,6 +89,21 @@ fn member(field: &'static str, text: &str) -> Result<MemberId, Status> {
         .map_err(|error| refused(Malformed::new(field, format!("{error}"))))
 }
 
+/// The canaries of a request. What is wrong with one is told by its place alone.
+fn canaries_in(texts: &[String]) -> Result<Canaries, Status> {
+    if texts.len() > CANARIES_MAX {
+        let reason = format!("must be at most {CANARIES_MAX}");
+        return Err(refused(Malformed::new("canaries", reason)));
+    }
+    let parsed = texts.iter().enumerate().map(|(number, text)| {
+        Identifier::parse(text, None).map_err(|error| {
+            let reason = format!("number {}: {error}", number + 1);
+            refused(Malformed::new("canaries", reason))
+        })
+    });
+    Ok(Canaries::of(parsed.collect::<Result<Vec<_>, Status>>()?))
+}
+
 fn borrower(opened: &OpenedBorrower) -> pb::OpenedBorrower {
     let identifiers = [&opened.national, &opened.phone];
     let masked = identifiers.into_iter().flatten().map(Identifier::masked);
@@ -105,6 +121,7 @@ fn told(checked: Checked) -> pb::CheckOpeningResponse {
         opening,
         fault,
         peers,
+        touched,
     } = checked;
     let peers = peers.into_iter().map(|(member, found)| pb::OpenedAtPeer {
         member: member.to_string(),
@@ -120,6 +137,7 @@ fn told(checked: Checked) -> pb::CheckOpeningResponse {
         borrowers: opening.borrowers.iter().map(borrower).collect(),
         peers: peers.collect(),
         fault: fault.as_ref().map_or("", |fault| fault.code()).to_owned(),
+        canaries: touched.map_or(0, |touched| touched.canaries),
         says: fault.map_or_else(String::new, |fault| fault.to_string()),
     }
 }
@@ -208,21 +226,60 @@ impl Openings for OpeningsService {
     ) -> Result<Response<pb::OpenEntryResponse>, Status> {
         let wanted = request.into_inner();
         let auditor = member("auditor", &wanted.auditor)?;
-        let opened = self.opener.open(wanted.entry, &auditor).await;
+        let entry = if wanted.commitment.is_empty() {
+            wanted.entry
+        } else {
+            let commitment = <[u8; 32]>::try_from(wanted.commitment.as_ref());
+            let commitment = commitment
+                .map_err(|_| refused(Malformed::new("commitment", "must be 32 bytes")))?;
+            self.opener.find(commitment).await.map_err(refused)?
+        };
+        let opened = self.opener.open(entry, &auditor).await;
         let file = opened.map_err(refused)?.to_string();
-        Ok(Response::new(pb::OpenEntryResponse { file }))
+        Ok(Response::new(pb::OpenEntryResponse { file, entry }))
+    }
+
+    async fn draw_sample(
+        &self,
+        request: Request<pb::DrawSampleRequest>,
+    ) -> Result<Response<pb::DrawSampleResponse>, Status> {
+        let wanted = request.into_inner();
+        let draw = NewDraw {
+            member: member("member", &wanted.member)?,
+            count: usize::try_from(wanted.count).unwrap_or(usize::MAX),
+            seed: wanted.seed,
+            from: Timestamp::from_unix_ms(wanted.from_unix_ms),
+            until: Timestamp::from_unix_ms(wanted.until_unix_ms),
+        };
+        let came = self.auditor.draw(draw).await.map_err(refused)?;
+        let drawn = came.drawn.into_iter().map(|one| pb::DrawnQuery {
+            commitment: one.commitment.to_vec().into(),
+            at_unix_ms: one.at.unix_ms(),
+            answered_by: one
+                .seen
+                .iter()
+                .map(|(member, _)| member.to_string())
+                .collect(),
+        });
+        Ok(Response::new(pb::DrawSampleResponse {
+            drawn: drawn.collect(),
+            offered: came.offered,
+            unreached: came.unreached.iter().map(MemberId::to_string).collect(),
+        }))
     }
 
     async fn check_opening(
         &self,
         request: Request<pb::CheckOpeningRequest>,
     ) -> Result<Response<pb::CheckOpeningResponse>, Status> {
-        let file = request.into_inner().file;
+        let pb::CheckOpeningRequest { file, canaries } = request.into_inner();
         if file.len() > OPENING_FILE_BYTES_MAX {
             let reason = format!("must be at most {OPENING_FILE_BYTES_MAX} bytes");
             return Err(refused(Malformed::new("file", reason)));
         }
-        let checked = self.auditor.check(&file).await.map_err(refused)?;
+        let canaries = canaries_in(&canaries)?;
+        let checked = self.auditor.check(&file, &canaries).await;
+        let checked = checked.map_err(refused)?;
         Ok(Response::new(told(checked)))
     }
 }

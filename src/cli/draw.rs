@@ -1,0 +1,88 @@
+//! `creditmesh audit draw`: which queries of a member an auditor has opened.
+
+use clap::Args;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+
+use super::exit::{CliError, Exit};
+use super::operator::NodeAt;
+use super::output::Output;
+use crate::domain::Timestamp;
+use crate::wire::pb;
+
+pub(super) const EXAMPLE: &str = "Example, at the auditor:\n  \
+    creditmesh audit draw --member alpha --count 20 --seed \"dice of 2026-07-01: 4 2 6 1\" \\\n    \
+    --from 2026-06-01T00:00:00Z --until 2026-07-01T00:00:00Z --dir watcher\n\n\
+    Choose the seed when the span is over, and give it to the member: with it everybody who\n\
+    may read the logs draws the same. The member opens each with `audit open --commitment`.\n\
+    Exit code 3: a member that may have answered was not reached.";
+
+#[derive(Debug, Args)]
+pub(super) struct DrawArgs {
+    /// Whose queries.
+    #[arg(long, value_name = "MEMBER")]
+    member: String,
+    /// How many, at most 1,000.
+    #[arg(long, value_name = "COUNT")]
+    count: u32,
+    /// What draws them, at most 200 characters.
+    #[arg(long, value_name = "TEXT")]
+    seed: String,
+    /// Answered at this moment or later.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Timestamp,
+    /// Answered before this moment.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Timestamp,
+    #[command(flatten)]
+    node: NodeAt,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+}
+
+pub(super) async fn run(args: &DrawArgs, output: &Output) -> Result<Exit, CliError> {
+    let mut client = args.node.openings().await?;
+    let request = pb::DrawSampleRequest {
+        member: args.member.clone(),
+        count: args.count,
+        seed: args.seed.clone(),
+        from_unix_ms: args.from.unix_ms(),
+        until_unix_ms: args.until.unix_ms(),
+    };
+    let came = client.draw_sample(request).await?.into_inner();
+    let at = |one: &pb::DrawnQuery| Timestamp::from_unix_ms(one.at_unix_ms).to_rfc3339();
+    let drawn = came.drawn.iter().map(|one| {
+        json!({ "commitment": HEXLOWER.encode(&one.commitment), "at": at(one),
+            "answered_by": one.answered_by })
+    });
+    let value = json!({ "member": args.member, "seed": args.seed, "offered": came.offered,
+        "unreached": came.unreached, "drawn": drawn.collect::<Vec<Value>>() });
+    output.show(&value, || {
+        let lines = came.drawn.iter().map(|one| {
+            let answered = one.answered_by.join(" ");
+            format!(
+                "{}  {}  {answered}",
+                HEXLOWER.encode(&one.commitment),
+                at(one)
+            )
+        });
+        let mut lines: Vec<String> = lines.collect();
+        lines.push(format!(
+            "{} queries of {}, drawn from {} evaluations",
+            came.drawn.len(),
+            args.member,
+            came.offered
+        ));
+        if !came.unreached.is_empty() {
+            lines.push(format!("not reached: {}", came.unreached.join(" ")));
+        }
+        lines.join("\n")
+    });
+    Ok(if came.unreached.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Peers
+    })
+}
