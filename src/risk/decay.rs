@@ -1,6 +1,10 @@
-//! How fast what happened loses weight in a score. Counts and flags never decay.
+//! How fast what happened loses weight in a score. Counts and flags never decay; the explanation of
+//! an answer says how much of a dated event is left.
 
 use std::time::Duration;
+
+use super::witness::Bench;
+use crate::domain::{ApplicationStage, FlagCode, Timestamp};
 
 const DAY_S: u64 = 86_400;
 
@@ -35,6 +39,26 @@ impl Decaying {
             0.5_f64.powf(age.as_secs_f64() / half_life.as_secs_f64())
         })
     }
+}
+
+/// The newest dated event that a flag rests on, and how it loses weight; nothing for flags that
+/// rest on live states, or on what summaries do not date.
+pub(crate) fn newest(code: FlagCode, bench: &Bench<'_>) -> Option<(Decaying, Timestamp)> {
+    let facts = || {
+        let heard = bench.witnesses.iter();
+        heard.filter_map(|witness| witness.national.as_ref())
+    };
+    if matches!(code, FlagCode::Ca | FlagCode::Vl) {
+        let applications = facts().flat_map(|one| &one.applications);
+        let hard = applications.filter(|one| one.stage != ApplicationStage::Soft);
+        let newest = hard.map(|one| one.at.earliest).max()?;
+        return Some((Decaying::Inquiry, newest));
+    }
+    if code == FlagCode::Rc {
+        let cured = facts().filter_map(|one| one.cured_on).max()?;
+        return Some((Decaying::Default, cured.start()));
+    }
+    None
 }
 
 #[cfg(test)]

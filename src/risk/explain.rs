@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::amounts;
+use super::decay;
 use super::flags::Raised;
 use super::trust::{CORROBORATED_PER_MILLE, CRITICAL_PER_MILLE};
 use super::witness::{Bench, Witness};
@@ -117,6 +118,7 @@ fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
         line.push_str(&reporters_text(&raised.reporters, bench));
     }
     line.push_str(&votes_text(raised, rests_on_one));
+    line.push_str(&age_text(raised, bench));
     if rests_on_one {
         line.push_str("; it rests on a single member, so a person should look");
     }
@@ -127,6 +129,17 @@ fn flag_line(raised: &Raised, bench: &Bench<'_>, rests_on_one: bool) -> String {
         line.push_str("; verify the borrower's identity");
     }
     line
+}
+
+/// How old what a flag rests on is, and how much a score would make of it.
+fn age_text(raised: &Raised, bench: &Bench<'_>) -> String {
+    let Some((decaying, at)) = decay::newest(raised.flag.code, bench) else {
+        return String::new();
+    };
+    let age = bench.now.since(at);
+    let days = age.as_secs() / 86_400;
+    let left = decaying.weight(age);
+    format!("; the newest is {days} days old, in a score it weighs {left:.2}")
 }
 
 fn owed_text(owed: AmountSpan, bench: &Bench<'_>) -> String {

@@ -127,6 +127,31 @@ fn velocity_names_its_windows() {
 }
 
 #[test]
+fn the_age_of_applications_is_explained_and_changes_no_flag() {
+    let told = |hours| {
+        let applied = || vec![applied(hours, ApplicationKind::Application)];
+        let one = concluded(&lenders(vec![applied(), applied()]));
+        let line = one
+            .explanation
+            .into_iter()
+            .find(|one| one.starts_with("CA "));
+        line.expect("a line about CA")
+    };
+    let young = told(1);
+    assert!(
+        young.contains("0 days old, in a score it weighs 1.00"),
+        "{young}"
+    );
+    let older = told(60);
+    assert!(
+        older.contains("2 days old, in a score it weighs 0.97"),
+        "{older}"
+    );
+    let flag = |line: &str| line.split(';').next().map(str::to_owned);
+    assert_eq!(flag(&young), flag(&older));
+}
+
+#[test]
 fn a_default_at_one_member_is_high_and_at_two_critical() {
     let one = concluded(&lenders(vec![vec![late(300, 95)], vec![], vec![]]));
     assert_eq!(state(&one, FlagCode::Ad), (TRUE, Severity::High));
