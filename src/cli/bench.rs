@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::bench_audit::bench_audit;
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use crate::crypto::bench::{self, BenchRow};
@@ -46,12 +47,27 @@ pub(super) enum BenchCommand {
               value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
         watched: u32,
     },
+    /// Checking an audit log from its segment files, entry by entry.
+    #[command(after_help = "Example:
+  creditmesh bench audit --json
+
+        `segment-hash` is the check of a file of 65,536 entries as `audit verify --from` does it;
+        its ceiling is the read of the file and the bare SHA-256 of a leaf and an inner node for
+        each entry. `leaf-hash` is the same in memory. `checkpoint-signature` is for each
+        checkpoint, beside the bare signature check; `decrypt` for each entry sealed as in the
+        store, beside a plain copy.")]
+    Audit {
+        /// Processor seconds per row.
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
 }
 
 pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliError> {
     let (BenchCommand::Oprf { seconds }
     | BenchCommand::Lookup { seconds }
-    | BenchCommand::Feed { seconds, .. }) = command;
+    | BenchCommand::Feed { seconds, .. }
+    | BenchCommand::Audit { seconds }) = command;
     if !(0.05..=600.0).contains(seconds) {
         return Err(CliError::usage("--seconds: 0.05 to 600"));
     }
@@ -71,6 +87,13 @@ pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit,
         BenchCommand::Feed { watched, .. } => {
             let rows = bench_feed(cpu, *watched, &entropy).map_err(|error| failed(&error))?;
             show("feed", &rows, output);
+        }
+        BenchCommand::Audit { .. } => {
+            let folder = std::env::temp_dir().join(format!("creditmesh-{}", std::process::id()));
+            std::fs::create_dir(&folder).map_err(|error| CliError::file(&folder, &error))?;
+            let rows = bench_audit(cpu, &folder, &entropy);
+            std::fs::remove_dir_all(&folder).map_err(|error| CliError::file(&folder, &error))?;
+            show("audit", &rows?, output);
         }
     }
     Ok(Exit::Done)

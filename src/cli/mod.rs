@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod alerts;
 mod audit;
 mod bench;
+mod bench_audit;
 mod ceremony;
 mod cert;
 mod cert_metrics;
