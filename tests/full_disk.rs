@@ -2,7 +2,6 @@
 //! it says why, and goes on when space returns. On a real tmpfs, which takes root to mount; without
 //! root the test says that it was skipped.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,6 +55,11 @@ impl Drop for Tmpfs {
         let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
         drop(unmounted);
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn say_skipped() {
+    eprintln!("skipped: a tmpfs cannot be mounted here, which takes root");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -112,7 +116,7 @@ async fn entries(network: &SimulatedNetwork) -> u64 {
 async fn a_node_on_a_full_file_system_neither_asks_nor_answers_and_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let Some(tmpfs) = Tmpfs::mount(dir.path().join("small")) else {
-        eprintln!("skipped: a tmpfs cannot be mounted here, which takes root");
+        say_skipped();
         return;
     };
     let id = "test-net".parse().unwrap();
