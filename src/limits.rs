@@ -165,6 +165,12 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Most rows in one furnish request.
 pub const FURNISH_ROWS_MAX: usize = 500;
 
+/// Hours by which a record that arrives may be ahead of the node's clock.
+pub const RECORD_AHEAD_HOURS_MAX: u64 = 24;
+
+/// Bytes of the longest file of checkpoints, of evidence or of a fork's proof that a command reads.
+pub const AUDIT_FILE_BYTES_MAX: u64 = 1 << 30;
+
 /// Rows that an import sends together.
 pub const IMPORT_BATCH_ROWS: usize = 200;
 
@@ -227,6 +233,9 @@ pub const HOLD_LIFE_MAX_H: u32 = 7 * 24;
 /// Days within which a dispute is decided where no rule is shorter: the shortest of the regimes
 /// that docs/signals.md lists. Without a decision the record is suppressed.
 pub const DISPUTE_DAYS: i64 = 20;
+
+/// Most days that a dispute may stay undecided, whatever a member's own terms say.
+pub const DISPUTE_DAYS_MAX: i64 = 90;
 
 /// Pending signals, and open disputes, that one answer lists.
 pub const CORRECTIONS_LISTED_MAX: usize = 1_000;

@@ -12,6 +12,7 @@ use super::exit::{CliError, Exit};
 use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::Record;
+use crate::env::{Clock, SystemClock};
 use crate::flows::{Book, Filed};
 use crate::formats::{Format, Reader, Reject, RejectWriter, jsonl};
 use crate::limits::IMPORT_BATCH_ROWS;
@@ -184,9 +185,9 @@ impl Import {
             Sink::Stopped(opened) => {
                 let book = Book::new(opened.vault.clone());
                 let filed = if self.dry_run {
-                    book.rehearse(&records).await?
+                    book.rehearse(&records, SystemClock.now()).await?
                 } else {
-                    book.file(&records).await?
+                    book.file(&records, SystemClock.now()).await?
                 };
                 filed.into_iter().map(plain_outcome).collect()
             }

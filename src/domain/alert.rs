@@ -155,6 +155,7 @@ mod tests {
                 kind,
                 AlertKind::FraudVictim
                     | AlertKind::Protective
+                    | AlertKind::Forbearance
                     | AlertKind::Cured
                     | AlertKind::Withdrawn
                     | AlertKind::Disputed

@@ -6,6 +6,7 @@ use proptest::sample::select;
 use uuid::Uuid;
 
 use super::*;
+use crate::limits::DISPUTE_DAYS_MAX;
 
 const DAY_MS: i64 = 86_400_000;
 /// 2021-01-01T00:00:00Z.
@@ -298,17 +299,25 @@ fn any_signal(as_of: Timestamp) -> impl Strategy<Value = Signal> {
             calls,
         )| {
             let event_on = at.day();
+            let disputes = kind == SignalKind::Disputed;
             let lost = kind == SignalKind::LostContact;
             Signal {
                 fraud_type: (kind == SignalKind::FraudConfirmed).then_some(fraud_type),
                 about: Some(RecordId(Uuid::from_bytes(about))),
                 evidence: Some(evidence),
                 proof: kind.needs_reviewer().then_some(proof),
-                reviewed_by: (reviewer != filed_by)
-                    .then_some(reviewer)
-                    .or_else(|| Some("second desk".to_owned()))
-                    .filter(|reviewer| *reviewer != filed_by),
-                ends_on: life.map(|days| event_on.plus_days(days)),
+                reviewed_by: [reviewer, "second desk".to_owned()]
+                    .into_iter()
+                    .find(|reviewer| !is_same_person(reviewer, &filed_by)),
+                ends_on: life
+                    .map(|days| {
+                        if disputes {
+                            days.min(DISPUTE_DAYS_MAX)
+                        } else {
+                            days
+                        }
+                    })
+                    .map(|days| event_on.plus_days(days)),
                 amount: Some(amount),
                 attempts: lost.then_some(Attempts {
                     count: calls.0,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::ids::word_enum;
 use super::{Day, Money, RecordId};
 use crate::limits::{
@@ -221,12 +223,51 @@ impl Signal {
     }
 }
 
-/// Whether two names are one person's: letter case and spaces do not tell persons apart.
+/// Whether two names are one person's: letter case, width, accents written apart, spaces, marks
+/// that show nothing and punctuation do not tell persons apart, nor does the order of the words.
+/// Letters of two scripts that look alike do: who files is who the credentials name.
 #[must_use]
 pub fn is_same_person(one: &str, other: &str) -> bool {
-    let folded = |name: &str| -> String {
-        let kept = name.chars().filter(|c| !c.is_whitespace());
-        kept.flat_map(char::to_lowercase).collect()
+    let folded = |name: &str| -> Vec<String> {
+        let plain = name
+            .nfkc()
+            .collect::<String>()
+            .to_uppercase()
+            .to_lowercase();
+        let words = plain.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
+        let kept = words.map(|word| word.nfkc().filter(|c| c.is_alphanumeric()).collect());
+        let mut words: Vec<String> = kept.filter(|word: &String| !word.is_empty()).collect();
+        words.sort_unstable();
+        words
     };
-    folded(one) == folded(other)
+    let (one, other) = (folded(one), folded(other));
+    one == other || one.concat() == other.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_person;
+
+    #[test]
+    fn spelling_makes_no_second_person() {
+        for (one, other) in [
+            ("ann", "Ann"),
+            ("ann", "\u{ff21}\u{ff4e}\u{ff4e}"),
+            ("ann", "an\u{200b}n"),
+            ("ann", "\u{2800}ann"),
+            ("ann", "ann\u{202e}"),
+            ("ann", "ann."),
+            ("ann", "a n n"),
+            ("Jos\u{e9}", "Jose\u{301}"),
+            ("ann  smith", "ann smith"),
+            ("ann smith", "Smith, Ann"),
+            ("\u{fb01}na", "fina"),
+            ("stra\u{df}e", "STRASSE"),
+        ] {
+            assert!(is_same_person(one, other), "{one:?} {other:?}");
+        }
+        for (one, other) in [("ann", "anna"), ("ann", "bob"), ("ann smith", "ann jones")] {
+            assert!(!is_same_person(one, other), "{one:?} {other:?}");
+        }
+    }
 }

@@ -57,15 +57,16 @@ impl Book {
     }
 
     /// Files records in order: each is checked against the version held, and what is accepted is
-    /// durable and marked for publication when this returns. One verdict or refusal per record.
+    /// durable and marked for publication when this returns. One verdict or refusal per record;
+    /// what tells of a time after `now` is refused.
     ///
     /// # Errors
     /// [`FlowError::Store`] where the store failed; records before the failure may have been filed,
     /// and filing them again changes nothing.
-    pub async fn file(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
+    pub async fn file(&self, records: &[Record], now: Timestamp) -> Result<Vec<Filed>, FlowError> {
         let mut filed = Vec::with_capacity(records.len());
         for chunk in records.chunks(STORE_BATCH_ROWS_MAX / (2 * ROWS_PER_RECORD_MAX)) {
-            filed.extend(retry_conflicts(|| self.file_chunk(chunk)).await?);
+            filed.extend(retry_conflicts(|| self.file_chunk(chunk, now)).await?);
         }
         Ok(filed)
     }
@@ -110,23 +111,42 @@ impl Book {
     ///
     /// # Errors
     /// [`FlowError::Store`] where the store failed.
-    pub async fn rehearse(&self, records: &[Record]) -> Result<Vec<Filed>, FlowError> {
+    pub async fn rehearse(
+        &self,
+        records: &[Record],
+        now: Timestamp,
+    ) -> Result<Vec<Filed>, FlowError> {
         let mut draft = Draft::default();
         let mut filed = Vec::with_capacity(records.len());
         for record in records {
-            filed.push(keep_store_errors(self.stage(record, &mut draft).await)?);
+            filed.push(keep_store_errors(
+                self.arrived(record, now, &mut draft).await,
+            )?);
         }
         Ok(filed)
     }
 
-    async fn file_chunk(&self, chunk: &[Record]) -> Result<Vec<Filed>, FlowError> {
+    async fn file_chunk(&self, chunk: &[Record], now: Timestamp) -> Result<Vec<Filed>, FlowError> {
         let mut draft = Draft::default();
         let mut filed = Vec::with_capacity(chunk.len());
         for record in chunk {
-            filed.push(keep_store_errors(self.stage(record, &mut draft).await)?);
+            filed.push(keep_store_errors(
+                self.arrived(record, now, &mut draft).await,
+            )?);
         }
         draft.commit(&self.vault).await?;
         Ok(filed)
+    }
+
+    /// Stages what arrived from outside: it may not tell of a time that has not come.
+    async fn arrived(
+        &self,
+        record: &Record,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<Verdict, FlowError> {
+        record.check_by(now)?;
+        self.stage(record, draft).await
     }
 
     /// Stages one version of a record; what it means beside the version held.

@@ -54,6 +54,20 @@ pub struct Applied {
     pub record: Record,
 }
 
+/// Whether somebody can find a consent by this reference: it has a letter or digit, and nothing
+/// that acts on a terminal or turns the direction of reading.
+#[must_use]
+pub fn names_a_consent(reference: &str) -> bool {
+    let marks = [
+        '\u{200e}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+    ];
+    let turns = |c: char| marks.iter().any(|range| range.contains(&c));
+    let unseen = |c: char| c.is_control() || turns(c);
+    reference.chars().any(char::is_alphanumeric) && !reference.chars().any(unseen)
+}
+
 /// The steps of lending, in their order.
 #[derive(Debug, Clone)]
 pub struct Desk {
@@ -107,8 +121,9 @@ impl Desk {
                     .to_owned(),
             ));
         }
-        if wanted.consent_reference.trim().is_empty() {
-            let reason = "must not be blank: no consent, no query";
+        if !names_a_consent(&wanted.consent_reference) {
+            let reason = "must name a consent, in letters or digits and without control \
+                          characters: no consent, no query";
             return Err(Malformed::new("consent_reference", reason).into());
         }
         let digest = wanted.digest();
@@ -158,7 +173,7 @@ impl Desk {
     /// # Errors
     /// As [`Book::file`].
     pub async fn furnish(&self, records: &[Record]) -> Result<Vec<super::Filed>, FlowError> {
-        let filed = self.book.file(records).await?;
+        let filed = self.book.file(records, self.now()).await?;
         self.publisher.nudge();
         Ok(filed)
     }
@@ -171,7 +186,7 @@ impl Desk {
         &self,
         records: &[Record],
     ) -> Result<Vec<super::Filed>, FlowError> {
-        let filed = self.book.file(records).await?;
+        let filed = self.book.file(records, self.now()).await?;
         for record in records {
             self.publisher.publish(&record.borrower).await?;
         }

@@ -2,6 +2,7 @@
 
 use super::FlowError;
 use crate::domain::{Day, RecordId, Terms, Timestamp, Version};
+use crate::limits::DISPUTE_DAYS_MAX;
 
 /// First line of the row of a dispute.
 const CASE: &str = "1";
@@ -134,7 +135,11 @@ impl Dispute {
 
     /// The clocks of a dispute that is opened at `now`.
     pub(super) fn clocks(terms: &Terms, now: Timestamp) -> (Timestamp, Day) {
-        (terms.acknowledged_by(now), terms.decided_by(now))
+        let latest = now.day().plus_days(DISPUTE_DAYS_MAX);
+        (
+            terms.acknowledged_by(now),
+            terms.decided_by(now).min(latest),
+        )
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

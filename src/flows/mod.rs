@@ -59,7 +59,7 @@ pub use auditor::{AtPeer, Auditor, Checked};
 pub use book::{Book, Filed, Filing};
 pub use check::{AuditLogCheck, FeedsCheck};
 pub use cosigning::{Cosigning, CosigningState};
-pub use desk::{Applied, Desk, NewApplication, NewHold};
+pub use desk::{Applied, Desk, NewApplication, NewHold, names_a_consent};
 pub use dispute_row::{Decision, Dispute, DisputeState, Resolution};
 pub use disputes::late_disputes;
 pub use drawing::{DrawnSample, NewDraw};

@@ -185,18 +185,24 @@ impl AuditJudge {
         self
     }
 
-    /// Takes a checkpoint of the log, or one that somebody kept of it earlier.
+    /// Takes a checkpoint of the log.
     pub fn checkpoint(&mut self, note: &str) {
-        self.given += 1;
-        let read = SignedNote::parse(note);
-        if let (Some(since), Ok(note)) = (self.since, &read) {
-            let signed_at = Checkpoint::stored(note)
+        if let (Some(since), Ok(note)) = (self.since, SignedNote::parse(note)) {
+            let signed_at = Checkpoint::stored(&note)
                 .ok()
                 .and_then(|one| one.signed_at());
             if signed_at.is_some_and(|at| at < since) {
+                self.given += 1;
                 return;
             }
         }
+        self.kept_checkpoint(note);
+    }
+
+    /// Takes a checkpoint that somebody kept of the log earlier, however old it is.
+    pub fn kept_checkpoint(&mut self, note: &str) {
+        self.given += 1;
+        let read = SignedNote::parse(note);
         let judged = read.and_then(|note| {
             let signed = opened(&note, &self.origin, &self.keys)?;
             Ok((signed, note))
@@ -268,7 +274,7 @@ impl AuditJudge {
                 self.missing.extend(self.next..index);
             }
         }
-        self.next = index + 1;
+        self.next = index.saturating_add(1);
     }
 
     fn is_rewritten(&self) -> bool {
@@ -286,7 +292,7 @@ impl AuditJudge {
     #[must_use]
     pub fn finish(mut self) -> AuditVerdict {
         let missing: Vec<u64> = std::mem::take(&mut self.missing).into_iter().collect();
-        for run in missing.chunk_by(|one, next| one + 1 == *next) {
+        for run in missing.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
             if let [from, ..] = run {
                 let (from, to) = (*from, run.last().copied().unwrap_or(*from));
                 self.fault(AuditFault::DroppedLeaves { from, to });

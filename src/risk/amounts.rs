@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::facts::{Facts, Link, LoanFact, Sure};
+use super::facts::{Facts, HoldFact, Link, LoanFact, Sure};
 use super::witness::{Bench, Witness};
 use crate::domain::{AmountSpan, Arrears, ArrearsSpan, GroupCode, Level};
 
@@ -72,18 +72,20 @@ fn loan_amount(loan: &LoanFact, part: Part, bench: &Bench<'_>) -> AmountSpan {
     weighted(loan.outstanding, sure)
 }
 
+/// What is surely owed to each group by the word of one member, or of all.
+type ByGroup = BTreeMap<GroupCode, u64>;
+
 /// Of one group that two members report, `lo` is the larger and `hi` the sum: the two may speak of
-/// the same loans.
+/// the same loans. What links take away from `lo` cannot exceed what is reported under links:
+/// nobody lowers by an invented link what others report without one.
 fn owed(bench: &Bench<'_>, part: Part) -> AmountSpan {
-    let mut lo_by_group: BTreeMap<GroupCode, u64> = BTreeMap::new();
+    let (mut lo_by_group, mut unlinked_by_group) = (ByGroup::new(), ByGroup::new());
     let mut total = AmountSpan::ZERO;
     for witness in &bench.witnesses {
         if let Some(facts) = &witness.national {
             let (by_group, hi_minor) = owed_at(facts, part, bench);
-            for (group, lo_minor) in by_group {
-                let most = lo_by_group.entry(group).or_default();
-                *most = lo_minor.max(*most);
-            }
+            keep_larger(&mut lo_by_group, by_group);
+            keep_larger(&mut unlinked_by_group, owed_unlinked(facts, part, bench));
             total = total.plus(AmountSpan {
                 lo_minor: 0,
                 hi_minor,
@@ -93,21 +95,49 @@ fn owed(bench: &Bench<'_>, part: Part) -> AmountSpan {
             total = total.plus(silent_exposure(witness, bench));
         }
     }
-    let lo = lo_by_group
-        .values()
-        .fold(0_u64, |sum, lo| sum.saturating_add(*lo));
+    let lo = sum(&lo_by_group).saturating_sub(counted_twice(bench));
     AmountSpan {
-        lo_minor: lo.saturating_sub(counted_twice(bench)),
+        lo_minor: lo.max(sum(&unlinked_by_group)),
         ..total
     }
 }
 
-fn owed_at(
-    facts: &Facts,
-    part: Part,
-    bench: &Bench<'_>,
-) -> (BTreeMap<GroupCode, u64>, Option<u64>) {
-    let mut lo: BTreeMap<GroupCode, u64> = BTreeMap::new();
+fn keep_larger(known: &mut ByGroup, said: ByGroup) {
+    for (group, lo) in said {
+        let most = known.entry(group).or_default();
+        *most = lo.max(*most);
+    }
+}
+
+fn sum(by_group: &ByGroup) -> u64 {
+    by_group.values().fold(0, |sum, lo| sum.saturating_add(*lo))
+}
+
+/// The loans without a link, and the holds.
+fn owed_unlinked(facts: &Facts, part: Part, bench: &Bench<'_>) -> ByGroup {
+    let mut lo = ByGroup::new();
+    let mut add = |group: GroupCode, amount: AmountSpan| {
+        if group != bench.own_group {
+            let sum = lo.entry(group).or_default();
+            *sum = sum.saturating_add(amount.lo_minor);
+        }
+    };
+    for loan in facts.loans.iter().filter(|loan| loan.link == Link::None) {
+        add(loan.group, loan_amount(loan, part, bench));
+    }
+    for hold in &facts.holds {
+        add(hold.group, hold_amount(hold, part, bench));
+    }
+    lo
+}
+
+fn hold_amount(hold: &HoldFact, part: Part, bench: &Bench<'_>) -> AmountSpan {
+    let sure = hold.live(bench.now).and(belongs(part, hold.signed, bench));
+    weighted(hold.amount, sure)
+}
+
+fn owed_at(facts: &Facts, part: Part, bench: &Bench<'_>) -> (ByGroup, Option<u64>) {
+    let mut lo = ByGroup::new();
     let mut add = |group: GroupCode, amount: AmountSpan| {
         let sum = lo.entry(group).or_default();
         *sum = sum.saturating_add(amount.lo_minor);
@@ -144,8 +174,7 @@ fn owed_at(
         .iter()
         .filter(|hold| hold.group != bench.own_group)
     {
-        let sure = hold.live(bench.now).and(belongs(part, hold.signed, bench));
-        let amount = weighted(hold.amount, sure);
+        let amount = hold_amount(hold, part, bench);
         let sum = lo.entry(hold.group).or_default();
         *sum = sum.saturating_add(amount.lo_minor);
         total = total.plus(amount);

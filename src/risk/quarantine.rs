@@ -104,7 +104,8 @@ fn own_limit(before: &[MonthlyCounts], month: &MonthlyCounts) -> Option<u64> {
     Some(middle.saturating_add(DEVIATIONS.saturating_mul(robust.max(chance))))
 }
 
-/// Four times the median of the peers whose books are similar.
+/// Four times the median of the peers whose books are similar, and three deviations of what chance
+/// makes of such a number. Peers of whom half filed nothing give no measure.
 fn peer_limit(month: &MonthlyCounts, peers: &[MonthlyCounts]) -> Option<u64> {
     let own = u64::from(month.accounts);
     let similar = peers.iter().filter(|peer| {
@@ -115,7 +116,9 @@ fn peer_limit(month: &MonthlyCounts, peers: &[MonthlyCounts]) -> Option<u64> {
     if rates.len() < PEERS_MIN {
         return None;
     }
-    median(&rates).map(|middle| middle.saturating_mul(PEERS_TIMES))
+    let limit = median(&rates)?.saturating_mul(PEERS_TIMES);
+    let chance = (limit.saturating_mul(MILLION) / own.max(1)).isqrt();
+    (limit > 0).then(|| limit.saturating_add(DEVIATIONS.saturating_mul(chance)))
 }
 
 /// The middle of these numbers; of two middles their mean, rounded down.
@@ -168,10 +171,22 @@ mod tests {
         let peers = [month(9_000, 40), month(20_000, 110), month(4_000, 22)];
         let jump = filing_jump(&[], &month(10_000, 300), &peers).unwrap();
         assert_eq!(jump.against, Against::Peers);
-        assert_eq!((jump.rate, jump.limit), (30_000, 22_000));
+        assert_eq!((jump.rate, jump.limit), (30_000, 26_449));
         assert_eq!(filing_jump(&[], &month(10_000, 200), &peers), None);
         let others = [month(900_000, 40), month(900_000, 40), month(100, 0)];
         assert_eq!(filing_jump(&[], &month(10_000, 300), &others), None);
+    }
+
+    #[test]
+    fn peers_that_filed_nothing_make_nobody_jump() {
+        let idle = [month(16, 0), month(16, 0), month(16, 0)];
+        assert_eq!(filing_jump(&[], &month(16, 6), &idle), None);
+        let few = [month(16, 1), month(16, 1), month(16, 0)];
+        assert_eq!(
+            filing_jump(&[], &month(16, 6), &few),
+            None,
+            "chance in a small book"
+        );
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Operator for OperatorService {
             .cloned()
             .collect();
         let filed = if message.dry_run {
-            self.desk.book().rehearse(&records).await
+            self.desk.book().rehearse(&records, self.desk.now()).await
         } else {
             self.desk.furnish(&records).await
         };

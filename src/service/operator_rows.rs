@@ -6,7 +6,7 @@ use crate::domain::{
     ApplicationKind, Borrower, Currency, Identifier, IdentifierClass, Money, Product, Purpose,
     QueryId, Record, RecordId, Verdict,
 };
-use crate::flows::{Filed, Given, NewApplication, NewHold};
+use crate::flows::{Filed, Given, NewApplication, NewHold, names_a_consent};
 use crate::formats::{Reject, jsonl};
 use crate::limits::{
     CONSENT_REFERENCE_BYTES_MAX, HOLD_LIFE_DEFAULT_H, HOLD_LIFE_MAX_H, MONEY_MINOR_MAX,
@@ -93,11 +93,12 @@ pub(super) fn application(
     }
     let term_days =
         u16::try_from(message.term_days).map_err(|_| word("term_days", "must be at most 65535"))?;
-    if message.consent_reference.trim().is_empty()
+    if !names_a_consent(&message.consent_reference)
         || message.consent_reference.len() > CONSENT_REFERENCE_BYTES_MAX
     {
         let reason = format!(
-            "must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes, not all blank: no consent, no query"
+            "must be 1 to {CONSENT_REFERENCE_BYTES_MAX} bytes with a letter or digit and without \
+             control characters: no consent, no query"
         );
         return Err(word("consent_reference", &reason));
     }

@@ -74,6 +74,12 @@ pub struct SimulatedNetwork {
 }
 
 impl SimulatedNetwork {
+    /// The time of its nodes.
+    #[must_use]
+    pub fn now(&self) -> crate::domain::Timestamp {
+        self.parts.clock.now()
+    }
+
     /// Founds a network in an empty folder; nobody has joined yet.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::operator::NodeAt;
 use crate::cli::output::Output;
 use crate::domain::Timestamp;
-use crate::limits::{AUDIT_LINE_BYTES_MAX, AUDIT_SEGMENT_ENTRIES};
+use crate::limits::{AUDIT_FILE_BYTES_MAX, AUDIT_LINE_BYTES_MAX, AUDIT_SEGMENT_ENTRIES};
 use crate::merkle::{Checkpoint, SignedNote};
 use crate::protocol::audit::{AuditJudge, CopiedEntry, WitnessKey, split_notes};
 
@@ -92,13 +92,30 @@ pub(super) async fn verify(args: &VerifyArgs, output: &Output) -> Result<Exit, C
 /// Takes checkpoints that somebody kept.
 fn take_kept(judge: &mut AuditJudge, files: &[PathBuf]) -> Result<(), CliError> {
     for path in files {
-        split_notes(&text(path)?).for_each(|note| judge.checkpoint(note));
+        split_notes(&text(path)?).for_each(|note| judge.kept_checkpoint(note));
     }
     Ok(())
 }
 
-fn text(path: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(path).map_err(|error| CliError::file(path, &error))
+/// The text of a file that somebody else may have made.
+pub(super) fn text(path: &Path) -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    let read = opened(path)?
+        .take(AUDIT_FILE_BYTES_MAX)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| CliError::file(path, &error))?;
+    String::from_utf8(bytes)
+        .map_err(|_| CliError::refused(format!("{}: it is not text", path.display())))
+}
+
+/// A file, and nothing that gives bytes without end or never.
+fn opened(path: &Path) -> Result<File, CliError> {
+    let failed = |error: std::io::Error| CliError::file(path, &error);
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        let place = path.display();
+        return Err(CliError::refused(format!("{place}: it is not a file")));
+    }
+    File::open(path).map_err(failed)
 }
 
 fn verify_copy(folder: &Path, args: &VerifyArgs, output: &Output) -> Result<Exit, CliError> {
@@ -116,18 +133,19 @@ fn verify_copy(folder: &Path, args: &VerifyArgs, output: &Output) -> Result<Exit
     take_kept(&mut judge, &args.against)?;
     let bar = output.progress("entries", None);
     for path in entry_files(folder)? {
-        let file = File::open(&path).map_err(|error| CliError::file(&path, &error))?;
-        let mut file = BufReader::new(file);
-        let mut line = String::new();
+        let mut file = BufReader::new(opened(&path)?);
+        let mut line = Vec::new();
         for number in 1_u64.. {
             line.clear();
             // The position and the hash stand before the entry.
             let longest = u64::try_from(AUDIT_LINE_BYTES_MAX + 80).unwrap_or(u64::MAX);
-            let read = (&mut file).take(longest).read_line(&mut line);
+            let read = (&mut file).take(longest).read_until(b'\n', &mut line);
             if read.map_err(|error| CliError::file(&path, &error))? == 0 {
                 break;
             }
-            let entry = line.strip_suffix('\n').and_then(CopiedEntry::parse);
+            let text = std::str::from_utf8(&line).ok();
+            let entry = text.and_then(|text| text.strip_suffix('\n'));
+            let entry = entry.and_then(CopiedEntry::parse);
             let entry = entry.ok_or_else(|| {
                 let place = path.display();
                 CliError::refused(format!(

@@ -7,6 +7,7 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
+use super::copy::text;
 use super::key;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::operator::NodeAt;
@@ -154,8 +155,7 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
 }
 
 pub(super) fn verify(args: &VerifyForkArgs, output: &Output) -> Result<Exit, CliError> {
-    let text = std::fs::read_to_string(&args.file);
-    let text = text.map_err(|error| CliError::file(&args.file, &error))?;
+    let text = text(&args.file)?;
     let wrong = |says: &dyn std::fmt::Display| {
         CliError::refused(format!("{}: {says}", args.file.display()))
     };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::copy::text;
 use super::{Reading, key, value, witness, witnessed_line, witnessed_value};
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::operator::NodeAt;
@@ -121,8 +122,7 @@ fn better(held: Option<End>, next: End) -> End {
 }
 
 pub(super) fn verify(args: &VerifyEvidenceArgs, output: &Output) -> Result<Exit, CliError> {
-    let text = std::fs::read_to_string(&args.file);
-    let text = text.map_err(|error| CliError::file(&args.file, &error))?;
+    let text = text(&args.file)?;
     let wrong = |error: &dyn std::fmt::Display| {
         CliError::refused(format!("{}: {error}", args.file.display()))
     };

@@ -10,13 +10,15 @@ mod signal;
 mod step;
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 pub use step::{Verdict, merge};
 
 use super::{Body, Borrower, Day, IdentifierClass, Money, Record, RecordHead, Timestamp, Version};
 use crate::limits::{
-    ADVERSE_MONTHS, APR_BPS_MAX, HOLD_LIFE_MAX_H, LOAN_FEES_CAP_PERCENT, MONEY_MINOR_MAX,
-    REFERENCE_CHARS_MAX, SIGNAL_FRAUD_MONTHS_MAX, SIGNAL_INSOLVENCY_MONTHS_MAX, TERM_DAYS_MAX,
+    ADVERSE_MONTHS, APR_BPS_MAX, DISPUTE_DAYS_MAX, HOLD_LIFE_MAX_H, LOAN_FEES_CAP_PERCENT,
+    MONEY_MINOR_MAX, RECORD_AHEAD_HOURS_MAX, REFERENCE_CHARS_MAX, SIGNAL_FRAUD_MONTHS_MAX,
+    SIGNAL_INSOLVENCY_MONTHS_MAX, TERM_DAYS_MAX,
 };
 
 /// The first field of a record that breaks a rule.
@@ -47,6 +49,9 @@ pub enum Rule {
     /// Later than the moment that the record tells about.
     #[error("must not be later than as_of (days are UTC days)")]
     AfterAsOf,
+    /// A record of a time that has not come.
+    #[error("must not be later than the node's clock by more than {RECORD_AHEAD_HOURS_MAX} hours")]
+    Future,
     /// A state reported before it came about.
     #[error("must not be later than reported_at")]
     AfterReport,
@@ -173,6 +178,9 @@ pub enum Rule {
     /// Too few attempts to reach the borrower.
     #[error("is needed for a lost contact: at least 3 attempts over 30 days")]
     AttemptsTooFew,
+    /// A dispute that nobody would have to decide.
+    #[error("must be within {DISPUTE_DAYS_MAX} days of event_on: by then it is decided")]
+    DecidedTooLate,
     /// An adverse signal that would stand for too long.
     #[error(
         "must be within {ADVERSE_MONTHS} months of event_on, {SIGNAL_FRAUD_MONTHS_MAX} for a \
@@ -235,6 +243,19 @@ impl Record {
             }
         }
         previous.map_or(Ok(()), |previous| step::check(previous, self))
+    }
+}
+
+impl Record {
+    /// Checks that it tells of nothing later than `now`; a day is left to the clocks and calendars
+    /// of those who keep the books.
+    ///
+    /// # Errors
+    /// [`Rule::Future`] on `as_of`, or on `reported_at`.
+    pub fn check_by(&self, now: Timestamp) -> Result<(), RecordError> {
+        let latest = now.plus(Duration::from_secs(RECORD_AHEAD_HOURS_MAX * 3_600));
+        Rule::Future.unless(self.head.as_of <= latest, "as_of")?;
+        Rule::Future.unless(self.head.reported_at <= latest, "reported_at")
     }
 }
 

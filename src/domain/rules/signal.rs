@@ -3,8 +3,8 @@
 use super::{RecordError, Rule, check_amount, check_day, check_past_day, check_reference};
 use crate::domain::{Body, Borrower, Record, Signal, SignalKind, Timestamp, is_same_person};
 use crate::limits::{
-    ADVERSE_MONTHS, LOST_CONTACT_ATTEMPTS_MIN, LOST_CONTACT_DAYS_MIN, SIGNAL_FRAUD_MONTHS_MAX,
-    SIGNAL_INSOLVENCY_MONTHS_MAX,
+    ADVERSE_MONTHS, DISPUTE_DAYS_MAX, LOST_CONTACT_ATTEMPTS_MIN, LOST_CONTACT_DAYS_MIN,
+    SIGNAL_FRAUD_MONTHS_MAX, SIGNAL_INSOLVENCY_MONTHS_MAX,
 };
 
 pub(super) fn check(signal: &Signal, as_of: Timestamp) -> Result<(), RecordError> {
@@ -79,6 +79,10 @@ fn check_end(signal: &Signal) -> Result<(), RecordError> {
     };
     check_day(ends_on, "ends_on")?;
     Rule::BeforeEvent.unless(ends_on >= signal.event_on, "ends_on")?;
+    if signal.kind == SignalKind::Disputed {
+        let latest = signal.event_on.plus_days(DISPUTE_DAYS_MAX);
+        return Rule::DecidedTooLate.unless(ends_on <= latest, "ends_on");
+    }
     let most = if signal.kind == SignalKind::FraudConfirmed {
         SIGNAL_FRAUD_MONTHS_MAX
     } else if signal.kind == SignalKind::Insolvency {

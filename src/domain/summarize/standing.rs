@@ -131,7 +131,35 @@ impl<'a> Standing<'a> {
     pub(super) fn is_disputed(&self, record: &Record) -> bool {
         let open =
             matches!(&record.body, Body::Loan(loan) if matches!(loan.dispute, Dispute::Open));
-        open || self.disputed.contains(&record.head.record_id)
+        open || self.disputed.contains(&record.head.record_id) || self.is_about_disputed(record)
+    }
+
+    /// Whether an adverse signal, or a cure, is about a record that is disputed, also where it was
+    /// filed since.
+    fn is_about_disputed(&self, record: &Record) -> bool {
+        let mut subject = match &record.body {
+            Body::Signal(signal) if rests_on_subject(signal.kind) => signal.about,
+            Body::Signal(_)
+            | Body::Loan(_)
+            | Body::Application(_)
+            | Body::Hold(_)
+            | Body::Retracted(_) => None,
+        };
+        // A cure is about a signal about a loan; a circle of signals ends here too.
+        for _ in 0..4 {
+            let Some(id) = subject else { return false };
+            let held = self.record(id).map(|record| &record.body);
+            let open =
+                matches!(held, Some(Body::Loan(loan)) if matches!(loan.dispute, Dispute::Open));
+            if open || self.disputed.contains(&id) {
+                return true;
+            }
+            subject = match held {
+                Some(Body::Signal(signal)) => signal.about,
+                _ => None,
+            };
+        }
+        false
     }
 
     /// The lender group of a record: its own, or that of what its signal is about.
@@ -195,6 +223,11 @@ fn leave_out(newest: &mut BTreeMap<RecordId, &Record>, mut gone: BTreeSet<Record
             .map(|(id, _)| *id)
             .collect();
     }
+}
+
+/// Whether what a signal tells stands and falls with what it is about.
+fn rests_on_subject(kind: SignalKind) -> bool {
+    kind.is_adverse() || kind == SignalKind::Cured
 }
 
 /// Whether a loan is the borrower's own and was paid out: a guarantee is another's loan.

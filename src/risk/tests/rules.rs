@@ -388,6 +388,32 @@ fn exposure_and_income_are_held_against_their_caps() {
 }
 
 #[test]
+fn invented_links_lower_nothing_that_others_report() {
+    let owing = |number: u32, minor: i64, said: Option<&str>| {
+        let mut record = running(100 + number);
+        if let Body::Loan(loan) = &mut record.body {
+            loan.principal = cny(minor);
+            loan.outstanding = cny(minor);
+            loan.lender_group = said.map(group);
+            loan.transfer_link = said.map(|_| [9; 8]);
+        }
+        record
+    };
+    let honest = || vec![owing(0, 20_000_001, None)];
+    for minor in [2_000_000, 25_000_000, 900_000_000_000] {
+        for names in [["ghost-a", "ghost-b"], ["l1-group", "l2-group"]] {
+            let invented = vec![
+                owing(1, minor, Some(names[0])),
+                owing(2, minor, Some(names[1])),
+            ];
+            let conclusion = concluded(&lenders(vec![honest(), honest(), invented]));
+            let found = state(&conclusion, FlagCode::Ex);
+            assert_eq!(found, (TRUE, Severity::Critical), "{minor} as {names:?}");
+        }
+    }
+}
+
+#[test]
 fn a_cap_in_another_currency_says_nothing() {
     let usd = Policy::built_in(Currency::USD).unwrap();
     let members = lenders(vec![vec![running(3)], vec![]]);

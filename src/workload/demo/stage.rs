@@ -117,7 +117,7 @@ impl Stage {
         let opened = folder.open().await?;
         let book = Book::new(opened.vault.clone());
         for chunk in records.chunks(CHUNK) {
-            for filed in book.file(chunk).await? {
+            for filed in book.file(chunk, self.network.now()).await? {
                 filed?;
             }
             heard(chunk.len() as u64);
