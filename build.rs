@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 10] = [
     "proto/creditmesh/v1/corrections.proto",
     "proto/creditmesh/v1/standing.proto",
     "proto/creditmesh/v1/findings.proto",
+    "proto/creditmesh/v1/report.proto",
     "proto/creditmesh/v1/auditing.proto",
     "proto/creditmesh/v1/witness.proto",
 ];

@@ -1,19 +1,23 @@
 //! Every bound of the product in one place, the relations between them checked at compile time.
 
+mod ageing;
 mod audit;
 mod fishing;
 mod membership;
 mod opening;
+mod report;
 mod standing;
 mod watch;
 mod witness;
 
 use std::time::Duration;
 
+pub use ageing::*;
 pub use audit::*;
 pub use fishing::*;
 pub use membership::*;
 pub use opening::*;
+pub use report::*;
 pub use standing::*;
 pub use watch::*;
 pub use witness::*;

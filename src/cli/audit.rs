@@ -214,6 +214,7 @@ fn fields(kind: &str) -> &'static [&'static str] {
             "elements",
         ],
         "opened" => &["opened_entry", "auditor"],
+        "reported" => &["report", "purpose"],
         _ => &[],
     }
 }

@@ -38,6 +38,7 @@ mod output;
 mod reconcile;
 mod records;
 mod records_import;
+mod report;
 mod retention;
 mod rights;
 mod rollover;
@@ -98,6 +99,8 @@ enum Command {
     Close(lending::CloseArgs),
     /// Fetch an answer that was given earlier.
     Answer(lending::AnswerArgs),
+    /// What this member holds of a borrower, for the borrower itself.
+    Report(report::ReportArgs),
     /// Watch borrowers at every peer, so that alerts tell what happens to them there.
     #[command(subcommand)]
     Watch(watch::WatchCommand),
@@ -159,6 +162,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Recheck(args) => lending::recheck(&args, output).await,
             Command::Close(args) => lending::close(&args, output).await,
             Command::Answer(args) => lending::answer(&args, output).await,
+            Command::Report(args) => report::run(&args, output).await,
             Command::Watch(command) => watch::run(command, output).await,
             Command::Alerts(command) => alerts::run(command, output).await,
             Command::Audit(command) => audit::run(command, output).await,

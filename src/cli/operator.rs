@@ -21,6 +21,7 @@ use crate::wire::pb::findings_client::FindingsClient;
 use crate::wire::pb::openings_client::OpeningsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
+use crate::wire::pb::reports_client::ReportsClient;
 use crate::wire::pb::witnessing_client::WitnessingClient;
 
 /// A client of a node's service for watching and alerts.
@@ -92,6 +93,12 @@ impl NodeAt {
         Ok(OpeningsClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service of borrowers' reports, or how to start it.
+    pub(super) async fn reports(&self) -> Result<ReportsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(ReportsClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service for findings, or how to start it.

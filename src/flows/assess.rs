@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use super::draft::Draft;
 use super::fishing::AskedRow;
 use super::home::Home;
-use super::openings;
 use super::question::{Asker, Prepared};
 use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, SeenEnd, Standings};
+use super::{asked_about, openings};
 use crate::crypto::Secret;
 use crate::crypto::oprf::{BatchSeed, HashedInputs};
 use crate::domain::{
@@ -217,6 +217,11 @@ impl Assessor {
         };
         let mut rows = openings::staged(&self.home.vault, &opening);
         rows.push(asked.staged());
+        rows.extend(asked_about::staged(
+            &self.home.vault,
+            query.borrower,
+            &asked,
+        ));
         self.ledger.log(event, rows).await
     }
 

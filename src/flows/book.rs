@@ -201,14 +201,7 @@ impl Book {
                 &key,
             )
             .await?;
-            let identity = self.vault.row_key(Table::Identity, canonical.as_bytes());
-            self.stage_put(
-                draft,
-                Table::Identity,
-                identity.to_vec(),
-                canonical.as_bytes(),
-            )
-            .await?;
+            self.stage_identity(draft, canonical).await?;
         }
         for canonical in before.difference(&now) {
             let index = self.index_key(canonical, &key);
@@ -277,6 +270,19 @@ impl Book {
         Ok(())
     }
 
+    /// Stages the row of an identifier; one that is there must still be there when this is
+    /// committed, since it goes when nothing is left of the borrower.
+    async fn stage_identity(&self, draft: &mut Draft, canonical: &str) -> Result<(), FlowError> {
+        let key = self.vault.row_key(Table::Identity, canonical.as_bytes());
+        if draft.staged(Table::Identity, &key).is_none() {
+            match self.vault.read(Table::Identity, &key).await? {
+                Some(held) => draft.expect(Table::Identity, key.to_vec(), held.revision),
+                None => draft.put(Table::Identity, &key, 0, canonical.as_bytes().to_vec()),
+            }
+        }
+        Ok(())
+    }
+
     async fn stage_marker(&self, draft: &mut Draft, canonical: &str) -> Result<(), FlowError> {
         let key = self.vault.row_key(Table::Unpublished, canonical.as_bytes());
         if draft.staged(Table::Unpublished, &key).is_none() {
@@ -326,6 +332,15 @@ impl Book {
     pub async fn find(&self, id: RecordId) -> Result<Option<Record>, FlowError> {
         let row = self.vault.read(Table::Record, &self.record_key(id)).await?;
         row.map(|row| decode(&row.bytes)).transpose()
+    }
+
+    /// Whether there is any record of the borrower with this canonical identifier.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`] where the store failed.
+    pub(super) async fn has_records(&self, canonical: &str) -> Result<bool, FlowError> {
+        let scan = Scan::prefix(&borrower_prefix(&self.vault, canonical), 1);
+        Ok(!self.vault.scan(Table::Borrower, &scan).await?.is_empty())
     }
 
     /// The newest versions of every record of the borrower with this canonical identifier; and, of

@@ -82,7 +82,7 @@ impl Desk {
     /// The desk over this book.
     #[must_use]
     pub fn new(home: Arc<Home>, book: Book, publisher: Publisher, assessor: Assessor) -> Self {
-        let promises = Promises::new(home.vault.clone(), book.clone());
+        let promises = Promises::new(home.vault.clone(), book.clone(), Arc::clone(&home.clock));
         Self {
             home,
             book,

@@ -58,7 +58,10 @@ impl Draft {
 
     /// Lets the commit fail unless this row is still at `revision`.
     pub(super) fn expect(&mut self, table: Table, key: Vec<u8>, revision: u64) {
-        self.expected.push((table, key, revision));
+        let expected = (table, key, revision);
+        if !self.expected.contains(&expected) {
+            self.expected.push(expected);
+        }
     }
 
     /// Commits everything at once; returns when it is durable.

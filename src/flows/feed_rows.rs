@@ -2,7 +2,8 @@
 //!
 //! A feed is opened in two steps: the head row names an attempt, the attempt's groups are written,
 //! then the head row says that the feed is open. An attempt that was interrupted leaves groups
-//! behind that nothing names; the next attempt has a number of its own.
+//! behind that nothing names; the next attempt has a number of its own. When the epoch is over the
+//! leaves go, and the head says so by the attempt 0.
 
 use zeroize::Zeroizing;
 
@@ -41,7 +42,21 @@ impl OpenFeed {
     }
 }
 
+/// The attempt of a feed whose leaves were deleted; attempts count from 1.
+const FORGOTTEN: u32 = 0;
+
 impl FeedRow {
+    /// Whether its leaves were deleted, when its epoch was over.
+    pub(super) const fn is_forgotten(&self) -> bool {
+        self.attempt == FORGOTTEN
+    }
+
+    /// The attempt and the open feed, where there is one with its leaves.
+    pub(super) fn published(self) -> Option<(u32, OpenFeed)> {
+        let open = self.open.filter(|_| self.attempt != FORGOTTEN);
+        open.map(|open| (self.attempt, open))
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut bytes = self.attempt.to_be_bytes().to_vec();
         if let Some(open) = &self.open {
@@ -120,6 +135,29 @@ impl<'a> FeedRows<'a> {
             .concat();
             draft.put(Table::Checkpoint, &key, 0, open.note.clone().into_bytes());
         }
+    }
+
+    /// Notes that the feed's leaves are deleted. Its head stays, so that it is never opened again
+    /// with another history and the next epoch can name its last checkpoint.
+    pub(super) async fn forget(&self) -> Result<(), FlowError> {
+        let Some((revision, row)) = self.read().await? else {
+            return Ok(());
+        };
+        if row.is_forgotten() || row.open.is_none() {
+            return Ok(());
+        }
+        let forgotten = FeedRow {
+            attempt: FORGOTTEN,
+            ..row
+        };
+        let mut draft = Draft::default();
+        draft.put(
+            Table::FeedHead,
+            &self.head_key(),
+            revision,
+            forgotten.encode(),
+        );
+        draft.commit(&self.home.vault).await
     }
 
     /// Lets the commit fail unless the head row is still at `revision`.
@@ -210,7 +248,7 @@ impl<'a> FeedRows<'a> {
             .to_vec()
     }
 
-    fn leaf_count_key(&self, canonical: &str) -> Vec<u8> {
+    pub(super) fn leaf_count_key(&self, canonical: &str) -> Vec<u8> {
         let name = format!("{}\n{canonical}", self.origin);
         self.home
             .vault
@@ -229,6 +267,13 @@ impl<'a> FeedRows<'a> {
     fn checkpoint_prefix(&self) -> Vec<u8> {
         format!("{}\n", self.origin).into_bytes()
     }
+}
+
+/// What the keys of all groups of a feed begin with.
+pub(super) fn feed_prefix(vault: &Vault, origin: &str) -> Vec<u8> {
+    let mut prefix = group_prefix(vault, origin, 0);
+    prefix.truncate(16);
+    prefix
 }
 
 /// What the keys of an attempt's groups begin with.

@@ -16,7 +16,7 @@ use crate::limits::{EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX, LE
 use crate::membership::Granted;
 use crate::merkle::{self, Frontier};
 use crate::protocol::quota::{QueryPermit, QuotaAccount, QuotaRow, spend};
-use crate::store::{Table, Vault};
+use crate::store::{Plain, Table, Vault};
 
 /// What the audit log tells of one query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,11 @@ pub enum AuditEvent {
         /// To whom.
         auditor: MemberId,
     },
+    /// This node told a borrower what it holds of it.
+    Reported {
+        /// The report's id; nothing here tells whom it was about.
+        report: QueryId,
+    },
 }
 
 impl AuditEvent {
@@ -93,6 +98,10 @@ impl AuditEvent {
                     hex(commitment),
                     hex(batch)
                 )
+            }
+            Self::Reported { report } => {
+                let purpose = Purpose::SelfAccess;
+                format!("1 {} reported {report} {purpose}", at.unix_ms())
             }
             Self::Opened { entry, auditor } => {
                 format!("1 {} opened {entry} {auditor}", at.unix_ms())
@@ -309,11 +318,7 @@ impl Quotas {
         request_name.extend_from_slice(name.as_bytes());
         // A repeat is free under the same key only: a member may have changed its level meanwhile.
         request_name.extend_from_slice(account.level().word().as_bytes());
-        let request_key = home
-            .vault
-            .row_key(Table::Idempotency, &request_name)
-            .to_vec();
-        let held = home.vault.read(Table::Idempotency, &request_key).await?;
+        let (request_key, held) = noted(home, debit.epoch, &request_name).await?;
         let request_revision = held.as_ref().map_or(0, |row| row.revision);
         let seen = match draft.staged(Table::Idempotency, &request_key) {
             Some(staged) => staged.map(<[u8]>::to_vec),
@@ -340,6 +345,22 @@ impl Quotas {
             Err(over) => Ok(Err(over.into())),
         }
     }
+}
+
+/// Where a request id is noted, and what is noted there. The key begins with the epoch, with which
+/// it is deleted; earlier versions wrote it without.
+async fn noted(
+    home: &Home,
+    epoch: Epoch,
+    request_name: &[u8],
+) -> Result<(Vec<u8>, Option<Plain>), FlowError> {
+    let name = home.vault.row_key(Table::Idempotency, request_name);
+    if let Some(held) = home.vault.read(Table::Idempotency, &name).await? {
+        return Ok((name.to_vec(), Some(held)));
+    }
+    let key = [epoch.0.to_be_bytes().as_slice(), &name].concat();
+    let held = home.vault.read(Table::Idempotency, &key).await?;
+    Ok((key, held))
 }
 
 /// The row of a request that is made once more: what it asked for, and how often it was repeated.

@@ -23,7 +23,7 @@ use crate::protocol::leaf::{Leaf, Tag, leaves_of, tag_of};
 use crate::protocol::mirror::{
     Accepted, MirrorFault, MirrorHead, SeenCheckpoint, TagIndex, Tail, find_last,
 };
-use crate::store::{Scan, StoreError, Table};
+use crate::store::{Scan, StoreError, Table, Vault};
 use crate::wire::Chunk;
 
 /// The mirrors that this node keeps, one per peer, level and key epoch.
@@ -100,6 +100,12 @@ impl Mirrors {
         self.grown.subscribe()
     }
 
+    /// Lets go of what is held in memory of a feed whose epoch is over.
+    pub(super) fn forget(&self, feed: &FeedId) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&(feed.member.clone(), feed.level, feed.epoch));
+    }
+
     /// The mirror of a peer's feed at this node's own level.
     ///
     /// # Errors
@@ -136,6 +142,14 @@ impl Mirrors {
         });
         Ok(Arc::clone(mirror))
     }
+}
+
+/// What the keys of a mirror's groups begin with.
+pub(super) fn mirror_prefix(vault: &Vault, feed: &FeedId) -> Vec<u8> {
+    let key = vault.row_key(Table::MirrorGroup, feed.origin().as_bytes());
+    key.first_chunk::<16>()
+        .map(|prefix| prefix.to_vec())
+        .unwrap_or_default()
 }
 
 impl Mirror {
@@ -393,13 +407,7 @@ impl Mirror {
     }
 
     fn prefix(&self) -> Vec<u8> {
-        let key = self
-            .home
-            .vault
-            .row_key(Table::MirrorGroup, self.feed.origin().as_bytes());
-        key.first_chunk::<16>()
-            .map(|prefix| prefix.to_vec())
-            .unwrap_or_default()
+        mirror_prefix(&self.home.vault, &self.feed)
     }
 
     fn group_key(&self, number: u64) -> Vec<u8> {

@@ -3,8 +3,10 @@
 //! A flow reads and writes through the [`Vault`](crate::store::Vault), asks peers through the
 //! [`Transport`](crate::net::Transport), and leaves every decision to the pure rooms above.
 
+mod ageing;
 mod alerts;
 mod answerer;
+mod asked_about;
 mod assess;
 mod audit_read;
 mod auditor;
@@ -42,6 +44,7 @@ mod promise;
 mod publish;
 mod question;
 mod reconcile;
+mod report;
 mod retention;
 mod standing;
 mod standing_months;
@@ -51,6 +54,7 @@ mod watch;
 mod webhook;
 mod witness;
 
+pub use ageing::{Ageing, Ahead};
 pub use alerts::{Alert, AlertStep, Alerts, Handling, NewAlert, Subject};
 pub use answerer::{Answerer, leaves_in};
 pub use assess::{Assessor, Given};
@@ -85,6 +89,7 @@ pub use own_keys::OwnKeys;
 pub use peer_keys::PeerKeys;
 pub use publish::{Publisher, PublisherTask};
 pub use reconcile::{Reconciled, Reconciler};
+pub use report::{BorrowerReport, HeldRecord, OwnQuery, PublishedState, Reports};
 pub use retention::Scheduled;
 pub use standing::{PeerReport, SeenEnd, Standings};
 pub use watch::{NewWatched, PeerProgress, Watch, WatchSettings, WatchedEntry};

@@ -110,6 +110,9 @@ async fn snapshot(
                 .map_err(|_| FlowError::Unreadable { what: "identity" })?;
             let held = book.records_of(name).await?;
             let (revision, _) = rows.published(name).await?;
+            if held.is_empty() && revision == 0 {
+                continue;
+            }
             if held.iter().all(Record::is_retracted) {
                 rows.stage_published(&mut draft, name, revision, (0, &[]));
                 continue;

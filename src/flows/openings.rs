@@ -53,6 +53,19 @@ fn parts(row: &[u8]) -> Option<(Timestamp, u8, &[u8])> {
     (row.len() != FORMER_BYTES).then_some((at, *count, part))
 }
 
+/// The keys of the rows of an opening that are there.
+pub(super) async fn keys(vault: &Vault, query: QueryId) -> Result<Vec<Vec<u8>>, FlowError> {
+    let mut keys = Vec::new();
+    for number in 0..u8::MAX {
+        let key = row_key(vault, query, number);
+        if vault.store().read(Table::Query, &key).await?.is_none() {
+            break;
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
 /// What opens a query; `None` where it was logged before there was enough in the row, or where the
 /// row is deleted.
 pub(super) async fn read(home: &Home, query: QueryId) -> Result<Option<Opening>, FlowError> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, watch};
 
 use super::FlowError;
-use super::feed_rows::{FeedRow, FeedRows};
+use super::feed_rows::FeedRows;
 use super::home::Home;
 use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, STORE_BATCH_ROWS_MAX};
 use crate::merkle::Tree;
@@ -101,14 +101,8 @@ impl OwnFeeds {
         until: Option<u64>,
     ) -> Result<(Chunk, u64), FlowError> {
         let rows = FeedRows::new(&self.home, feed);
-        let Some((
-            _,
-            FeedRow {
-                attempt,
-                open: Some(open),
-            },
-        )) = rows.read().await?
-        else {
+        let row = rows.read().await?;
+        let Some((attempt, open)) = row.and_then(|(_, row)| row.published()) else {
             return Err(FlowError::FeedNotOpen { epoch: feed.epoch });
         };
         let size = open.head.size();
@@ -142,6 +136,12 @@ impl OwnFeeds {
             },
             size,
         ))
+    }
+
+    /// Lets go of what is held in memory of a feed whose epoch is over.
+    pub(super) fn forget(&self, feed: &FeedId) {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.remove(feed);
     }
 
     fn grown(&self, feed: &FeedId) -> Arc<Mutex<Grown>> {

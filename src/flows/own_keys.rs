@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::ageing::is_forgotten;
 use super::draft::Draft;
 use super::home::Home;
 use super::{FlowError, retry_conflicts};
@@ -31,6 +32,11 @@ pub struct OwnKey {
 pub struct OwnKeys {
     home: Arc<Home>,
     made: Mutex<BTreeMap<(Level, Epoch), Arc<OwnKey>>>,
+}
+
+/// The name of the row of a seed.
+fn seed_name(level: Level, epoch: Epoch) -> String {
+    format!("oprf/{level}/{epoch}")
 }
 
 impl OwnKeys {
@@ -66,13 +72,34 @@ impl OwnKeys {
     /// [`FlowError::Store`] where the seed cannot be read.
     pub async fn made(&self, level: Level, epoch: Epoch) -> Result<Option<[u8; 32]>, FlowError> {
         let vault = &self.home.vault;
-        let name = format!("oprf/{level}/{epoch}");
-        let row_key = vault.row_key(Table::Key, name.as_bytes());
+        let row_key = vault.row_key(Table::Key, seed_name(level, epoch).as_bytes());
         if vault.read(Table::Key, &row_key).await?.is_none() {
             return Ok(None);
         }
         let key = self.key(level, epoch).await?;
         Ok(Some(key.stated.terms.public_key))
+    }
+
+    /// Deletes the seeds of an epoch, and what was derived of them: nothing that was sealed under
+    /// its tokens can be made again.
+    ///
+    /// # Errors
+    /// [`FlowError::Store`]; a seed may then still be there.
+    pub(super) async fn forget(&self, epoch: Epoch) -> Result<(), FlowError> {
+        let vault = &self.home.vault;
+        retry_conflicts(|| async {
+            let mut draft = Draft::default();
+            for level in Level::ALL {
+                let key = vault.row_key(Table::Key, seed_name(*level, epoch).as_bytes());
+                if let Some(row) = vault.store().read(Table::Key, &key).await? {
+                    draft.delete(Table::Key, &key, row.revision);
+                }
+            }
+            draft.commit(vault).await
+        })
+        .await?;
+        self.lock().retain(|(_, made), _| *made != epoch);
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Level, Epoch), Arc<OwnKey>>> {
@@ -83,7 +110,7 @@ impl OwnKeys {
         let home = &self.home;
         let row_key = home
             .vault
-            .row_key(Table::Key, format!("oprf/{level}/{epoch}").as_bytes());
+            .row_key(Table::Key, seed_name(level, epoch).as_bytes());
         if let Some(row) = home.vault.read(Table::Key, &row_key).await? {
             let unreadable = || FlowError::Unreadable { what: "OPRF seed" };
             let (at, seed) = row.bytes.split_first_chunk::<8>().ok_or_else(unreadable)?;
@@ -92,6 +119,11 @@ impl OwnKeys {
                 Secret::from_bytes(seed),
                 Timestamp::from_unix_ms(i64::from_be_bytes(*at)),
             ));
+        }
+        if is_forgotten(home, epoch).await? {
+            return Err(FlowError::NotPossible(format!(
+                "the keys of epoch {epoch} were destroyed at its end: check this machine's clock"
+            )));
         }
         let seed = Secret::<32>::random(&*home.entropy)?;
         let now = home.clock.now();

@@ -1,8 +1,12 @@
 //! Idempotency keys: a request that is made again finds what it made the first time.
 
+use std::sync::Arc;
+
+use super::ageing::dated;
 use super::draft::Draft;
 use super::{Book, Filing, FlowError, Given, retry_conflicts};
 use crate::domain::{QueryId, Record, RecordId};
+use crate::env::Clock;
 use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::store::{Table, Vault};
 use crate::wire::Malformed;
@@ -39,11 +43,12 @@ impl Promise {
 pub(super) struct Promises {
     vault: Vault,
     book: Book,
+    clock: Arc<dyn Clock>,
 }
 
 impl Promises {
-    pub(super) fn new(vault: Vault, book: Book) -> Self {
-        Self { vault, book }
+    pub(super) fn new(vault: Vault, book: Book, clock: Arc<dyn Clock>) -> Self {
+        Self { vault, book, clock }
     }
 
     /// What the key stands for, if it was used before for this same request.
@@ -79,7 +84,8 @@ impl Promises {
         };
         let plain = [digest.as_slice(), first.head.record_id.0.as_bytes()].concat();
         let row = (Table::Idempotency, self.row_key(step, key), plain);
-        match self.book.file_together(records, &[row]).await? {
+        let date = self.dated(&row.1);
+        match self.book.file_together(records, &[row, date]).await? {
             Filing::Done => return Ok(Some(first.clone())),
             Filing::Superseded => return Ok(None),
             Filing::KeyTaken => {}
@@ -115,10 +121,19 @@ impl Promises {
             let mut draft = Draft::default();
             let revision = held.map_or(0, |row| row.revision);
             draft.put(Table::Idempotency, &row_key, revision, plain.clone());
+            if revision == 0 {
+                let (table, key, row) = self.dated(&row_key);
+                draft.put(table, &key, 0, row);
+            }
             draft.commit(&self.vault).await?;
             Ok(given.query)
         })
         .await
+    }
+
+    /// Lets the key go when it is old.
+    fn dated(&self, row_key: &[u8]) -> (Table, Vec<u8>, Vec<u8>) {
+        dated(&self.vault, (Table::Idempotency, row_key), self.clock.now())
     }
 
     fn row_key(&self, step: &str, key: &str) -> Vec<u8> {

@@ -255,16 +255,11 @@ impl PublisherTask {
     ) -> Result<(), FlowError> {
         let home = &*self.home;
         let rows = FeedRows::new(home, feed);
-        let Some((
-            revision,
-            FeedRow {
-                attempt,
-                open: Some(open),
-            },
-        )) = rows.read().await?
-        else {
-            return Err(FlowError::FeedNotOpen { epoch: feed.epoch });
+        let not_open = FlowError::FeedNotOpen { epoch: feed.epoch };
+        let Some((revision, row)) = rows.read().await? else {
+            return Err(not_open);
         };
+        let (attempt, open) = row.published().ok_or(not_open)?;
         let key = self.keys.key(feed.level, feed.epoch).await?;
         let mut leaves = Vec::with_capacity(records.len());
         for (name, held) in records {

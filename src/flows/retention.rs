@@ -1,15 +1,12 @@
 //! Deleting records at the end of their terms, and telling ahead what is deleted when.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::desk::Desk;
 use super::draft::Draft;
 use super::{Book, FlowError, retry_conflicts};
 use crate::domain::{Body, Expiry, Record, RecordId, RecordKind, SignalKind, Timestamp, expiry};
-
-/// How often a running node looks for what has expired.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+use crate::limits::SWEEP_EVERY;
 
 /// Records of one kind that one rule deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -207,6 +207,26 @@ impl Watch {
         removed
     }
 
+    /// Since when the holder of an identifier is watched; `None` where it is not.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn watched_since(
+        &self,
+        identifier: &Identifier,
+    ) -> Result<Option<Timestamp>, FlowError> {
+        let inner = &self.0;
+        let vault = &inner.home.vault;
+        let index = inner.indexed(identifier);
+        let Some(held) = vault.read(Table::Watched, &index).await? else {
+            return Ok(None);
+        };
+        let number = rows::number_in(&held.bytes)?;
+        let row = inner.watched_after(number.saturating_sub(1), 1).await?;
+        let row = row.first().filter(|(found, _)| *found == number);
+        Ok(row.map(|(_, row)| Timestamp::from_unix_ms(row.added_at)))
+    }
+
     /// Watched borrowers after a number, at most [`WATCH_PAGE_MAX`].
     ///
     /// # Errors

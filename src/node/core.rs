@@ -6,9 +6,10 @@ use tokio::task::JoinSet;
 
 use crate::domain::MemberId;
 use crate::flows::{
-    Alerts, Answerer, Assessor, Book, Cosigning, Desk, Fishing, FlowError, Follower, Gossip,
-    GossipParts, Home, Ledger, LogTree, Mirrors, Opener, OwnFeeds, OwnKeys, PeerKeys, Publisher,
-    PublisherTask, Reconciler, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
+    Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Fishing, FlowError, Follower,
+    Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, Opener, OwnFeeds, OwnKeys, PeerKeys,
+    Publisher, PublisherTask, Reconciler, Reports, Standings, Watch, WatchSettings, Webhook,
+    WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -40,6 +41,10 @@ pub struct Core {
     pub opener: Opener,
     /// What compares this node's log with peers'.
     pub reconciler: Reconciler,
+    /// What goes with age.
+    pub ageing: Ageing,
+    /// What borrowers are told.
+    pub reports: Reports,
     /// The alerts that follow.
     pub alerts: Arc<Alerts>,
     /// How far peers are believed.
@@ -97,18 +102,17 @@ impl Core {
         let watch = Watch::new(
             (Arc::clone(&home), book.clone()),
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
-            ledger,
+            ledger.clone(),
             Arc::clone(&alerts),
             settings,
         );
         let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
         let reconciler = Reconciler::new(Arc::clone(&home), assessor.clone());
+        let own = (home.clone(), book.clone());
+        let ageing = Ageing::new(own, keys.clone(), feeds.clone(), mirrors.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
-        let follower = Follower::new(
-            Arc::clone(&home),
-            Arc::clone(&peer_keys),
-            Arc::clone(&mirrors),
-        );
+        let reports = Reports::new(desk.clone(), ledger, watch.clone());
+        let follower = Follower::new(home.clone(), peer_keys.clone(), mirrors.clone());
         let (witness, cosigning, gossip) = checking_each_other(&home, &mirrors, feeds);
         Self {
             home,
@@ -123,6 +127,8 @@ impl Core {
             fishing,
             opener,
             reconciler,
+            ageing,
+            reports,
             alerts,
             standings,
             witness,
@@ -133,12 +139,13 @@ impl Core {
     }
 
     /// Starts following every peer's feeds, looking for watched borrowers in them, deleting records
-    /// whose terms are over, and judging whether queries look like fishing.
+    /// whose terms are over and what is old, and judging whether queries look like fishing.
     pub fn follow_peers(&mut self) {
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());
         self.tasks.spawn(self.desk.clone().keep_terms());
+        self.tasks.spawn(self.ageing.clone().run());
         self.tasks.spawn(Arc::clone(&self.standings).run());
         self.tasks.spawn(self.fishing.clone().run());
         self.tasks.spawn(Arc::clone(&self.cosigning).run());

@@ -13,9 +13,10 @@ use crate::limits::{
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
     AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, WatchService, WitnessingService, audit_server,
-    corrections_server, credentials_server, findings_server, health, openings_server,
-    operator_server, peer_standings_server, reflection, watch_server, witnessing_server,
+    OperatorService, PeerStandingsService, ReportService, WatchService, WitnessingService,
+    audit_server, corrections_server, credentials_server, findings_server, health, openings_server,
+    operator_server, peer_standings_server, reflection, reports_server, watch_server,
+    witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -29,6 +30,7 @@ pub(super) struct Desks {
     pub(super) findings: FindingsService,
     pub(super) openings: OpeningsService,
     pub(super) witnessing: WitnessingService,
+    pub(super) reports: ReportService,
 }
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
@@ -64,6 +66,7 @@ pub(super) async fn serve_socket(
             .add_service(findings_server(desks.findings))
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
+            .add_service(reports_server(desks.reports))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -93,6 +96,7 @@ pub(super) async fn serve_port(
             .add_service(findings_server(desks.findings))
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
+            .add_service(reports_server(desks.reports))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

@@ -33,7 +33,7 @@ use crate::net::{
 use crate::risk::Policy;
 use crate::service::{
     AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, WatchService, WitnessingService,
+    OperatorService, PeerStandingsService, ReportService, WatchService, WitnessingService,
 };
 
 /// How often a node looks whether its member list or its configuration changed.
@@ -220,7 +220,7 @@ impl RunningNode {
         let desk = self.core.desk.clone();
         let desks = Desks {
             audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
-            corrections: CorrectionsService::new(desk.clone(), currency),
+            corrections: CorrectionsService::new(desk.clone(), self.core.ageing.clone(), currency),
             findings: FindingsService::new(self.core.fishing.clone()),
             openings: OpeningsService::new(
                 self.core.opener.clone(),
@@ -233,6 +233,7 @@ impl RunningNode {
                 Arc::clone(&self.core.cosigning),
                 Arc::clone(self.core.mirrors.forks()),
             ),
+            reports: ReportService::new(self.core.reports.clone()),
             operator: OperatorService::new(desk, currency, Arc::new(source)),
         };
         let issuer = RunningIssuer {

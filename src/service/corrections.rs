@@ -6,7 +6,7 @@ use super::corrections_rows as rows;
 use super::operator_rows::record_id;
 use super::status_of;
 use crate::domain::{Currency, OperatorName};
-use crate::flows::{Desk, FlowError, Resolution};
+use crate::flows::{Ageing, Desk, FlowError, Resolution};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, corrections_server::Corrections};
 
@@ -14,14 +14,19 @@ use crate::wire::pb::{self, corrections_server::Corrections};
 #[derive(Debug, Clone)]
 pub struct CorrectionsService {
     desk: Desk,
+    ageing: Ageing,
     currency: Currency,
 }
 
 impl CorrectionsService {
     /// Serves the desk; amounts without a currency are in the network's.
     #[must_use]
-    pub const fn new(desk: Desk, currency: Currency) -> Self {
-        Self { desk, currency }
+    pub const fn new(desk: Desk, ageing: Ageing, currency: Currency) -> Self {
+        Self {
+            desk,
+            ageing,
+            currency,
+        }
     }
 
     fn dispute(&self, dispute: &crate::flows::Dispute) -> Response<pb::Dispute> {
@@ -176,15 +181,23 @@ impl Corrections for CorrectionsService {
         _request: Request<pb::ListDeletionsRequest>,
     ) -> Result<Response<pb::ListDeletionsResponse>, Status> {
         let found = self.desk.deletions().await.map_err(refused)?;
-        let deletions = found.iter().map(|one| pb::Deletion {
+        let ahead = self.ageing.schedule().await.map_err(refused)?;
+        let records = found.iter().map(|one| pb::Deletion {
             kind: one.kind.word().to_owned(),
             rule: one.rule.to_owned(),
             records: one.records,
             due: one.due,
             first_unix_ms: one.first_at.unix_ms(),
         });
-        Ok(Response::new(pb::ListDeletionsResponse {
-            deletions: deletions.collect(),
-        }))
+        let aged = ahead.into_iter().map(|one| pb::Deletion {
+            kind: one.kind,
+            rule: one.rule.to_owned(),
+            records: one.rows,
+            due: one.due,
+            first_unix_ms: one.first_at.unix_ms(),
+        });
+        let mut deletions: Vec<pb::Deletion> = records.chain(aged).collect();
+        deletions.sort_by_key(|one| one.first_unix_ms);
+        Ok(Response::new(pb::ListDeletionsResponse { deletions }))
     }
 }

@@ -13,6 +13,7 @@ mod operator;
 mod operator_rows;
 mod peer;
 mod registrar;
+mod report;
 mod standard;
 mod standing;
 mod status;
@@ -31,10 +32,11 @@ pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
+pub use report::ReportService;
 pub use standard::{
     audit_server, auditing_server, corrections_server, credentials_server, explain_server,
     findings_server, health, openings_server, operator_server, peer_server, peer_standings_server,
-    reflection, standing_server, watch_server, witness_server, witnessing_server,
+    reflection, reports_server, standing_server, watch_server, witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

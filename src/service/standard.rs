@@ -7,7 +7,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use super::{
     AuditService, AuditingService, CorrectionsService, CredentialService, ExplainService,
     FindingsService, OpeningsService, OperatorService, PeerService, PeerStandingsService,
-    StandingService, WatchService, WitnessService, WitnessingService,
+    ReportService, StandingService, WatchService, WitnessService, WitnessingService,
 };
 use crate::flows::FlowError;
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
@@ -22,6 +22,7 @@ use crate::wire::pb::openings_server::OpeningsServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
+use crate::wire::pb::reports_server::ReportsServer;
 use crate::wire::pb::standing_server::StandingServer;
 use crate::wire::pb::watch_server::WatchServer;
 use crate::wire::pb::witness_server::WitnessServer;
@@ -47,6 +48,14 @@ pub fn explain_server() -> ExplainServer<ExplainService> {
 #[must_use]
 pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
     OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that makes borrowers' reports, with its bounds on messages.
+#[must_use]
+pub fn reports_server(service: ReportService) -> ReportsServer<ReportService> {
+    ReportsServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

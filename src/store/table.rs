@@ -92,6 +92,12 @@ tables! {
     PendingSignal = 22, "pending-signal";
     /// Disputes, and which dispute each of their signals belongs to.
     Dispute = 23, "dispute";
+    /// How far what is old was deleted.
+    Swept = 24, "swept";
+    /// Index from a borrower to this node's own queries about it.
+    AskedAbout = 25, "asked-about";
+    /// Rows to delete, in the order of the days on which they were written.
+    Dated = 26, "dated";
     /// Borrowers that this node watches, and which identifier belongs to which.
     Watched = 28, "watched";
     /// Tokens of watched borrowers, by feed.

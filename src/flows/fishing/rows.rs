@@ -82,7 +82,7 @@ impl AskedRow {
         (Table::Asked, key, row)
     }
 
-    pub(super) fn decode(key: &[u8], row: &[u8]) -> Result<Self, FlowError> {
+    pub(in crate::flows) fn decode(key: &[u8], row: &[u8]) -> Result<Self, FlowError> {
         let read = || {
             let (mut key, mut row) = (Rest(key), Rest(row));
             let at = i64::try_from(key.number()?).ok()?;
