@@ -102,6 +102,21 @@ impl Bed {
         }
     }
 
+    /// Waits until everything that was filed or deleted is published.
+    async fn published(&self, name: &str) {
+        for _ in 0..200 {
+            if self.rows(name, Table::Unpublished).await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(
+            self.rows(name, Table::Unpublished).await,
+            0,
+            "never published"
+        );
+    }
+
     async fn swept(&self, name: &str) {
         while !self.node(name).core().ageing.sweep().await.unwrap() {}
     }
@@ -252,10 +267,12 @@ async fn a_borrower_without_records_is_named_nowhere_after_its_last_epoch() {
     bed.clock.advance_to(start.plus(DAY * 731));
     let desk = bed.node("alpha").desk();
     assert_eq!(desk.delete_expired().await.unwrap(), 1);
+    bed.published("alpha").await;
     let epoch = calendar.current(bed.clock.now());
     bed.swept("alpha").await;
     bed.clock
         .advance_to(calendar.ends_at(Epoch(epoch.0 + 1)).plus(DAY));
+    bed.published("alpha").await;
     bed.swept("alpha").await;
     for table in [
         Table::Record,
