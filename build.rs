@@ -7,6 +7,7 @@ use prost::Message as _;
 
 const FILES: [&str; 11] = [
     "proto/creditmesh/v1/peer.proto",
+    "proto/creditmesh/v1/notices.proto",
     "proto/creditmesh/v1/operator.proto",
     "proto/creditmesh/v1/registrar.proto",
     "proto/creditmesh/v1/watch.proto",

@@ -32,6 +32,7 @@ mod network_registrar;
 mod network_sign;
 mod node;
 mod node_log;
+mod notices;
 mod opening;
 mod operator;
 mod output;
@@ -107,6 +108,9 @@ enum Command {
     /// What happened to watched borrowers elsewhere, and what was done about it.
     #[command(subcommand)]
     Alerts(alerts::AlertsCommand),
+    /// Which answers of this node changed after they were given.
+    #[command(subcommand)]
+    Notices(notices::NoticesCommand),
     /// The log of every query: check it, show it, copy it, prove entries to others.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -165,6 +169,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Report(args) => report::run(&args, output).await,
             Command::Watch(command) => watch::run(command, output).await,
             Command::Alerts(command) => alerts::run(command, output).await,
+            Command::Notices(command) => notices::run(command, output).await,
             Command::Audit(command) => audit::run(command, output).await,
             Command::Bench(command) => bench::run(&command, output).await,
         }

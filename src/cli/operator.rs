@@ -22,6 +22,7 @@ use crate::wire::pb::openings_client::OpeningsClient;
 use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
 use crate::wire::pb::reports_client::ReportsClient;
+use crate::wire::pb::revisions_client::RevisionsClient;
 use crate::wire::pb::witnessing_client::WitnessingClient;
 
 /// A client of a node's service for watching and alerts.
@@ -131,6 +132,12 @@ impl NodeAt {
         Ok(WitnessingClient::new(channel)
             .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service of revised answers, or how to start it.
+    pub(super) async fn revisions(&self) -> Result<RevisionsClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(RevisionsClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// Whether the command is about a node on another machine.

@@ -35,6 +35,10 @@ labels! {
     pub const FEED_CONTENT: &[u8] = b"creditmesh/v1/feed/content";
     /// Key of revision notices, from the token.
     pub const NOTICE: &[u8] = b"creditmesh/v1/notice";
+    /// Tag of notice number `n`, from the key of revision notices.
+    pub const NOTICE_TAG: &[u8] = b"creditmesh/v1/revision/tag";
+    /// Key that seals notice number `n`, from the key of revision notices.
+    pub const NOTICE_CONTENT: &[u8] = b"creditmesh/v1/revision/content";
 
     /// The key that wraps the root key, from a passphrase.
     pub const KEY_FROM_PASSPHRASE: &[u8] = b"creditmesh/v1/keyring/from-passphrase";

@@ -38,5 +38,5 @@ pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{OpenError, SealContext, SealError, Sealed};
 pub use secret::{Secret, SecretBytes};
-pub use token::Token;
+pub use token::{NoticeKey, Token};
 pub use unlock::{KdfCost, Unlock};

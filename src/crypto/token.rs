@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::hkdf::Prk;
+use super::labels;
 use super::secret::Secret;
 
 /// Bytes of a token: one SHA-512 digest (RFC 9497 §4.1).
@@ -34,6 +35,43 @@ impl Token {
     }
 }
 
+/// `HKDF(y, "notice")`: finds and opens the notices about one borrower under one key of a member,
+/// and nothing else. Both sides keep it when the token is long forgotten.
+#[derive(PartialEq, Eq)]
+pub struct NoticeKey(Secret<32>);
+
+impl NoticeKey {
+    /// The key that belongs to a token.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self(token.derive(labels::NOTICE, 0))
+    }
+
+    /// A key that was kept (sealed) earlier.
+    #[must_use]
+    pub const fn from_secret(secret: Secret<32>) -> Self {
+        Self(secret)
+    }
+
+    /// The 32 bytes themselves, to be sealed.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+
+    /// `N` bytes of HKDF-SHA-256 with this key and `label ‖ n` (four bytes, big endian) as info.
+    #[must_use]
+    pub fn derive<const N: usize>(&self, label: &[u8], n: u32) -> Secret<N> {
+        Prk::from_uniform(&self.0).expand(&[label, &n.to_be_bytes()])
+    }
+}
+
+impl fmt::Debug for NoticeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NoticeKey(..)")
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
@@ -42,7 +80,6 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
-    use super::super::labels;
     use super::*;
 
     #[test]

@@ -16,6 +16,7 @@ mod monthly;
 mod purpose;
 mod record;
 mod retention;
+mod revision;
 mod rules;
 mod signal;
 mod summarize;
@@ -48,6 +49,7 @@ pub use monthly::{Month, MonthlyCounts};
 pub use purpose::{NeverPurpose, PurposeError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use retention::{Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, expiry};
+pub use revision::{RevisionKind, resting, withdrawal};
 pub use rules::{RecordError, Rule, Verdict, merge};
 pub use signal::{Attempts, FraudType, Proof, Signal, SignalKind, is_same_person};
 pub use summarize::{

@@ -226,6 +226,26 @@ impl Answerer {
         )))
     }
 
+    /// This node's own notice feed.
+    #[must_use]
+    pub fn notice_feed(&self) -> FeedId {
+        self.home.notice_feed()
+    }
+
+    /// Whether a member that follows the notices is still admitted.
+    ///
+    /// # Errors
+    /// [`FlowError::Denied`], which ends the stream.
+    pub fn still_admitted(&self, member: &MemberId) -> Result<(), FlowError> {
+        let wish = Wish {
+            service: Service::Describe,
+            purpose: None,
+            at: self.home.clock.now(),
+        };
+        Rights::decide(&self.home.trust.roster(), member, &wish)?;
+        Ok(())
+    }
+
     /// What this node trusts, to be handed on to peers.
     #[must_use]
     pub fn trust(&self) -> &TrustHandle {

@@ -10,15 +10,19 @@ use super::draft::Draft;
 use super::fishing::AskedRow;
 use super::home::Home;
 use super::question::{Asker, Prepared};
-use super::{AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, SeenEnd, Standings};
-use super::{asked_about, openings};
+use super::revisions::Rested;
+use super::{
+    AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, Revisions, SeenEnd, Standings,
+    asked_about, openings, retry_conflicts,
+};
 use crate::crypto::Secret;
 use crate::crypto::oprf::{BatchSeed, HashedInputs};
 use crate::domain::{
     Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId,
     SilentReason, Timestamp,
 };
-use crate::formats::answer_json;
+use crate::formats::{Revised, answer_json, with_revisions};
+use crate::limits::REVISIONS_SHOWN_MAX;
 use crate::membership::Member;
 use crate::protocol::opening::{
     OpenedBorrower, OpenedPeer, Opening, batch_root, commitment, roots_digest,
@@ -47,6 +51,7 @@ pub struct Assessor {
     asker: Asker,
     ledger: Ledger,
     standings: Arc<Standings>,
+    revisions: Arc<Revisions>,
 }
 
 /// One query: fixed before anything is asked.
@@ -85,8 +90,27 @@ impl Query<'_> {
     }
 }
 
-/// How reports of one peer ended, and in the feed of which epoch.
-type Ends = (Epoch, Vec<SeenEnd>);
+/// What one peer's answer told beside its summaries.
+#[derive(Debug)]
+struct Behind {
+    /// The key epoch of the look-up.
+    epoch: Epoch,
+    /// How reports of the peer ended.
+    ends: Vec<SeenEnd>,
+    /// What its notices would name.
+    rested: Vec<Rested>,
+}
+
+impl Behind {
+    /// Of a peer that is silent.
+    const fn nothing() -> Self {
+        Self {
+            epoch: Epoch(0),
+            ends: Vec::new(),
+            rested: Vec::new(),
+        }
+    }
+}
 
 /// One peer's part of a query: prepared, or silent already.
 type Part = (Arc<Member>, Result<Prepared, FlowError>);
@@ -98,7 +122,7 @@ impl Assessor {
         home: Arc<Home>,
         (book, ledger): (Book, Ledger),
         (keys, mirrors): (Arc<PeerKeys>, Arc<Mirrors>),
-        standings: Arc<Standings>,
+        (standings, revisions): (Arc<Standings>, Arc<Revisions>),
     ) -> Self {
         let asker = Asker {
             home: Arc::clone(&home),
@@ -111,6 +135,7 @@ impl Assessor {
             asker,
             ledger,
             standings,
+            revisions,
         }
     }
 
@@ -156,17 +181,20 @@ impl Assessor {
         let parts = self.prepare(&query).await?;
         self.log(&query, &parts).await?;
         let heard = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
-        let (mut views, ends): (Vec<PeerView>, Vec<Ends>) = heard.into_iter().unzip();
+        let (mut views, behind): (Vec<PeerView>, Vec<Behind>) = heard.into_iter().unzip();
         views.extend(self.suspended());
-        let answer = self.conclude(&query, &views).await?;
-        let given = self.keep(application_id, &answer).await?;
-        self.note(&views, &ends).await;
+        let untold = self.revisions.untold(borrower).await?;
+        let answer = self.conclude(&query, &views, !untold.is_empty()).await?;
+        let given = given(application_id, &answer);
+        let rested: Vec<&Rested> = behind.iter().flat_map(|one| &one.rested).collect();
+        retry_conflicts(|| self.keep(&given, borrower, &rested, &untold)).await?;
+        self.note(&views, &behind).await;
         Ok(given)
     }
 
     /// Counts how the peers' earlier reports ended, behind the answer and not for it.
-    async fn note(&self, views: &[PeerView], ends: &[Ends]) {
-        for (view, (epoch, ends)) in views.iter().zip(ends) {
+    async fn note(&self, views: &[PeerView], behind: &[Behind]) {
+        for (view, Behind { epoch, ends, .. }) in views.iter().zip(behind) {
             if ends.is_empty() {
                 continue;
             }
@@ -225,7 +253,7 @@ impl Assessor {
         self.ledger.log(event, rows).await
     }
 
-    async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> (PeerView, Ends) {
+    async fn ask_one(&self, query: &Query<'_>, (peer, part): Part) -> (PeerView, Behind) {
         let deadline = self.home.timing.peer_deadline;
         let told = match part {
             Err(error) => Err(error),
@@ -236,24 +264,29 @@ impl Assessor {
                     .unwrap_or(Err(FlowError::Late { deadline }))
             }
         };
-        let mut ends = (Epoch(0), Vec::new());
-        let seen = match told {
+        match told {
             Ok(told) => {
-                ends = (told.epoch, told.ends);
-                Seen::Answered {
+                let seen = Seen::Answered {
                     national: told.national.map(Box::new),
                     phone: told.phone.map(Box::new),
                     as_of: told.as_of,
-                }
+                };
+                let behind = Behind {
+                    epoch: told.epoch,
+                    ends: told.ends,
+                    rested: told.rested,
+                };
+                (self.view_of(&peer, seen), behind)
             }
             Err(error) => {
                 tracing::info!(peer = %peer.id, %error, "peer counts as silent");
-                Seen::Silent {
-                    reason: error.silence(),
-                }
+                let reason = error.silence();
+                (
+                    self.view_of(&peer, Seen::Silent { reason }),
+                    Behind::nothing(),
+                )
             }
-        };
-        (self.view_of(&peer, seen), ends)
+        }
     }
 
     fn view_of(&self, peer: &Member, seen: Seen) -> PeerView {
@@ -278,7 +311,12 @@ impl Assessor {
             .collect()
     }
 
-    async fn conclude(&self, query: &Query<'_>, views: &[PeerView]) -> Result<Answer, FlowError> {
+    async fn conclude(
+        &self,
+        query: &Query<'_>,
+        views: &[PeerView],
+        revised: bool,
+    ) -> Result<Answer, FlowError> {
         let home = &self.home;
         let own = match &query.borrower.national {
             Some(identifier) => {
@@ -295,6 +333,7 @@ impl Assessor {
             income_month_minor: income.and_then(|income| u64::try_from(income.minor).ok()),
             asked_national: query.borrower.national.is_some(),
             own,
+            revised,
             ..AskerContext::new(
                 home.network().clone(),
                 home.lender_group()?,
@@ -305,21 +344,30 @@ impl Assessor {
         Ok(concluded.into_answer(query.id))
     }
 
-    async fn keep(&self, application: RecordId, answer: &Answer) -> Result<Given, FlowError> {
-        let given = Given {
-            query: answer.query_id,
-            application,
-            outcome: answer.outcome.word().to_owned(),
-            json: answer_json(answer).to_string(),
-        };
-        let key = self
-            .home
-            .vault
-            .row_key(Table::Answer, given.query.0.as_bytes());
+    /// The answer is durable together with what recognises notices about it, and with that it told
+    /// of revisions before it.
+    async fn keep(
+        &self,
+        given: &Given,
+        borrower: &Borrower,
+        rested: &[&Rested],
+        untold: &[(Vec<u8>, u64)],
+    ) -> Result<(), FlowError> {
+        let vault = &self.home.vault;
+        let key = vault.row_key(Table::Answer, given.query.0.as_bytes());
         let mut draft = Draft::default();
         draft.put(Table::Answer, &key, 0, given.encode());
-        draft.commit(&self.home.vault).await?;
-        Ok(given)
+        for (key, revision) in untold {
+            // Another answer may have told of it meanwhile.
+            if vault.read(Table::Revision, key).await?.is_some() {
+                draft.delete(Table::Revision, key, *revision);
+            }
+        }
+        let revisions = &self.revisions;
+        revisions
+            .stage_answer(&mut draft, given.query, borrower, rested)
+            .await?;
+        draft.commit(vault).await
     }
 
     /// An answer given earlier.
@@ -330,7 +378,29 @@ impl Assessor {
         let key = self.home.vault.row_key(Table::Answer, query.0.as_bytes());
         let row = self.home.vault.read(Table::Answer, &key).await?;
         let row = row.ok_or(FlowError::NotFound { what: "answer" })?;
-        Given::decode(query, &row.bytes)
+        let mut given = Given::decode(query, &row.bytes)?;
+        let revisions = self.revisions.of(query, REVISIONS_SHOWN_MAX).await?;
+        if !revisions.is_empty() {
+            let shows_members = self.home.policy.show_members;
+            let told = revisions.iter().map(|one| Revised {
+                kind: one.kind,
+                at: one.at,
+                noted_at: one.noted_at,
+                member: shows_members.then_some(&one.member),
+            });
+            given.json = with_revisions(&given.json, told)
+                .ok_or(FlowError::Unreadable { what: "answer" })?;
+        }
+        Ok(given)
+    }
+}
+
+fn given(application: RecordId, answer: &Answer) -> Given {
+    Given {
+        query: answer.query_id,
+        application,
+        outcome: answer.outcome.word().to_owned(),
+        json: answer_json(answer).to_string(),
     }
 }
 

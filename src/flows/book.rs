@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::disputes;
 use super::draft::Draft;
+use super::notices::Withdrawn;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
     Body, Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict,
-    merge,
+    merge, withdrawal,
 };
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
@@ -16,9 +17,9 @@ use crate::store::{Scan, Table, Vault};
 /// Bytes of a borrower's part of an index key.
 const BORROWER_KEY_BYTES: usize = 16;
 
-/// Rows that filing one record can touch: itself, and index, identity and marker per identifier,
-/// for the identifiers of the version before and of the new one.
-const ROWS_PER_RECORD_MAX: usize = 1 + 3 * 2 * 2;
+/// Rows that filing one record can touch: itself, the notices due about it, and index, identity and
+/// marker per identifier, for the identifiers of the version before and of the new one.
+const ROWS_PER_RECORD_MAX: usize = 2 + 3 * 2 * 2;
 
 /// What became of a record that was filed.
 pub type Filed = Result<Verdict, FlowError>;
@@ -210,6 +211,14 @@ impl Book {
         }
         for canonical in now.union(&before) {
             self.stage_marker(draft, canonical).await?;
+        }
+        if let Some(withdrawn) = withdrawal(held.as_ref(), record) {
+            let mut names: BTreeSet<&str> = now.union(&before).copied().collect();
+            let subject = self.find(withdrawn.0).await?;
+            let subject = subject.iter().flat_map(|one| one.borrower.identifiers());
+            names.extend(subject.map(Identifier::canonical));
+            let names = names.into_iter().map(str::to_owned).collect();
+            Withdrawn::stage(&self.vault, draft, record, withdrawn, names);
         }
         Ok(verdict)
     }

@@ -205,7 +205,7 @@ impl FlowError {
         }
     }
 
-    fn is_conflict(&self) -> bool {
+    pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(StoreError::Conflict { .. }))
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{FlowError, Identities};
 use crate::crypto::IdentityKey;
 use crate::domain::{
-    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, RetentionPolicy, Summarized,
-    SummaryTerms, Timestamp, summarize,
+    Bands, Epoch, LenderGroup, Level, MemberId, NetworkId, Record, RecordId, RetentionPolicy,
+    Summarized, SummaryTerms, Timestamp, resting, summarize,
 };
 use crate::env::{Clock, Entropy};
 use crate::limits::NONCE_BYTES;
@@ -31,6 +31,20 @@ pub struct Timing {
     /// Only for `tests/simulation.rs`, which shows that the other order loses borrowers.
     #[doc(hidden)]
     pub order: Order,
+    /// Only for `tests/retraction.rs`, which shows that it notices what is not published again.
+    #[doc(hidden)]
+    pub retractions: Retractions,
+}
+
+/// Whether a retraction is published. Nodes do; nothing configures this.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retractions {
+    /// Invariant 10.
+    #[default]
+    Published,
+    /// What must fail in `tests/retraction.rs`: the summary made before stays.
+    Skipped,
 }
 
 /// What comes first when an applicant is assessed. Nodes publish first; nothing configures this.
@@ -51,6 +65,7 @@ impl Default for Timing {
             peer_deadline: Duration::from_millis(1_500),
             follow_backoff: Duration::from_millis(200),
             order: Order::PublishThenAsk,
+            retractions: Retractions::Published,
         }
     }
 }
@@ -103,6 +118,13 @@ impl Home {
         }
     }
 
+    /// This node's own notice feed: another one after a restore, of which the store knows all.
+    #[must_use]
+    pub fn notice_feed(&self) -> FeedId {
+        let generation = self.fence.map_or(0, |fence| fence.0.saturating_add(1));
+        FeedId::notices(self.member.clone(), generation)
+    }
+
     /// This member's entry in the list in force; `None` where it is not (any more) in it.
     #[must_use]
     pub fn own_entry(&self) -> Option<Arc<Member>> {
@@ -153,14 +175,35 @@ impl Home {
     /// [`FlowError::NotPossible`] where the member is not in the list in force.
     pub fn summarized(&self, records: &[Record], level: Level) -> Result<Summarized, FlowError> {
         let own_group = self.lender_group()?;
-        let terms = SummaryTerms {
+        Ok(summarize(records, &self.terms(level, &own_group)))
+    }
+
+    /// The records on which the summary at a level rests, made now.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPossible`] where the member is not in the list in force.
+    pub fn resting(
+        &self,
+        records: &[Record],
+        level: Level,
+    ) -> Result<BTreeSet<RecordId>, FlowError> {
+        let own_group = self.lender_group()?;
+        Ok(resting(records, &self.terms(level, &own_group)))
+    }
+
+    /// Whether a test wants these records not to be published again.
+    pub(super) fn skips(&self, records: &[Record]) -> bool {
+        self.timing.retractions == Retractions::Skipped && records.iter().any(Record::is_retracted)
+    }
+
+    fn terms<'a>(&'a self, level: Level, own_group: &'a LenderGroup) -> SummaryTerms<'a> {
+        SummaryTerms {
             level,
             network: self.network(),
-            own_group: &own_group,
+            own_group,
             bands: &self.bands,
             now: self.clock.now(),
-        };
-        Ok(summarize(records, &terms))
+        }
     }
 
     /// When time alone changes a summary while the feed that tells it is still served.

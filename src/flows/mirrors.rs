@@ -53,6 +53,8 @@ pub(super) struct Last {
     pub(super) next: u32,
     /// The summary in the last leaf, where there is one.
     pub(super) summary: Option<Summary>,
+    /// Leaves that the mirror held at that moment.
+    pub(super) size: u64,
 }
 
 #[derive(Debug)]
@@ -285,12 +287,14 @@ impl Mirror {
                 return Ok(Last {
                     next: n.saturating_add(1),
                     summary: Some(summary),
+                    size: state.head.size(),
                 });
             }
         }
         Ok(Last {
             next: 0,
             summary: None,
+            size: state.head.size(),
         })
     }
 

@@ -4,6 +4,7 @@ use super::draft::Draft;
 use super::due;
 use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
 use super::home::Home;
+use super::stood::{Place, Standing};
 use super::{Book, FlowError, OwnKeys};
 use crate::domain::Record;
 use crate::limits::{FEED_GROUP_LEAVES, OPEN_ROWS_PER_COMMIT, STORE_BATCH_ROWS_MAX};
@@ -97,7 +98,7 @@ async fn snapshot(
         let scan = Scan {
             prefix: Vec::new(),
             after,
-            limit: STORE_BATCH_ROWS_MAX / 2,
+            limit: STORE_BATCH_ROWS_MAX / 4,
         };
         let page = home.vault.scan(Table::Identity, &scan).await?;
         let Some((last, _)) = page.last() else {
@@ -115,6 +116,17 @@ async fn snapshot(
             }
             if held.iter().all(Record::is_retracted) {
                 rows.stage_published(&mut draft, name, revision, (0, &[]));
+            }
+            let token = key.secret.token_of(name.as_bytes());
+            let stands = Standing {
+                resting: &home.resting(&held, feed.level)?,
+                at: 0,
+                first: true,
+            };
+            let place = Place::of(home, feed, name);
+            let stood = place.read().await?;
+            place.stage(&mut draft, stood, &stands, &token);
+            if held.iter().all(Record::is_retracted) {
                 continue;
             }
             let made = home.summarized(&held, feed.level)?;
@@ -122,7 +134,6 @@ async fn snapshot(
                 due::stage(home, &mut draft, name, at).await?;
             }
             let summary = made.summary.encode();
-            let token = key.secret.token_of(name.as_bytes());
             leaves.push(Leaf::seal(&token, 0, &summary, home.nonce()?, feed));
             rows.stage_published(&mut draft, name, revision, (1, &summary));
         }

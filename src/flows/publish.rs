@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroizing;
 
 use super::draft::Draft;
 use super::due;
 use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
 use super::home::Home;
+use super::notices::NoticeBoard;
+use super::stood::{Place, Standing, visible_from};
 use super::{Book, FlowError, OwnFeeds, OwnKeys, retry_conflicts};
 use crate::domain::{Borrower, Record};
 use crate::limits::{
     FEED_GROUP_LEAVES, PUBLISH_BATCH_IDENTIFIERS, PUBLISH_QUEUE_MAX, PUBLISH_TICK,
+    STORE_BATCH_ROWS_MAX,
 };
 use crate::protocol::feed::FeedId;
 use crate::protocol::leaf::{Leaf, flat};
@@ -74,6 +78,7 @@ pub struct PublisherTask {
     book: Book,
     keys: Arc<OwnKeys>,
     feeds: Arc<OwnFeeds>,
+    notices: NoticeBoard,
     inbox: mpsc::Receiver<Request>,
 }
 
@@ -93,6 +98,7 @@ impl PublisherTask {
         feeds: Arc<OwnFeeds>,
     ) -> (Publisher, Self) {
         let (queue, inbox) = mpsc::channel(PUBLISH_QUEUE_MAX);
+        let notices = NoticeBoard::new(Arc::clone(&home), book.clone(), Arc::clone(&feeds));
         (
             Publisher { queue },
             Self {
@@ -100,6 +106,7 @@ impl PublisherTask {
                 book,
                 keys,
                 feeds,
+                notices,
                 inbox,
             },
         )
@@ -136,7 +143,12 @@ impl PublisherTask {
                     let _heard = done.send(told);
                 }
             }
-            if let Some(why) = failed {
+            // What waits for a publication does not wait for the notices about it.
+            let noticed = match &failed {
+                Some(why) => Err(why.clone()),
+                None => self.notices.post().await.map_err(|error| error.to_string()),
+            };
+            if let Err(why) = noticed {
                 tracing::warn!(%why, "publication failed; it is tried again");
                 tokio::time::sleep(self.home.timing.follow_backoff).await;
             }
@@ -146,7 +158,8 @@ impl PublisherTask {
     /// Publishes these identifiers and then the backlog, and keeps the feeds alive.
     async fn publish_all(&self, wanted: BTreeSet<String>) -> Result<(), FlowError> {
         let wanted: Vec<String> = wanted.into_iter().collect();
-        for part in wanted.chunks(PUBLISH_BATCH_IDENTIFIERS) {
+        let most = self.identifiers_at_once();
+        for part in wanted.chunks(most) {
             retry_conflicts(|| async {
                 let markers = self.markers_of(part).await?;
                 self.publish_batch(markers).await
@@ -161,10 +174,19 @@ impl PublisherTask {
                 Ok(count)
             })
             .await?;
-            if published < PUBLISH_BATCH_IDENTIFIERS || !self.inbox.is_empty() {
+            if published < most || !self.inbox.is_empty() {
                 return Ok(());
             }
         }
+    }
+
+    /// Identifiers that one commit publishes: in each feed they take a row for their leaf and one
+    /// for what stood.
+    fn identifiers_at_once(&self) -> usize {
+        let home = &*self.home;
+        let epochs = home.calendar.served(home.clock.now()).len() + 1;
+        let feeds = home.levels_served().len().max(1) * epochs;
+        (STORE_BATCH_ROWS_MAX / (2 + 3 * feeds)).min(PUBLISH_BATCH_IDENTIFIERS)
     }
 
     /// The feeds that must be open now, opened: live epochs, and the next one where a replica whose
@@ -211,7 +233,8 @@ impl PublisherTask {
             let marker = (Table::Due, one.key, one.revision);
             markers.entry(one.canonical).or_default().push(marker);
         }
-        let scan = Scan::all(PUBLISH_BATCH_IDENTIFIERS.saturating_sub(markers.len()));
+        let most = self.identifiers_at_once();
+        let scan = Scan::all(most.saturating_sub(markers.len()));
         let unreadable = |_| FlowError::Unreadable {
             what: "publication marker",
         };
@@ -269,16 +292,25 @@ impl PublisherTask {
             }
             let summary = made.summary.encode();
             let (count_revision, published) = rows.published(name).await?;
-            let unchanged = published
-                .as_ref()
-                .is_some_and(|(_, old)| old.as_slice() == summary);
-            if unchanged {
+            let stands = Standing {
+                resting: &home.resting(held, feed.level)?,
+                at: visible_from(open.head.size(), leaves.len()),
+                first: false,
+            };
+            let place = Place::of(home, feed, name);
+            let stood = place.read().await?;
+            let same = |(_, old): &(u32, Zeroizing<Vec<u8>>)| old.as_slice() == summary;
+            // Where the same is told of other records, the feed shows from where on.
+            let unchanged =
+                stands.are_those_of(stood.as_ref()) && published.as_ref().is_some_and(same);
+            if unchanged || home.skips(held) {
                 continue;
             }
             let n = published.map_or(0, |(count, _)| count);
             let token = key.secret.token_of(name.as_bytes());
             leaves.push(Leaf::seal(&token, n, &summary, home.nonce()?, feed));
             rows.stage_published(draft, name, count_revision, (n.saturating_add(1), &summary));
+            place.stage(draft, stood, &stands, &token);
         }
         let now = home.clock.now();
         let plan = if leaves.is_empty() {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::home::Home;
+use super::revisions::Rested;
 use super::{FlowError, Mirror, Mirrors, PeerKeys, SeenEnd};
-use crate::crypto::Token;
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
+use crate::crypto::{NoticeKey, Token};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_STREAM_CHUNKS_MAX};
 use crate::membership::Member;
@@ -40,6 +41,8 @@ pub(super) struct Told {
     pub(super) epoch: Epoch,
     /// How reports about the borrower ended that the peer had published.
     pub(super) ends: Vec<SeenEnd>,
+    /// What the peer's notices would name, for each identifier of which it had published anything.
+    pub(super) rested: Vec<Rested>,
 }
 
 /// An answer that was verified, before anything is looked up.
@@ -138,6 +141,7 @@ impl Asker {
         commitment: [u8; 32],
     ) -> Result<Told, FlowError> {
         let (epoch, deadline) = (prepared.epoch, self.home.timing.peer_deadline);
+        let peer = prepared.peer.id.clone();
         let heard = self.hear(prepared, purpose, commitment, deadline).await?;
         let Heard {
             tokens,
@@ -145,22 +149,32 @@ impl Asker {
             as_of: reach,
         } = heard;
         let mut tokens = tokens.into_iter();
-        let (mut national, mut ends) = (None, Vec::new());
-        if let Some(token) = tokens.next().flatten() {
+        let (mut rested, mut told, mut ends) = (Vec::new(), [None, None], Vec::new());
+        for (place, of) in told.iter_mut().enumerate() {
+            let Some(token) = tokens.next().flatten() else {
+                continue;
+            };
             let last = mirror.last(&token).await?;
-            ends = seen_ends(&mirror, &token, last.next).await;
-            national = last.summary;
+            if place == 0 {
+                ends = seen_ends(&mirror, &token, last.next).await;
+            }
+            if last.summary.is_some() {
+                rested.push(Rested {
+                    peer: peer.clone(),
+                    key: NoticeKey::of(&token),
+                    size: last.size,
+                });
+                *of = last.summary;
+            }
         }
-        let phone = match tokens.next().flatten() {
-            Some(token) => mirror.last(&token).await?.summary,
-            None => None,
-        };
+        let [national, phone] = told;
         Ok(Told {
             national,
             phone,
             as_of: reach,
             epoch,
             ends,
+            rested,
         })
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{AmountSpan, Answer, AnswerBands, Coverage, Flag};
+use crate::domain::{
+    AmountSpan, Answer, AnswerBands, Coverage, Flag, MemberId, RevisionKind, Timestamp,
+};
 
 /// The answer as JSON.
 ///
@@ -30,6 +32,40 @@ pub fn answer_json(answer: &Answer) -> Value {
         "valid_until": answer.valid_until.to_rfc3339(),
         "explanation": answer.explanation,
     })
+}
+
+/// What became of an answer after it was given, as it is shown beside it.
+#[derive(Debug, Clone, Copy)]
+pub struct Revised<'a> {
+    /// What happened to a record that it rested on.
+    pub kind: RevisionKind,
+    /// When, rounded down to the hour.
+    pub at: Timestamp,
+    /// When the asking node learned of it.
+    pub noted_at: Timestamp,
+    /// Whose record it was, where that may be shown.
+    pub member: Option<&'a MemberId>,
+}
+
+/// A kept answer with what became of it, under the key `revised`; `None` where `json` is no object.
+#[must_use]
+pub fn with_revisions<'a>(
+    json: &str,
+    revisions: impl Iterator<Item = Revised<'a>>,
+) -> Option<String> {
+    let mut answer: Map<String, Value> = serde_json::from_str(json).ok()?;
+    let revised = revisions.map(|one| {
+        let mut row = Map::new();
+        row.insert("what".to_owned(), one.kind.word().into());
+        row.insert("at".to_owned(), one.at.to_rfc3339().into());
+        row.insert("noted_at".to_owned(), one.noted_at.to_rfc3339().into());
+        if let Some(member) = one.member {
+            row.insert("member".to_owned(), member.as_str().into());
+        }
+        Value::Object(row)
+    });
+    answer.insert("revised".to_owned(), Value::Array(revised.collect()));
+    Some(Value::Object(answer).to_string())
 }
 
 fn coverage_json(coverage: &Coverage) -> Value {

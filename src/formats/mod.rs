@@ -18,7 +18,7 @@ mod reject;
 
 use std::io::{self, Read};
 
-pub use answer_json::answer_json;
+pub use answer_json::{Revised, answer_json, with_revisions};
 pub use columns::{CellType, Column, columns};
 pub use reject::{Reject, RejectWriter};
 

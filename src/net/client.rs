@@ -15,6 +15,7 @@ use crate::limits::{MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::membership::{AuditorKeyStatement, Member, MonthlyStatement};
 use crate::wire::pb::auditing_client::AuditingClient;
 use crate::wire::pb::explain_client::ExplainClient;
+use crate::wire::pb::notices_client::NoticesClient;
 use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::standing_client::StandingClient;
 use crate::wire::pb::witness_client::WitnessClient;
@@ -22,7 +23,7 @@ use crate::wire::pb::{
     CosignRequest, CosignResponse, DescribeRequest, DescribeResponse, EncryptionKeyRequest,
     EncryptionKeyResponse, EvaluateRequest, EvaluateResponse, ExplainRequest, ExplainResponse,
     FeedChunk, GossipRequest, GossipResponse, GrowthRequest, GrowthResponse, LoggedRequest,
-    LoggedResponse, MonthlyCountsRequest, MonthlyCountsResponse,
+    LoggedResponse, MonthlyCountsRequest, MonthlyCountsResponse, StreamNoticesRequest,
 };
 use crate::wire::{
     Chunk, CosignGiven, CosignWanted, Description, Evaluation, FeedWanted, GrowthGiven, LoggedPage,
@@ -235,6 +236,25 @@ impl AskedPeers {
         let response = client(channel)
             .stream_feed(Request::new(wanted.into()))
             .await;
+        let stream = response.map_err(|status| broken(&status))?.into_inner();
+        Ok(FeedStream(stream))
+    }
+
+    /// Opens a stream of a peer's notice feed from a position of one of its generations. It has no
+    /// deadline: whoever reads it sets one.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn notices(
+        &self,
+        peer: &Member,
+        (generation, from): (u32, u64),
+    ) -> Result<FeedStream, AskError> {
+        let mut client = NoticesClient::new(self.peers.channel(peer))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let wanted = StreamNoticesRequest { generation, from };
+        let response = client.stream(Request::new(wanted)).await;
         let stream = response.map_err(|status| broken(&status))?.into_inner();
         Ok(FeedStream(stream))
     }

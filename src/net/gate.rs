@@ -117,6 +117,7 @@ const METHODS: &[(&str, Right)] = &[
     ("/creditmesh.v1.Witness/Cosign", Right::Describe),
     ("/creditmesh.v1.Witness/Gossip", Right::Describe),
     ("/creditmesh.v1.Witness/ProveGrowth", Right::Describe),
+    ("/creditmesh.v1.Notices/Stream", Right::Describe),
     ("/grpc.health.v1.Health/", Right::Standard),
     ("/grpc.reflection.v1.ServerReflection/", Right::Standard),
 ];

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Fishing, FlowError, Follower,
-    Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, Opener, OwnFeeds, OwnKeys, PeerKeys,
-    Publisher, PublisherTask, Reconciler, Reports, Standings, Watch, WatchSettings, Webhook,
-    WebhookTarget, Witness,
+    Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener, OwnFeeds, OwnKeys,
+    PeerKeys, Publisher, PublisherTask, Reconciler, Reports, Revisions, Standings, Watch,
+    WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -55,6 +55,8 @@ pub struct Core {
     pub cosigning: Arc<Cosigning>,
     /// What compares checkpoints with peers.
     pub gossip: Arc<Gossip>,
+    /// Which answers changed after they were given.
+    pub revisions: Arc<Revisions>,
     tasks: JoinSet<()>,
 }
 
@@ -74,6 +76,8 @@ impl Core {
         let feeds = Arc::new(OwnFeeds::new(Arc::clone(&home)));
         let mirrors = Arc::new(Mirrors::new(Arc::clone(&home)));
         let peer_keys = Arc::new(PeerKeys::new(Arc::clone(&home)));
+        let alerts = Arc::new(Alerts::new(Arc::clone(&home), settings.posts));
+        let revisions = Arc::new(Revisions::new(Arc::clone(&home), Arc::clone(&alerts)));
         let (ledger, ledger_task) = Ledger::new(Arc::clone(&home));
         tasks.spawn(ledger_task);
         let (publisher, publishing) = PublisherTask::new(
@@ -95,10 +99,9 @@ impl Core {
             Arc::clone(&home),
             (book.clone(), ledger.clone()),
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
-            Arc::clone(&standings),
+            (Arc::clone(&standings), Arc::clone(&revisions)),
         );
         let opener = Opener::new(Arc::clone(&home), ledger.clone());
-        let alerts = Arc::new(Alerts::new(Arc::clone(&home), settings.posts));
         let watch = Watch::new(
             (Arc::clone(&home), book.clone()),
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
@@ -134,13 +137,18 @@ impl Core {
             witness,
             cosigning,
             gossip,
+            revisions,
             tasks,
         }
     }
 
-    /// Starts following every peer's feeds, looking for watched borrowers in them, deleting records
-    /// whose terms are over and what is old, and judging whether queries look like fishing.
+    /// Starts following every peer's feeds and notices, looking for watched borrowers in them,
+    /// deleting records whose terms are over and what is old, and judging whether queries look
+    /// like fishing.
     pub fn follow_peers(&mut self) {
+        let home = Arc::clone(&self.home);
+        let notices = NoticeFollower::new(home, Arc::clone(&self.revisions));
+        self.tasks.spawn(notices.run());
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());

@@ -1,22 +1,26 @@
 //! How a running node serves its operator: on the folder's socket, and by TLS where it is asked to.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::core::Core;
+use super::status::Source;
+use crate::flows::{AuditReader, Auditor};
 use crate::limits::{
     HEADER_LIST_BYTES_MAX, OPERATOR_CALL_DEADLINE, OPERATOR_CALLS_PER_CONNECTION_MAX,
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
     AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, ReportService, WatchService, WitnessingService,
-    audit_server, corrections_server, credentials_server, findings_server, health, openings_server,
-    operator_server, peer_standings_server, reflection, reports_server, watch_server,
-    witnessing_server,
+    OperatorService, PeerStandingsService, ReportService, RevisionService, WatchService,
+    WitnessingService, audit_server, corrections_server, credentials_server, findings_server,
+    health, openings_server, operator_server, peer_standings_server, reflection, reports_server,
+    revisions_server, watch_server, witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -25,12 +29,38 @@ pub(super) struct Desks {
     pub(super) operator: OperatorService,
     pub(super) audit: AuditService,
     pub(super) corrections: CorrectionsService,
+    pub(super) revisions: RevisionService,
     pub(super) watch: WatchService,
     pub(super) standings: PeerStandingsService,
     pub(super) findings: FindingsService,
     pub(super) openings: OpeningsService,
     pub(super) witnessing: WitnessingService,
     pub(super) reports: ReportService,
+}
+
+impl Desks {
+    /// The services over a node's flows.
+    pub(super) fn of(core: &Core, status: Source) -> Self {
+        let home = &core.home;
+        let currency = home.trust.root().document().currency;
+        let revisions = Arc::clone(&core.revisions);
+        let auditor = Auditor::new(Arc::clone(home));
+        Self {
+            audit: AuditService::new(AuditReader::new(Arc::clone(home))),
+            corrections: CorrectionsService::new(core.desk.clone(), core.ageing.clone(), currency),
+            findings: FindingsService::new(core.fishing.clone()),
+            openings: OpeningsService::new(core.opener.clone(), auditor, core.reconciler.clone()),
+            standings: PeerStandingsService::new(Arc::clone(&core.standings)),
+            operator: OperatorService::new(core.desk.clone(), currency, Arc::new(status)),
+            reports: ReportService::new(core.reports.clone()),
+            revisions: RevisionService::new(revisions, home.policy.show_members),
+            watch: WatchService::new(core.watch.clone(), Arc::clone(&core.alerts)),
+            witnessing: WitnessingService::new(
+                Arc::clone(&core.cosigning),
+                Arc::clone(core.mirrors.forks()),
+            ),
+        }
+    }
 }
 
 /// Binds the operator's socket, which nobody but the folder's owner may open.
@@ -61,6 +91,7 @@ pub(super) async fn serve_socket(
             .add_service(operator_server(desks.operator))
             .add_service(audit_server(desks.audit))
             .add_service(corrections_server(desks.corrections))
+            .add_service(revisions_server(desks.revisions))
             .add_service(watch_server(desks.watch))
             .add_service(peer_standings_server(desks.standings))
             .add_service(findings_server(desks.findings))
@@ -91,6 +122,7 @@ pub(super) async fn serve_port(
             .add_service(operator_server(desks.operator))
             .add_service(audit_server(desks.audit))
             .add_service(corrections_server(desks.corrections))
+            .add_service(revisions_server(desks.revisions))
             .add_service(watch_server(desks.watch))
             .add_service(peer_standings_server(desks.standings))
             .add_service(findings_server(desks.findings))

@@ -25,16 +25,13 @@ use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::vector_backend;
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
-use crate::flows::{AuditReader, Auditor, Desk, Home, Timing, fence_of};
+use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::net::{
     AskedPeers, Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport,
     Transport, TrustHandle,
 };
 use crate::risk::Policy;
-use crate::service::{
-    AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, ReportService, WatchService, WitnessingService,
-};
+use crate::service::CredentialService;
 
 /// How often a node looks whether its member list or its configuration changed.
 const LOOK_AT_FILE: Duration = Duration::from_millis(500);
@@ -216,26 +213,7 @@ impl RunningNode {
             cosigning: Arc::clone(&self.core.cosigning),
             folder,
         };
-        let currency = home.trust.root().document().currency;
-        let desk = self.core.desk.clone();
-        let desks = Desks {
-            audit: AuditService::new(AuditReader::new(Arc::clone(&home))),
-            corrections: CorrectionsService::new(desk.clone(), self.core.ageing.clone(), currency),
-            findings: FindingsService::new(self.core.fishing.clone()),
-            openings: OpeningsService::new(
-                self.core.opener.clone(),
-                Auditor::new(Arc::clone(&home)),
-                self.core.reconciler.clone(),
-            ),
-            watch: WatchService::new(self.core.watch.clone(), Arc::clone(&self.core.alerts)),
-            standings: PeerStandingsService::new(Arc::clone(&self.core.standings)),
-            witnessing: WitnessingService::new(
-                Arc::clone(&self.core.cosigning),
-                Arc::clone(self.core.mirrors.forks()),
-            ),
-            reports: ReportService::new(self.core.reports.clone()),
-            operator: OperatorService::new(desk, currency, Arc::new(source)),
-        };
+        let desks = Desks::of(&self.core, source);
         let issuer = RunningIssuer {
             vault: home.vault.clone(),
             member: home.member.clone(),

@@ -17,6 +17,8 @@ pub mod leaf;
 
 pub mod mirror;
 
+pub mod notice;
+
 pub mod opening;
 
 pub mod quota;

@@ -121,6 +121,7 @@ pub(crate) fn raise_all(bench: &Bench<'_>, counts: &Counts) -> Vec<Raised> {
     raised.push(told::coverage(bench));
     raised.push(told::stale(bench));
     raised.push(told::disputed(bench));
+    raised.push(told::revised(bench));
     raised.sort_by_key(|one| one.flag.code);
     raised
 }

@@ -24,6 +24,8 @@ pub struct AskerContext {
     /// What the asker itself publishes of the borrower, to tell its own signals in a bureau's book
     /// from those of others.
     pub own: Option<Summary>,
+    /// Whether an earlier answer about the borrower changed since the last one was given.
+    pub revised: bool,
 }
 
 impl AskerContext {
@@ -38,6 +40,7 @@ impl AskerContext {
             asked_national: true,
             income_month_minor: None,
             own: None,
+            revised: false,
         }
     }
 

@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod findings;
 mod node_status;
+mod notices;
 mod operator;
 mod operator_rows;
 mod peer;
@@ -28,6 +29,7 @@ pub use doctor::{Concern, Finding, Severity};
 pub use explain::ExplainService;
 pub use findings::FindingsService;
 pub use node_status::{FeedStatus, LogStatus, NodeStatus, PeerStatus, TrustStatus};
+pub use notices::{NoticeService, RevisionService};
 pub use operator::{OperatorService, StatusSource};
 pub use operator_rows::outcome;
 pub use peer::PeerService;
@@ -35,8 +37,9 @@ pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar
 pub use report::ReportService;
 pub use standard::{
     audit_server, auditing_server, corrections_server, credentials_server, explain_server,
-    findings_server, health, openings_server, operator_server, peer_server, peer_standings_server,
-    reflection, reports_server, standing_server, watch_server, witness_server, witnessing_server,
+    findings_server, health, notices_server, openings_server, operator_server, peer_server,
+    peer_standings_server, reflection, reports_server, revisions_server, standing_server,
+    watch_server, witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

@@ -1,15 +1,18 @@
 //! The generated servers with their bounds, and the standard services beside them.
 
+use std::sync::Arc;
+
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
     AuditService, AuditingService, CorrectionsService, CredentialService, ExplainService,
-    FindingsService, OpeningsService, OperatorService, PeerService, PeerStandingsService,
-    ReportService, StandingService, WatchService, WitnessService, WitnessingService,
+    FindingsService, NoticeService, OpeningsService, OperatorService, PeerService,
+    PeerStandingsService, ReportService, RevisionService, StandingService, WatchService,
+    WitnessService, WitnessingService,
 };
-use crate::flows::FlowError;
+use crate::flows::{Answerer, FlowError};
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
 use crate::wire::pb::audit_server::AuditServer;
@@ -18,11 +21,13 @@ use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::findings_server::FindingsServer;
+use crate::wire::pb::notices_server::NoticesServer;
 use crate::wire::pb::openings_server::OpeningsServer;
 use crate::wire::pb::operator_server::OperatorServer;
 use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
 use crate::wire::pb::reports_server::ReportsServer;
+use crate::wire::pb::revisions_server::RevisionsServer;
 use crate::wire::pb::standing_server::StandingServer;
 use crate::wire::pb::watch_server::WatchServer;
 use crate::wire::pb::witness_server::WitnessServer;
@@ -34,6 +39,22 @@ pub fn peer_server(service: PeerService) -> PeerServer<PeerService> {
     PeerServer::new(service)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The service that peers hear of changed records from, with its bounds on messages.
+#[must_use]
+pub fn notices_server(answerer: Arc<Answerer>) -> NoticesServer<NoticeService> {
+    NoticesServer::new(NoticeService::new(answerer))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The service that the operator hears of revised answers from, with its bounds on messages.
+#[must_use]
+pub fn revisions_server(service: RevisionService) -> RevisionsServer<RevisionService> {
+    RevisionsServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }
 
 /// What tells whoever is refused why, with its bounds on messages.

@@ -124,6 +124,18 @@ tables! {
     Standing = 42, "standing";
     /// Ends of reports that were counted already, by the tag of the leaf that showed each.
     Proven = 43, "proven";
+    /// Which records stood in the summaries of an identifier, and the key of their notices.
+    NoticeStood = 44, "notice-stood";
+    /// Changes of records about which notices are to be posted.
+    NoticeDue = 45, "notice-due";
+    /// Leaves of peers' notice feeds, by tag.
+    NoticeLeaf = 46, "notice-leaf";
+    /// Which leaf of a peer's notice feed the key of an answer waits for.
+    NoticeKey = 47, "notice-key";
+    /// Answers that rest on what a peer had published, by the key of its notices.
+    NoticeAnswer = 48, "notice-answer";
+    /// Revision notices: which answers changed afterwards, and why.
+    Revision = 49, "revision";
     /// Own queries in the order of time, for the judgement of fishing.
     Asked = 50, "asked";
     /// What each member asked on each day: numbers, no identifier.

@@ -5,8 +5,7 @@ use super::{FeedFault, FeedId, Group, mixed_group};
 use crate::domain::{Day, Timestamp};
 use crate::env::Entropy;
 use crate::limits::{
-    CHECKPOINT_INTERVAL_MS, CHECKPOINT_MARGIN_MS, FEED_DAY_LEAVES, FEED_GROUP_LEAVES,
-    TOP_UP_LEAVES_MAX,
+    CHECKPOINT_INTERVAL_MS, CHECKPOINT_MARGIN_MS, FEED_GROUP_LEAVES, TOP_UP_LEAVES_MAX,
 };
 use crate::merkle::{Checkpoint, Frontier, Hash, leaf_hash};
 use crate::protocol::fields::{Fields, put_sized};
@@ -136,8 +135,9 @@ impl FeedHead {
         self.planned(groups, head)
     }
 
-    /// The next slice of the padding that past days lack of a multiple of [`FEED_DAY_LEAVES`]: at
-    /// most [`TOP_UP_LEAVES_MAX`] leaves, so that it never stands long before a leaf that matters.
+    /// The next slice of the padding that past days lack of a multiple of [`FeedId::day_leaves`]:
+    /// at most [`TOP_UP_LEAVES_MAX`] leaves, so that it never stands long before a leaf that
+    /// matters.
     /// `None` where none is owed.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ impl FeedHead {
             head.turn_day(now);
             // The closing group counts to the last day.
             let last_day = head.day_leaves.saturating_add(leaves_in(&[()]));
-            head.owed = head.owed.saturating_add(lacking(last_day));
+            head.owed = head.owed.saturating_add(head.lacking(last_day));
             head.day_leaves = 0;
             head.stage = Stage::Winding;
         }
@@ -299,10 +299,18 @@ impl FeedHead {
     /// Where a new day has begun, what the day before lacks of a multiple is owed from now on.
     fn turn_day(&mut self, now: Timestamp) {
         if now.day() > self.day {
-            self.owed = self.owed.saturating_add(lacking(self.day_leaves));
+            self.owed = self.owed.saturating_add(self.lacking(self.day_leaves));
             self.day = now.day();
             self.day_leaves = 0;
         }
+    }
+
+    /// What a day with `leaves` leaves lacks of a multiple of [`FeedId::day_leaves`]. Notices are
+    /// few, so that also a day without any gets its padding there.
+    fn lacking(&self, leaves: u64) -> u64 {
+        let whole = u64::try_from(self.feed.day_leaves()).unwrap_or(1);
+        let least = u64::from(self.feed.notices_generation().is_some());
+        leaves.max(least).next_multiple_of(whole) - leaves
     }
 
     fn planned(&self, groups: Vec<Group>, mut head: Self) -> Result<AppendPlan, FeedFault> {
@@ -320,12 +328,6 @@ impl FeedHead {
 /// Leaves of so many groups.
 fn leaves_in<T>(groups: &[T]) -> u64 {
     u64::try_from(groups.len().saturating_mul(FEED_GROUP_LEAVES)).unwrap_or(u64::MAX)
-}
-
-/// What a day with `leaves` leaves lacks of a multiple of [`FEED_DAY_LEAVES`].
-fn lacking(leaves: u64) -> u64 {
-    let whole = u64::try_from(FEED_DAY_LEAVES).unwrap_or(1);
-    leaves.next_multiple_of(whole) - leaves
 }
 
 #[cfg(test)]

@@ -117,11 +117,16 @@ impl LinkLeaf {
     }
 
     /// Whether this leaf may stand in `feed`: it names the same member's earlier epoch at the
-    /// beginning, a later one at the end.
+    /// beginning, a later one at the end. A notice feed is linked to nothing.
     #[must_use]
     pub fn fits(&self, feed: &FeedId) -> bool {
         match self {
             Self::First(None) | Self::Last(None) => true,
+            Self::First(Some(anchor)) | Self::Last(Some(anchor))
+                if anchor.feed.notices_generation().is_some() =>
+            {
+                false
+            }
             Self::First(Some(anchor)) => {
                 anchor.feed.member == feed.member && anchor.feed.epoch < feed.epoch
             }

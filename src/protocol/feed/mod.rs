@@ -18,7 +18,7 @@ use std::str::FromStr;
 use super::leaf::Leaf;
 use crate::domain::{Epoch, Level, MemberId};
 use crate::env::{Entropy, EntropyUnavailable};
-use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES};
+use crate::limits::{FEED_DAY_LEAVES, FEED_GROUP_LEAVES, LEAF_BYTES, NOTICE_DAY_LEAVES};
 use crate::merkle::LogFault;
 
 pub use head::{AppendPlan, FeedHead};
@@ -91,7 +91,14 @@ pub enum FeedFault {
     Entropy(#[from] EntropyUnavailable),
 }
 
-/// One feed: what a member publishes under one key epoch and level.
+/// The numbers from here on stand for notice feeds in place of key epochs, of which none comes so
+/// far.
+const NOTICES: u32 = 1 << 31;
+
+/// The word that names a notice feed.
+const NOTICES_WORD: &str = "notices";
+
+/// One feed: what a member publishes under one key epoch and level, or its notices.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedId {
     /// Who publishes.
@@ -103,7 +110,39 @@ pub struct FeedId {
 }
 
 impl FeedId {
-    /// The origin of the feed's checkpoints: `<member>/<level>/<epoch>`, at most 83 bytes.
+    /// A member's notice feed, one for all levels and epochs. A node that was restored from a
+    /// backup begins another `generation` of it, since it does not know all that it had signed.
+    #[must_use]
+    pub const fn notices(member: MemberId, generation: u32) -> Self {
+        Self {
+            member,
+            level: Level::Defaults,
+            epoch: Epoch(NOTICES | generation),
+        }
+    }
+
+    /// Which generation of a notice feed this is; `None` where it is the feed of an epoch.
+    #[must_use]
+    pub const fn notices_generation(&self) -> Option<u32> {
+        if self.epoch.0 >= NOTICES {
+            Some(self.epoch.0 - NOTICES)
+        } else {
+            None
+        }
+    }
+
+    /// Leaves to a multiple of which a day's total is topped up.
+    #[must_use]
+    pub const fn day_leaves(&self) -> usize {
+        if self.notices_generation().is_some() {
+            NOTICE_DAY_LEAVES
+        } else {
+            FEED_DAY_LEAVES
+        }
+    }
+
+    /// The origin of the feed's checkpoints, at most 83 bytes: `<member>/<level>/<epoch>`, or
+    /// `<member>/notices` and behind it the generation where it is not the first.
     #[must_use]
     pub fn origin(&self) -> String {
         self.to_string()
@@ -112,7 +151,11 @@ impl FeedId {
 
 impl fmt::Display for FeedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.member, self.level, self.epoch)
+        match self.notices_generation() {
+            None => write!(f, "{}/{}/{}", self.member, self.level, self.epoch),
+            Some(0) => write!(f, "{}/{NOTICES_WORD}", self.member),
+            Some(generation) => write!(f, "{}/{NOTICES_WORD}/{generation}", self.member),
+        }
     }
 }
 
@@ -122,16 +165,24 @@ impl FromStr for FeedId {
     fn from_str(origin: &str) -> Result<Self, FeedFault> {
         let mut parts = origin.split('/');
         let member = parts.next().and_then(|member| member.parse().ok());
-        let level = parts.next().and_then(Level::from_word);
-        let epoch = parts.next().and_then(|epoch| epoch.parse().ok()).map(Epoch);
-        let (Some(member), Some(level), Some(epoch)) = (member, level, epoch) else {
-            return Err(FeedFault::OriginMalformed);
+        let (kind, number) = (parts.next(), parts.next());
+        let feed = if kind == Some(NOTICES_WORD) {
+            let generation = number.map_or(Ok(0), str::parse);
+            let generation = generation.ok().filter(|number| *number < NOTICES);
+            member
+                .zip(generation)
+                .map(|(member, g)| Self::notices(member, g))
+        } else {
+            let level = kind.and_then(Level::from_word);
+            let epoch = number.and_then(|epoch| epoch.parse().ok()).map(Epoch);
+            let parts = member.zip(level.zip(epoch));
+            parts.map(|(member, (level, epoch))| Self {
+                member,
+                level,
+                epoch,
+            })
         };
-        let feed = Self {
-            member,
-            level,
-            epoch,
-        };
+        let feed = feed.ok_or(FeedFault::OriginMalformed)?;
         // One feed has one origin: no leading zeros, no fourth part.
         if feed.origin() == origin {
             Ok(feed)
@@ -173,10 +224,15 @@ mod tests {
 
     #[test]
     fn origins_are_read_and_written_in_one_way_only() {
-        for origin in ["lender-a/full/0", "b/defaults/4294967295"] {
+        for origin in [
+            "lender-a/full/0",
+            "b/defaults/2147483647",
+            "b/notices",
+            "b/notices/2147483647",
+        ] {
             assert_eq!(origin.parse::<FeedId>().unwrap().origin(), origin);
         }
-        let longest = format!("{}/defaults/4294967295", "a".repeat(63));
+        let longest = format!("{}/defaults/2147483647", "a".repeat(63));
         assert_eq!(longest.parse::<FeedId>().unwrap().origin().len(), 83);
         for wrong in [
             "",
@@ -186,7 +242,10 @@ mod tests {
             "lender-a/full/01",
             "A/full/1",
             "lender-a/full/+1",
-            "lender-a/full/4294967296",
+            "lender-a/full/2147483648",
+            "lender-a/notices/0",
+            "lender-a/notices/2147483648",
+            "lender-a/notices/1/",
             "lender-a/none/1",
             "a/full/1/",
             "/full/1",

@@ -185,6 +185,17 @@ pub(super) fn stale(bench: &Bench<'_>) -> Raised {
     by_all(bench, FlagCode::Sa, vec![step], |_| false)
 }
 
+/// An earlier answer about the borrower changed: this node knows it for certain, whoever is silent.
+pub(super) fn revised(bench: &Bench<'_>) -> Raised {
+    let state = if bench.asker.revised {
+        FlagState::True
+    } else {
+        FlagState::False
+    };
+    let step = Step::bare(Severity::Info, state, "RV1");
+    Raised::of(FlagCode::Rv, vec![step], BTreeSet::new(), BTreeSet::new())
+}
+
 pub(super) fn disputed(bench: &Bench<'_>) -> Raised {
     let told = |facts: &Facts| facts.disputed;
     let facts = bench
