@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/notices.proto",
     "proto/creditmesh/v1/operator.proto",

@@ -7,8 +7,8 @@ use super::draft::Draft;
 use super::notices::Withdrawn;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
-    Body, Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict,
-    merge, withdrawal,
+    Body, Identifier, Record, RecordError, RecordId, RetractionReason, RevisionKind, Rule,
+    Timestamp, Verdict, merge, withdrawal,
 };
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
@@ -252,17 +252,38 @@ impl Book {
         let borrowers = [Some(record), held].into_iter().flatten();
         let identifiers = borrowers.flat_map(|one| one.borrower.identifiers());
         let names: BTreeSet<&str> = identifiers.map(Identifier::canonical).collect();
-        for name in names {
+        for name in &names {
             for signal in self.records_of(name).await? {
                 if subject_of(&signal) == Some(id) {
                     disputes::check_undecided(&self.vault, &signal, draft).await?;
                     for identifier in signal.borrower.identifiers() {
                         self.stage_marker(draft, identifier.canonical()).await?;
                     }
+                    self.stage_gone_along(record, &signal, &names, draft);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Stages the notice of a signal that goes with the retracted record it is about, for the
+    /// identifiers under which it stands and the record does not.
+    fn stage_gone_along(
+        &self,
+        record: &Record,
+        signal: &Record,
+        names: &BTreeSet<&str>,
+        draft: &mut Draft,
+    ) {
+        let others = signal.borrower.identifiers().map(Identifier::canonical);
+        let others: Vec<String> = others
+            .filter(|name| !names.contains(name))
+            .map(str::to_owned)
+            .collect();
+        if !others.is_empty() && !signal.is_retracted() {
+            let gone = (signal.head.record_id, RevisionKind::Retracted);
+            Withdrawn::stage(&self.vault, draft, record, gone, others);
+        }
     }
 
     /// Stages a row whose content never changes, unless it is there.

@@ -33,7 +33,7 @@ pub(super) struct Withdrawn {
 
 impl Withdrawn {
     /// Stages that `version` withdrew something about `record`, so that notices will be posted once
-    /// it is published.
+    /// it is published. Everything that one version withdrew is one event.
     pub(super) fn stage(
         vault: &Vault,
         draft: &mut Draft,
@@ -43,8 +43,10 @@ impl Withdrawn {
     ) {
         let number = version.head.version.number().to_be_bytes();
         let name = [version.head.record_id.0.as_bytes().as_slice(), &number].concat();
+        let event = vault.row_key(Table::NoticeDue, &name);
+        let event = event.first_chunk().copied().unwrap_or_default();
+        let name = [name.as_slice(), record.0.as_bytes()].concat();
         let key = vault.row_key(Table::NoticeDue, &name).to_vec();
-        let event = key.first_chunk().copied().unwrap_or_default();
         let withdrawn = Self {
             record,
             kind,

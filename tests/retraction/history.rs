@@ -148,7 +148,12 @@ impl History {
                     _ => Step::Dispute { record },
                 };
                 if !matches!(step, Step::Change { .. }) {
-                    self.filed.push(self.filed[record]);
+                    // What is said about a record may stand under an identifier that it lacks.
+                    let with_phone = self.filed[record].with_phone ^ dice.chance(30);
+                    self.filed.push(Filed {
+                        with_phone,
+                        ..self.filed[record]
+                    });
                 }
                 self.steps.push(step);
             }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use creditmesh::domain::{
-    Body, LenderGroup, MemberId, NetworkId, QueryId, Record, RecordId, RetractionReason,
-    RevisionKind, SummaryTerms, resting, summarize, withdrawal,
+    Body, LenderGroup, Level, MemberId, NetworkId, QueryId, Record, RecordId, RetractionReason,
+    RevisionKind, SummaryTerms, Timestamp, resting, summarize, withdrawal,
 };
 use serde_json::Value;
 
@@ -44,16 +44,77 @@ pub(crate) fn differences(lived: &Lived, never: &Lived) -> Vec<String> {
     broken
 }
 
-/// The newest versions of a borrower's records at a member, of all or of those with a phone number.
-fn book(lived: &Lived, heard: &Heard, side: usize, by_phone: bool) -> Vec<Record> {
+/// The newest of the first `versions` versions of a borrower's records at a member, of all or of
+/// those with a phone number and the retracted ones that these are about.
+fn book(lived: &Lived, whose: (usize, usize), versions: usize, by_phone: bool) -> Vec<Record> {
     let mut newest: BTreeMap<RecordId, Record> = BTreeMap::new();
-    for version in &lived.versions[..heard.versions] {
-        let own = version.side == side && version.borrower == heard.borrower;
-        if own && (!by_phone || version.record.borrower.phone.is_some()) {
+    for version in &lived.versions[..versions] {
+        if (version.side, version.borrower) == whose {
             newest.insert(version.record.head.record_id, version.record.clone());
         }
     }
+    let has_phone = |record: &Record| !by_phone || record.borrower.phone.is_some();
+    let told = newest.values().filter(|one| has_phone(one));
+    let subjects: BTreeSet<RecordId> = told.filter_map(subject_of).collect();
+    newest.retain(|id, one| has_phone(one) || one.is_retracted() && subjects.contains(id));
     newest.into_values().collect()
+}
+
+/// What was taken back, corrected or disputed after an answer.
+struct Event {
+    about: RecordId,
+    kind: RevisionKind,
+    /// Versions filed anywhere before it.
+    versions: usize,
+    at: Timestamp,
+}
+
+impl Event {
+    /// Whether it is of this record, or takes it along: what is said about a retracted record goes
+    /// with it.
+    fn takes(&self, record: &Record) -> bool {
+        let along = self.kind == RevisionKind::Retracted && subject_of(record) == Some(self.about);
+        record.head.record_id == self.about || along
+    }
+}
+
+fn subject_of(record: &Record) -> Option<RecordId> {
+    match &record.body {
+        Body::Signal(signal) => signal.about,
+        Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
+    }
+}
+
+/// The events after an answer of which whoever was answered is to hear.
+fn events(lived: &Lived, heard: &Heard) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut known: BTreeMap<RecordId, &Record> = BTreeMap::new();
+    for (at, version) in lived.versions.iter().enumerate() {
+        let record = &version.record;
+        let before = known.get(&record.head.record_id).copied();
+        if at >= heard.versions
+            && let Some((about, kind)) = withdrawal(before, record)
+        {
+            let gone = known.get(&about).is_none_or(|one| one.is_retracted());
+            let day = record.head.reported_at.day();
+            let later = matches!(&record.body, Body::Signal(signal) if signal.is_live(day));
+            let is_silent = match kind {
+                RevisionKind::Retracted => false,
+                RevisionKind::Corrected => later,
+                RevisionKind::Disputed => gone,
+            };
+            if !is_silent {
+                events.push(Event {
+                    about,
+                    kind,
+                    versions: at,
+                    at: record.head.reported_at,
+                });
+            }
+        }
+        known.insert(record.head.record_id, record);
+    }
+    events
 }
 
 /// How many revisions of each kind an answer should have from a member: at least, at most.
@@ -65,64 +126,89 @@ struct Expected {
     must: bool,
 }
 
-fn expected(lived: &Lived, heard: &Heard, side: usize) -> Expected {
-    let (network, bands): (NetworkId, _) = ("retracting-net".parse().unwrap(), bands());
-    let own_group: LenderGroup = MEMBERS[side].0.parse().unwrap();
-    let terms = SummaryTerms {
-        level: level(heard.side),
-        network: &network,
-        own_group: &own_group,
-        bands: &bands,
-        now: heard.at,
-    };
-    let mut events: Vec<(RecordId, RevisionKind)> = Vec::new();
-    let mut known: BTreeMap<RecordId, Record> = BTreeMap::new();
-    for (at, version) in lived.versions.iter().enumerate() {
-        let record = &version.record;
-        let before = known.get(&record.head.record_id);
-        if at >= heard.versions
-            && let Some((about, kind)) = withdrawal(before, record)
-        {
-            let gone = known.get(&about).is_none_or(Record::is_retracted);
-            let day = record.head.reported_at.day();
-            let later = matches!(&record.body, Body::Signal(signal) if signal.is_live(day));
-            let is_silent = match kind {
-                RevisionKind::Retracted => false,
-                RevisionKind::Corrected => later,
-                RevisionKind::Disputed => gone,
-            };
-            if !is_silent {
-                events.push((about, kind));
-            }
-        }
-        known.insert(record.head.record_id, record.clone());
+/// How a member tells of a borrower at the level of whoever asks.
+struct Teller<'a> {
+    lived: &'a Lived,
+    level: Level,
+    side: usize,
+    borrower: usize,
+    by_phone: bool,
+}
+
+impl Teller<'_> {
+    fn book(&self, versions: usize) -> Vec<Record> {
+        let whose = (self.side, self.borrower);
+        book(self.lived, whose, versions, self.by_phone)
     }
-    let gone: BTreeSet<RecordId> = events
-        .iter()
-        .filter(|(_, kind)| *kind == RevisionKind::Retracted)
-        .map(|(id, _)| *id)
-        .collect();
+
+    fn under<T>(&self, now: Timestamp, of: impl FnOnce(&SummaryTerms<'_>) -> T) -> T {
+        let (network, bands): (NetworkId, _) = ("retracting-net".parse().unwrap(), bands());
+        let own_group: LenderGroup = MEMBERS[self.side].0.parse().unwrap();
+        of(&SummaryTerms {
+            level: self.level,
+            network: &network,
+            own_group: &own_group,
+            bands: &bands,
+            now,
+        })
+    }
+
+    fn tells_the_same(&self, one: &[Record], other: &[Record], now: Timestamp) -> bool {
+        self.under(now, |terms| {
+            let told = summarize(one, terms).summary;
+            told.tells_the_same(&summarize(other, terms).summary)
+        })
+    }
+
+    /// A dispute after which the same is told as before revises nothing.
+    fn shows(&self, event: &Event) -> bool {
+        let (before, after) = (self.book(event.versions), self.book(event.versions + 1));
+        event.kind != RevisionKind::Disputed || !self.tells_the_same(&before, &after, event.at)
+    }
+}
+
+fn expected(lived: &Lived, heard: &Heard, side: usize) -> Expected {
+    let events = events(lived, heard);
+    let gone = events.iter();
+    let gone = gone.filter(|one| one.kind == RevisionKind::Retracted);
+    let gone: BTreeSet<RecordId> = gone.map(|one| one.about).collect();
     let (mut least, mut most) = (BTreeSet::new(), BTreeSet::new());
     let mut must = false;
     for by_phone in [false, true] {
-        let held = book(lived, heard, side, by_phone);
-        least.extend(resting(&held, &terms));
+        let teller = Teller {
+            lived,
+            level: level(heard.side),
+            side,
+            borrower: heard.borrower,
+            by_phone,
+        };
+        let held = teller.book(heard.versions);
+        let rests = teller.under(heard.at, |terms| resting(&held, terms));
         // Whether a hold still lives the asker sees for itself; it was told when it was published.
         let holds = held.iter().filter(|one| matches!(one.body, Body::Hold(_)));
-        most.extend(holds.map(|one| one.head.record_id));
+        let holds: BTreeSet<RecordId> = holds.map(|one| one.head.record_id).collect();
+        for (number, event) in events.iter().enumerate() {
+            let goes = |one: &Record| event.takes(one) && rests.contains(&one.head.record_id);
+            let rested = held.iter().any(goes);
+            if rested && teller.shows(event) {
+                least.insert(number);
+            }
+            if rested || holds.contains(&event.about) {
+                most.insert(number);
+            }
+        }
         let mut without = held.clone();
         for one in &mut without {
-            if gone.contains(&one.head.record_id) && !one.is_retracted() {
+            let goes = subject_of(one).is_some_and(|about| gone.contains(&about));
+            if (goes || gone.contains(&one.head.record_id)) && !one.is_retracted() {
                 *one = one.retracted(RetractionReason::FurnisherError, heard.at);
             }
         }
-        let told = summarize(&held, &terms).summary;
-        must |= !told.tells_the_same(&summarize(&without, &terms).summary);
+        must |= !teller.tells_the_same(&held, &without, heard.at);
     }
-    most.extend(least.iter().copied());
-    let count = |ids: &BTreeSet<RecordId>, kind: RevisionKind| {
-        let of_kind = events.iter().filter(|(_, one)| *one == kind);
-        of_kind.filter(|(id, _)| ids.contains(id)).count()
+    let count = |numbers: &BTreeSet<usize>, kind: RevisionKind| {
+        let of_kind = numbers.iter().filter(|one| events[**one].kind == kind);
+        of_kind.count()
     };
     let bounds = RevisionKind::ALL.iter().copied();
     Expected {

@@ -10,6 +10,7 @@ use creditmesh::domain::{
 };
 use creditmesh::env::Clock;
 use creditmesh::flows::{Given, NewApplication, Retractions, RevisionNotice};
+use creditmesh::store::{Scan, Table};
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep_until};
@@ -125,6 +126,7 @@ impl Life<'_> {
             for side in 0..MEMBERS.len() {
                 for borrower in 0..BORROWERS.len() {
                     self.next_step().await;
+                    self.trust_alike(side).await;
                     let key = format!("last-{hours}-{borrower}");
                     let heard = self.recheck(side, borrower, &key).await.unwrap();
                     self.lived.last.push(heard);
@@ -170,8 +172,8 @@ impl Life<'_> {
                 } else {
                     SignalKind::Disputed
                 };
-                let filed = self.history.filed[record];
                 let place = self.place();
+                let filed = self.history.filed[place];
                 let signal = about(place, (record, filed), kind, now);
                 self.file(place, filed, signal).await;
             }
@@ -277,6 +279,22 @@ impl Life<'_> {
             silent: silent.collect(),
             json,
         }
+    }
+
+    /// The equality excepts trust statistics, so each world is asked under the same ones: those of
+    /// a member that has seen nothing yet.
+    async fn trust_alike(&self, side: usize) {
+        let core = self.town.core(side).unwrap();
+        let vault = &core.home.vault;
+        for table in [Table::Standing, Table::Proven] {
+            let rows = vault.scan(table, &Scan::all(1_000)).await.unwrap();
+            let mut batch = vault.batch();
+            for (key, row) in &rows {
+                batch.delete(table, key, row.revision);
+            }
+            vault.commit(batch).await.unwrap();
+        }
+        core.standings.look().await.unwrap();
     }
 
     async fn read_revisions(&mut self) {
