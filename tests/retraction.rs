@@ -21,6 +21,8 @@ mod history;
 mod judge;
 #[path = "retraction/life.rs"]
 mod life;
+#[path = "retraction/terms.rs"]
+mod terms;
 #[path = "retraction/town.rs"]
 mod town;
 

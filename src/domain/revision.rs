@@ -33,8 +33,9 @@ pub fn withdrawal(held: Option<&Record>, next: &Record) -> Option<(RecordId, Rev
     let own = next.head.record_id;
     let before = held.map(|held| &held.body);
     match (before, &next.body) {
-        (Some(Body::Retracted(_)), _) | (None, Body::Retracted(_)) => None,
-        (Some(_), Body::Retracted(_)) => Some((own, RevisionKind::Retracted)),
+        (Some(Body::Retracted(_)), _) => None,
+        // Also of a record that was deleted meanwhile, because its terms were over.
+        (_, Body::Retracted(_)) => Some((own, RevisionKind::Retracted)),
         (Some(Body::Loan(before)), Body::Loan(after)) => {
             let void = |state| state == LoanState::Void;
             let open = |dispute| matches!(dispute, Dispute::Open);
@@ -68,19 +69,23 @@ pub fn resting(records: &[Record], terms: &SummaryTerms<'_>) -> BTreeSet<RecordI
         held.iter().map(|one| (one.head.record_id, *one)).collect();
     let subjects: BTreeSet<RecordId> = held.iter().filter_map(|one| about(one)).collect();
     let tries_all = held.len() <= RESTING_TRIED_MAX;
-    held.iter()
-        .filter(|one| {
-            let id = one.head.record_id;
-            let mut context = context_of(one, &by_id);
-            context.extend(&gone);
-            let tells = changes(one, &context, terms);
-            let others = || records.iter().filter(|other| other.head.record_id != id);
-            tells
-                || (tries_all || subjects.contains(&id))
-                    && changes(one, &others().collect::<Vec<_>>(), terms)
-        })
-        .map(|one| one.head.record_id)
-        .collect()
+    let mut resting = BTreeSet::new();
+    for one in &held {
+        let id = one.head.record_id;
+        let context = context_of(one, &by_id);
+        let subjects_of = context.iter().map(|subject| subject.head.record_id);
+        let with = context.iter().chain(&gone).copied().collect::<Vec<_>>();
+        if changes(one, &with, terms) {
+            resting.extend(subjects_of);
+            resting.insert(id);
+        } else if tries_all || subjects.contains(&id) {
+            let others = records.iter().filter(|other| other.head.record_id != id);
+            if changes(one, &others.collect::<Vec<_>>(), terms) {
+                resting.insert(id);
+            }
+        }
+    }
+    resting
 }
 
 fn about(record: &Record) -> Option<RecordId> {

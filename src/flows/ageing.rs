@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::draft::Draft;
 use super::home::Home;
-use super::{Book, FlowError, Mirrors, OwnFeeds, OwnKeys, retry_conflicts};
+use super::{Book, FlowError, Mirrors, OwnFeeds, OwnKeys, Revisions, retry_conflicts};
 use crate::domain::Timestamp;
 use crate::limits::{STORE_BATCH_ROWS_MAX, SWEEP_COMMITS_MAX, SWEEP_EVERY, SWEEP_PAUSE};
 use crate::store::{Scan, Table};
@@ -28,14 +28,17 @@ pub struct Ageing {
     keys: Arc<OwnKeys>,
     feeds: Arc<OwnFeeds>,
     mirrors: Arc<Mirrors>,
+    revisions: Arc<Revisions>,
 }
 
 /// What is deleted at a moment ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ahead {
-    /// What: `epoch N` (its leaves, mirrors, tokens and keys), `answer` or `idempotency-key`.
+    /// What: `epoch N` (its leaves, mirrors, tokens and keys), `answer`, `dated` (idempotency keys,
+    /// the index from borrowers to queries, revision notices) or `notice-key` (what tells which
+    /// answers a notice means).
     pub kind: String,
-    /// The rule: `key_epoch` or `answer_days`.
+    /// The rule: `key_epoch`, `answer_days` or `notice_days`.
     pub rule: &'static str,
     /// How many leaves, answers or keys there are of it.
     pub rows: u64,
@@ -63,9 +66,9 @@ impl Ageing {
     #[must_use]
     pub fn new(
         (home, book): (Arc<Home>, Book),
-        keys: Arc<OwnKeys>,
-        feeds: Arc<OwnFeeds>,
+        (keys, feeds): (Arc<OwnKeys>, Arc<OwnFeeds>),
         mirrors: Arc<Mirrors>,
+        revisions: Arc<Revisions>,
     ) -> Self {
         Self {
             home,
@@ -73,6 +76,7 @@ impl Ageing {
             keys,
             feeds,
             mirrors,
+            revisions,
         }
     }
 
@@ -115,6 +119,7 @@ impl Ageing {
         let mut ahead = self.epochs_ahead().await?;
         ahead.extend(self.answers_ahead().await?);
         ahead.extend(self.dated_ahead().await?);
+        ahead.extend(self.revisions.ahead().await?);
         ahead.sort_by_key(|one| one.first_at);
         Ok(ahead)
     }

@@ -479,7 +479,7 @@ impl Book {
 }
 
 /// What a signal is about.
-fn subject_of(record: &Record) -> Option<RecordId> {
+pub(super) fn subject_of(record: &Record) -> Option<RecordId> {
     match &record.body {
         Body::Signal(signal) => signal.about,
         Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,

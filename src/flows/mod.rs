@@ -49,6 +49,7 @@ mod reconcile;
 mod report;
 mod retention;
 mod revision_rows;
+mod revision_terms;
 mod revisions;
 mod standing;
 mod standing_months;

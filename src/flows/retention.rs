@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::book::subject_of;
 use super::desk::Desk;
 use super::draft::Draft;
 use super::{Book, FlowError, retry_conflicts};
 use crate::domain::{Body, Expiry, Record, RecordId, RecordKind, SignalKind, Timestamp, expiry};
 use crate::limits::SWEEP_EVERY;
+
+/// How far it is followed what a signal is about.
+const SUBJECTS_FOLLOWED: usize = 4;
 
 /// Records of one kind that one rule deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +41,7 @@ impl Desk {
             let (records, next) = self.book.page(after).await?;
             for record in &records {
                 if self.is_over(record, now).await? {
-                    let id = record.head.record_id;
-                    deleted += u64::from(retry_conflicts(|| self.try_delete(id, now)).await?);
+                    deleted += self.delete(record, now).await?;
                 }
             }
             if next.is_none() {
@@ -119,6 +122,62 @@ impl Desk {
             | Body::Hold(_)
             | Body::Retracted(_) => Ok(false),
         }
+    }
+
+    /// Deletes a record; first what is said about it, where it is retracted: alone, that would be
+    /// told again.
+    async fn delete(&self, record: &Record, now: Timestamp) -> Result<u64, FlowError> {
+        let mut deleted = 0;
+        if self.is_gone(record).await? {
+            for id in self.said_about(record).await? {
+                deleted += u64::from(retry_conflicts(|| self.try_delete_gone(id)).await?);
+            }
+        }
+        let id = record.head.record_id;
+        Ok(deleted + u64::from(retry_conflicts(|| self.try_delete(id, now)).await?))
+    }
+
+    /// Whether a record was retracted, or what it is about.
+    async fn is_gone(&self, record: &Record) -> Result<bool, FlowError> {
+        let mut held = Some(record.clone());
+        for _ in 0..SUBJECTS_FOLLOWED {
+            let Some(one) = held else { return Ok(false) };
+            if one.is_retracted() {
+                return Ok(true);
+            }
+            held = match subject_of(&one) {
+                Some(about) => self.book.find(about).await?,
+                None => None,
+            };
+        }
+        Ok(false)
+    }
+
+    /// What is said about a record, and about that; each before what it is about.
+    async fn said_about(&self, record: &Record) -> Result<Vec<RecordId>, FlowError> {
+        let mut found = vec![record.head.record_id];
+        let mut next = vec![record.clone()];
+        while let Some(one) = next.pop() {
+            for name in one.borrower.identifiers() {
+                for signal in self.book.records_of(name.canonical()).await? {
+                    let id = signal.head.record_id;
+                    if subject_of(&signal) == Some(one.head.record_id) && !found.contains(&id) {
+                        found.push(id);
+                        next.push(signal);
+                    }
+                }
+            }
+        }
+        found.reverse();
+        found.pop();
+        Ok(found)
+    }
+
+    async fn try_delete_gone(&self, id: RecordId) -> Result<bool, FlowError> {
+        let mut draft = Draft::default();
+        let held = self.book.stage_deletion(id, &mut draft).await?;
+        draft.commit(self.vault()).await?;
+        Ok(held.is_some())
     }
 
     /// Deletes one record, unless a newer version of it has come meanwhile that stays.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::ageing::dated;
 use super::draft::Draft;
 use super::home::Home;
 use super::revision_rows::{Answered, Keys, Waiting};
@@ -30,8 +31,9 @@ use crate::protocol::notice::{Notice, tag_of};
 use crate::store::{Scan, Table};
 use crate::wire::{Chunk, Malformed};
 
-/// Answers that one commit revises: each takes up to four rows.
-const REVISED_AT_ONCE: usize = STORE_BATCH_ROWS_MAX / 8;
+/// Answers that one commit revises: each takes up to five rows, and as many that let them go, and
+/// those of its alert.
+const REVISED_AT_ONCE: usize = STORE_BATCH_ROWS_MAX / 16;
 
 /// What an answer rests on at one peer, under one identifier.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ pub struct RevisionNotice {
 /// The answers' keys and what became of them, in this node's store.
 #[derive(Debug)]
 pub struct Revisions {
-    home: Arc<Home>,
+    pub(super) home: Arc<Home>,
     alerts: Arc<Alerts>,
     news: watch::Sender<u64>,
 }
@@ -213,11 +215,17 @@ impl Revisions {
             noted_at: home.clock.now(),
             member: peer.clone(),
         };
-        draft.put(Table::Revision, &main, 0, revision.encode());
-        draft.put(Table::Revision, &Keys::noted(&revision), 0, main.clone());
-        for borrower in &answered.borrowers {
-            let key = keys.untold(borrower, &main);
-            draft.put(Table::Revision, &key, 0, main.clone());
+        let mut rows = vec![
+            (main.clone(), revision.encode()),
+            (Keys::noted(&revision), main.clone()),
+        ];
+        let untold = answered.borrowers.iter();
+        rows.extend(untold.map(|one| (keys.untold(one, &main), main.clone())));
+        for (key, row) in rows {
+            let (table, name, date) =
+                dated(&home.vault, (Table::Revision, &key), revision.noted_at);
+            draft.put(table, &name, 0, date);
+            draft.put(Table::Revision, &key, 0, row);
         }
         Ok(Some(NewAlert {
             kind: AlertKind::Revised,
@@ -445,38 +453,6 @@ impl Revisions {
             }
         }
         Ok((revisions, next))
-    }
-
-    /// Deletes what both sides keep for notices once it is too old; gives how many rows.
-    ///
-    /// # Errors
-    /// [`FlowError::Store`] where it cannot be read or deleted.
-    pub async fn sweep(&self) -> Result<usize, FlowError> {
-        let vault = &self.home.vault;
-        let now = self.home.clock.now();
-        let mut swept = 0;
-        for table in super::revision_rows::SWEPT {
-            let mut scan = Scan::all(STORE_SCAN_ROWS_MAX);
-            loop {
-                let page = vault.scan(*table, &scan).await?;
-                let Some((last, _)) = page.last() else { break };
-                scan = scan.behind(last);
-                let mut draft = Draft::default();
-                for (key, row) in &page {
-                    if super::revision_rows::kept_until(&row.bytes).is_some_and(|end| end <= now) {
-                        draft.delete(*table, key, row.revision);
-                    }
-                }
-                let rows = draft.len();
-                match draft.commit(vault).await {
-                    Ok(()) => swept += rows,
-                    // A row is in use again: the next sweep looks at the page anew.
-                    Err(error) if error.is_conflict() => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(swept)
     }
 }
 

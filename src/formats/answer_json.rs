@@ -56,7 +56,7 @@ pub fn with_revisions<'a>(
     let mut answer: Map<String, Value> = serde_json::from_str(json).ok()?;
     let revised = revisions.map(|one| {
         let mut row = Map::new();
-        row.insert("what".to_owned(), one.kind.word().into());
+        row.insert("kind".to_owned(), one.kind.word().into());
         row.insert("at".to_owned(), one.at.to_rfc3339().into());
         row.insert("noted_at".to_owned(), one.noted_at.to_rfc3339().into());
         if let Some(member) = one.member {

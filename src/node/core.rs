@@ -111,8 +111,8 @@ impl Core {
         );
         let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
         let reconciler = Reconciler::new(Arc::clone(&home), assessor.clone());
-        let own = (home.clone(), book.clone());
-        let ageing = Ageing::new(own, keys.clone(), feeds.clone(), mirrors.clone());
+        let (own, made) = ((home.clone(), book.clone()), (keys.clone(), feeds.clone()));
+        let ageing = Ageing::new(own, made, mirrors.clone(), revisions.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
         let reports = Reports::new(desk.clone(), ledger, watch.clone());
         let follower = Follower::new(home.clone(), peer_keys.clone(), mirrors.clone());

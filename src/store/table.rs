@@ -149,7 +149,7 @@ impl Table {
     /// them, and a peer that publishes without end must not stop this node's own work.
     #[must_use]
     pub const fn gives_way(self) -> bool {
-        matches!(self, Self::MirrorGroup)
+        matches!(self, Self::MirrorGroup | Self::NoticeLeaf)
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use creditmesh::config::built_in_retention;
 use creditmesh::domain::{
     Body, LenderGroup, Level, MemberId, NetworkId, QueryId, Record, RecordId, RetractionReason,
-    RevisionKind, SummaryTerms, Timestamp, resting, summarize, withdrawal,
+    RevisionKind, SummaryTerms, Timestamp, expiry, resting, summarize, withdrawal,
 };
 use serde_json::Value;
 
@@ -75,6 +76,27 @@ impl Event {
     fn takes(&self, record: &Record) -> bool {
         let along = self.kind == RevisionKind::Retracted && subject_of(record) == Some(self.about);
         record.head.record_id == self.about || along
+    }
+}
+
+/// Those of these records that may have been deleted by then: whose terms are over, and what is
+/// about them.
+fn fading(held: &[Record], now: Timestamp) -> BTreeSet<RecordId> {
+    let policy = built_in_retention().unwrap();
+    let is_over = |record: &&Record| {
+        let end = expiry(record, &policy.terms(&record.borrower));
+        end.is_some_and(|end| end.at <= now)
+    };
+    let over = held.iter().filter(is_over);
+    let mut fading: BTreeSet<RecordId> = over.map(|one| one.head.record_id).collect();
+    loop {
+        let about = |one: &&Record| subject_of(one).is_some_and(|id| fading.contains(&id));
+        let more = held.iter().filter(about).map(|one| one.head.record_id);
+        let more: BTreeSet<RecordId> = more.filter(|id| !fading.contains(id)).collect();
+        if more.is_empty() {
+            return fading;
+        }
+        fading.extend(more);
     }
 }
 
@@ -184,19 +206,25 @@ fn expected(lived: &Lived, heard: &Heard, side: usize) -> Expected {
         };
         let held = teller.book(heard.versions);
         let rests = teller.under(heard.at, |terms| resting(&held, terms));
+        let fading = fading(&held, heard.at);
         // Whether a hold still lives the asker sees for itself; it was told when it was published.
         let holds = held.iter().filter(|one| matches!(one.body, Body::Hold(_)));
         let holds: BTreeSet<RecordId> = holds.map(|one| one.head.record_id).collect();
         for (number, event) in events.iter().enumerate() {
             let goes = |one: &Record| event.takes(one) && rests.contains(&one.head.record_id);
             let rested = held.iter().any(goes);
-            if rested && teller.shows(event) {
+            let lasts = |one: &Record| goes(one) && !fading.contains(&one.head.record_id);
+            if held.iter().any(lasts) && teller.shows(event) {
                 least.insert(number);
             }
             if rested || holds.contains(&event.about) {
                 most.insert(number);
             }
         }
+        let lasts = held
+            .iter()
+            .filter(|one| !fading.contains(&one.head.record_id));
+        let held: Vec<Record> = lasts.cloned().collect();
         let mut without = held.clone();
         for one in &mut without {
             let goes = subject_of(one).is_some_and(|about| gone.contains(&about));

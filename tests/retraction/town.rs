@@ -11,7 +11,7 @@ use creditmesh::crypto::{IdentityKey, KdfCost, Keyring, Secret, Unlock};
 use creditmesh::domain::{Bands, Currency, Level, MemberId, Role, Timestamp};
 use creditmesh::env::{Clock, SeededEntropy};
 use creditmesh::flows::{Answerer, Home, Identities, Retractions, Timing};
-use creditmesh::membership::{Member, MintedNetwork, PeerCertificate, Seat};
+use creditmesh::membership::{Member, MintedNetwork, PeerCertificate, Roster, Seat};
 use creditmesh::net::{AskedPeers, Gate, PeerChannel, Transport, TrustHandle, local_channel};
 use creditmesh::node::Core;
 use creditmesh::risk::Policy;
@@ -34,6 +34,13 @@ pub(crate) const MEMBERS: [(&str, Level); 3] = [
 struct Minted {
     network: MintedNetwork,
     keyrings: Vec<Arc<Keyring>>,
+    periods: Vec<Period>,
+}
+
+/// The list and the members' certificates from a moment on: both count for 90 days.
+struct Period {
+    from: Timestamp,
+    roster: Roster,
     certificates: Vec<Arc<PeerCertificate>>,
 }
 
@@ -50,20 +57,28 @@ static MINTED: LazyLock<Minted> = LazyLock::new(|| {
         })
         .collect();
     let id = "retracting-net".parse().unwrap();
-    let network = MintedNetwork::mint(&id, Currency::USD, &seats, now, &random).unwrap();
+    let mut network = MintedNetwork::mint(&id, Currency::USD, &seats, now, &random).unwrap();
+    let mut periods = Vec::new();
+    for number in 0..6 {
+        let from = now.plus(Duration::from_secs(86_400) * 80 * number);
+        network.publish(from, |_| Ok(())).unwrap();
+        let mut renewed = |name| network.renew(&member(name), from, &random).unwrap();
+        let certificates = MEMBERS.iter().map(|(name, _)| renewed(name));
+        periods.push(Period {
+            from,
+            certificates: certificates.map(|own| Arc::clone(own.leaf())).collect(),
+            roster: network.roster.clone(),
+        });
+    }
     let keyring = |name: &str| {
         let unlock = Unlock::KeyFile(Secret::from_bytes([7; 32]));
         let (ring, _) = Keyring::create(&unlock, name, &random, KdfCost::FLOOR).unwrap();
         Arc::new(ring)
     };
-    let certificate = |name: &str| {
-        let own = network.own_certificate(&member(name)).unwrap();
-        Arc::clone(own.leaf())
-    };
     Minted {
         keyrings: MEMBERS.iter().map(|(name, _)| keyring(name)).collect(),
-        certificates: MEMBERS.iter().map(|(name, _)| certificate(name)).collect(),
         network,
+        periods,
     }
 });
 
@@ -171,11 +186,14 @@ impl Town {
     fn home(&self, side: usize) -> Home {
         let minted = &*MINTED;
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
-        let (root, roster) = (minted.network.root.clone(), minted.network.roster.clone());
+        let now = clock.now();
+        let mut periods = minted.periods.iter().rev();
+        let period = periods.find(|period| period.from <= now).unwrap();
+        let (root, roster) = (minted.network.root.clone(), period.roster.clone());
         let trust = TrustHandle::new(root, roster, Arc::clone(&clock));
         let transport = Lines {
             serving: Arc::clone(&self.serving),
-            own: Arc::clone(&minted.certificates[side]),
+            own: Arc::clone(&period.certificates[side]),
         };
         let mut policy = Policy::built_in(Currency::USD).unwrap();
         policy.show_members = true;

@@ -249,7 +249,7 @@ impl Ageing {
         let goes = u64::from(day_of(key)) + ANSWER_DAYS + 1;
         let first_at = Day::from_unix_days(i64::try_from(goes).unwrap_or(i64::MAX)).start();
         Ok(Some(Ahead {
-            kind: "idempotency-key".to_owned(),
+            kind: "dated".to_owned(),
             rule: RULE,
             rows: self.count(Table::Dated).await?,
             due: 0,

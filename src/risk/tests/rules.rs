@@ -295,7 +295,7 @@ fn an_asker_at_defaults_level_is_told_defaults_only() {
         .iter()
         .map(|flag| flag.code.word())
         .collect();
-    assert_eq!(codes, ["AD", "FP", "RC", "CV", "SA", "UC", "DP"]);
+    assert_eq!(codes, ["AD", "FP", "RC", "CV", "SA", "UC", "DP", "RV"]);
 }
 
 #[test]
