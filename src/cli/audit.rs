@@ -21,7 +21,8 @@ use super::operator::NodeAt;
 use super::output::Output;
 use super::reconcile;
 use crate::domain::Timestamp;
-use crate::protocol::audit::{AuditJudge, AuditVerdict, CosignedUpTo, WitnessKey};
+use crate::limits::AUDIT_FAULTS_MAX;
+use crate::protocol::audit::{AuditFault, AuditJudge, AuditVerdict, CosignedUpTo, WitnessKey};
 use crate::wire::pb;
 
 /// `creditmesh audit …`.
@@ -272,9 +273,9 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         "witnessed": witnessed.iter().map(witnessed_value).collect::<Vec<_>>(),
         "unchecked_cosignatures": unchecked });
     output.show(&value, || {
-        let mut lines: Vec<String> = faults
-            .iter()
-            .map(|fault| format!("WRONG  {fault}"))
+        let mut lines: Vec<String> = of_kinds(&faults)
+            .into_iter()
+            .map(|(first, count)| wrong_line(first, count))
             .collect();
         lines.extend(witnessed.iter().map(witnessed_line));
         if witnessed.is_empty() {
@@ -288,6 +289,9 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         let count = faults.len();
         let end = match count {
             0 => "every entry and signature holds".to_owned(),
+            AUDIT_FAULTS_MAX => {
+                format!("{count} faults or more; keep this copy, and show it to the auditor")
+            }
             _ => format!("{count} faults; keep this copy, and show it to the auditor"),
         };
         lines.push(format!(
@@ -296,6 +300,27 @@ fn judged(judge: AuditJudge, origin: &str, keys: &[[u8; 32]], output: &Output) -
         lines.join("\n")
     });
     if sound { Exit::Done } else { Exit::Refused }
+}
+
+/// The first fault of each kind and how many of that kind were found, in the order in which the
+/// kinds were met.
+fn of_kinds(faults: &[AuditFault]) -> Vec<(&AuditFault, usize)> {
+    let mut kinds: Vec<(&AuditFault, usize)> = Vec::new();
+    for fault in faults {
+        let same = |(first, _): &&mut (&AuditFault, usize)| first.code() == fault.code();
+        match kinds.iter_mut().find(same) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((fault, 1)),
+        }
+    }
+    kinds
+}
+
+fn wrong_line(first: &AuditFault, count: usize) -> String {
+    match count {
+        1 => format!("WRONG  {first}"),
+        _ => format!("WRONG  {first} (the first of {count} of this kind; --json lists them)"),
+    }
 }
 
 fn witnessed_value(one: &CosignedUpTo) -> Value {
@@ -322,4 +347,29 @@ fn key(text: &str) -> Result<[u8; 32], String> {
     let key = HEXLOWER.decode(text.to_ascii_lowercase().as_bytes()).ok();
     key.and_then(|key| key.try_into().ok())
         .ok_or_else(|| "an identity key is 64 hexadecimal digits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AuditFault, of_kinds, wrong_line};
+
+    #[test]
+    fn faults_of_one_kind_are_one_line_that_names_the_first_and_counts_the_rest() {
+        let forged = |index| AuditFault::ForgedLeaf { index };
+        let faults = [
+            forged(4),
+            AuditFault::ForkedLog { size: 9 },
+            forged(5),
+            forged(8),
+        ];
+        let lines: Vec<String> = of_kinds(&faults)
+            .into_iter()
+            .map(|(first, count)| wrong_line(first, count))
+            .collect();
+        assert_eq!(lines.len(), 2);
+        let [leaves, fork] = [&lines[0], &lines[1]];
+        assert!(leaves.contains("entry 4 ") && leaves.contains("the first of 3"));
+        assert!(fork.contains("size 9") && !fork.contains("the first of"));
+        assert!(of_kinds(&[]).is_empty());
+    }
 }
