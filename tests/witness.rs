@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -289,6 +290,21 @@ fn of_feed(forks: &[KeptFork]) -> Option<&KeptFork> {
     forks.iter().find(is_feed)
 }
 
+/// What `node doctor` on the folder says of the mirror of a peer.
+fn mirrors_by_doctor(folder: &Path) -> impl Fn(&str) -> Value + use<> {
+    let run = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+        .args(["node", "doctor", "--json", "--dir"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    let told: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let findings = told["findings"].as_array().unwrap().clone();
+    move |peer| {
+        let is = |one: &&Value| one["area"] == "mirror" && one["peer"] == peer;
+        findings.iter().find(is).unwrap().clone()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_forks_is_proven_told_to_all_and_counts_as_unknown() {
     let dir = tempfile::tempdir().unwrap();
@@ -320,6 +336,11 @@ async fn a_node_that_forks_is_proven_told_to_all_and_counts_as_unknown() {
     town.stop("delta").await;
     town.start("delta").await;
     assert!(of_feed(&town.forks("delta").await).is_some());
+    let mirror_of = mirrors_by_doctor(&dir.path().join("delta"));
+    let (alpha, beta) = (mirror_of("alpha"), mirror_of("beta"));
+    assert_eq!(alpha["severity"], "warning", "{alpha:#}");
+    assert!(alpha["says"].to_string().contains("two histories"));
+    assert!(!beta["says"].to_string().contains("two histories"));
     town.network.stop_all().await.unwrap();
 }
 

@@ -341,6 +341,13 @@ impl Source {
 
     async fn mirror(&self, peer: &Member, now: Timestamp) -> Result<Finding, FlowError> {
         let home = &self.home;
+        if self.mirrors.forks().is_forked(peer).await? {
+            return Ok(Finding::warning(
+                "mirror",
+                "it is proven to have signed two histories of a feed, so it counts as silent",
+                "show the proof of `audit forks --out FOLDER` to the administrators",
+            ));
+        }
         let mut newest = None;
         for epoch in home.calendar.served(now) {
             let reach = self
