@@ -290,6 +290,35 @@ fn of_feed(forks: &[KeptFork]) -> Option<&KeptFork> {
     forks.iter().find(is_feed)
 }
 
+/// The commands list the proofs, write them, and check what was written without a node.
+fn proofs_by_command(folder: &Path, out: &Path, key: &[u8; 32]) {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_creditmesh"));
+        command.args(args).arg("--json").output().unwrap()
+    };
+    let (folder, out_text) = (folder.to_str().unwrap(), out.to_str().unwrap());
+    let listed = run(&["audit", "forks", "--dir", folder, "--out", out_text]);
+    assert_eq!(listed.status.code(), Some(1), "{listed:?}");
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let forks = listed.get("forks").and_then(Value::as_array).unwrap();
+    let members = forks.iter().filter_map(|one| one.get("member"));
+    assert!(members.clone().count() > 0 && members.clone().all(|one| one == "alpha"));
+    let files: Vec<_> = std::fs::read_dir(out).unwrap().collect();
+    assert_eq!(files.len(), forks.len());
+    let hex = |key: &[u8; 32]| key.map(|byte| format!("{byte:02x}")).concat();
+    for file in files {
+        let file = file.unwrap().path();
+        let checked = |key: &[u8; 32]| {
+            let file = file.to_str().unwrap();
+            run(&["audit", "verify-fork", file, "--key", &hex(key)])
+        };
+        let held = checked(key);
+        assert_eq!(held.status.code(), Some(0), "{held:?}");
+        assert!(String::from_utf8_lossy(&held.stdout).contains("alpha/"));
+        assert_eq!(checked(&[9; 32]).status.code(), Some(1));
+    }
+}
+
 /// What `node doctor` on the folder says of the mirror of a peer.
 fn mirrors_by_doctor(folder: &Path) -> impl Fn(&str) -> Value + use<> {
     let run = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
@@ -298,9 +327,11 @@ fn mirrors_by_doctor(folder: &Path) -> impl Fn(&str) -> Value + use<> {
         .output()
         .unwrap();
     let told: Value = serde_json::from_slice(&run.stdout).unwrap();
-    let findings = told["findings"].as_array().unwrap().clone();
+    let findings = told.get("findings").and_then(Value::as_array);
+    let findings = findings.unwrap().clone();
     move |peer| {
-        let is = |one: &&Value| one["area"] == "mirror" && one["peer"] == peer;
+        let says = |one: &Value, key: &str, word: &str| one.get(key) == Some(&word.into());
+        let is = |one: &&Value| says(one, "area", "mirror") && says(one, "peer", peer);
         findings.iter().find(is).unwrap().clone()
     }
 }
@@ -341,6 +372,7 @@ async fn a_node_that_forks_is_proven_told_to_all_and_counts_as_unknown() {
     assert_eq!(alpha["severity"], "warning", "{alpha:#}");
     assert!(alpha["says"].to_string().contains("two histories"));
     assert!(!beta["says"].to_string().contains("two histories"));
+    proofs_by_command(&dir.path().join("delta"), &dir.path().join("proofs"), &key);
     town.network.stop_all().await.unwrap();
 }
 

@@ -366,8 +366,9 @@ mod tests {
             .into_iter()
             .map(|(first, count)| wrong_line(first, count))
             .collect();
-        assert_eq!(lines.len(), 2);
-        let [leaves, fork] = [&lines[0], &lines[1]];
+        let [leaves, fork] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
         assert!(leaves.contains("entry 4 ") && leaves.contains("the first of 3"));
         assert!(fork.contains("size 9") && !fork.contains("the first of"));
         assert!(of_kinds(&[]).is_empty());
