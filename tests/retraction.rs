@@ -4,7 +4,7 @@
 //! it hears of that, and nobody else.
 //!
 //! `CREDITMESH_TEST_SIZE=full` runs 5,000 histories, anything else 4; `CREDITMESH_TEST_SEED=n`
-//! runs that one and prints it. `docs/notices.md` keeps the output of a full run.
+//! runs that one and prints it. `docs/notices.md` tells which were run by hand.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -182,10 +182,10 @@ impl Teller<'_> {
         })
     }
 
-    /// A dispute after which the same is told as before revises nothing.
+    /// A dispute or a correction after which the same is told as before revises nothing.
     fn shows(&self, event: &Event) -> bool {
         let (before, after) = (self.book(event.versions), self.book(event.versions + 1));
-        event.kind != RevisionKind::Disputed || !self.tells_the_same(&before, &after, event.at)
+        event.kind == RevisionKind::Retracted || !self.tells_the_same(&before, &after, event.at)
     }
 }
 
