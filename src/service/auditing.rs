@@ -7,19 +7,15 @@ use futures::Stream;
 use futures::stream::unfold;
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::admitted::admitted;
+use super::status::refused;
 use crate::domain::{Identifier, MemberId, Timestamp};
 use crate::flows::{Auditor, Checked, FlowError, Logged, NewDraw, Opener, Reconciled, Reconciler};
 use crate::limits::{CANARIES_MAX, OPENING_FILE_BYTES_MAX, RECONCILE_SHOWN_MAX, RECONCILE_SPAN};
-use crate::membership::VerifiedPeer;
 use crate::protocol::opening::OpenedBorrower;
 use crate::risk::fishing::Canaries;
 use crate::wire::pb::{self, auditing_server::Auditing, openings_server::Openings};
 use crate::wire::{LoggedWanted, Malformed};
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
-}
 
 /// The service that members and auditors call.
 #[derive(Debug, Clone)]
@@ -34,12 +30,6 @@ impl AuditingService {
     pub const fn new(logged: Logged, auditor: Auditor) -> Self {
         Self { logged, auditor }
     }
-}
-
-/// The proof that the gate left in the request.
-fn admitted<T>(request: &Request<T>) -> Result<VerifiedPeer, Status> {
-    let peer = request.extensions().get::<VerifiedPeer>().cloned();
-    peer.ok_or_else(|| Status::unauthenticated("this call did not pass the membership gate"))
 }
 
 #[tonic::async_trait]

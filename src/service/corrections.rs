@@ -4,9 +4,9 @@ use tonic::{Request, Response, Status};
 
 use super::corrections_rows as rows;
 use super::operator_rows::record_id;
-use super::status_of;
+use super::status::refused;
 use crate::domain::{Currency, OperatorName};
-use crate::flows::{Ageing, Desk, FlowError, Resolution};
+use crate::flows::{Ageing, Desk, Resolution};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, corrections_server::Corrections};
 
@@ -32,10 +32,6 @@ impl CorrectionsService {
     fn dispute(&self, dispute: &crate::flows::Dispute) -> Response<pb::Dispute> {
         Response::new(rows::dispute(dispute, self.desk.now()))
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
 }
 
 /// Who acts: over mutual TLS the name in the operator's certificate, which no call can claim

@@ -3,8 +3,8 @@
 use data_encoding::HEXLOWER;
 use tonic::{Request, Response, Status};
 
-use super::status_of;
-use crate::flows::{Fishing, FlowError, KeptFinding};
+use super::status::refused;
+use crate::flows::{Fishing, KeptFinding};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, findings_server::Findings};
 
@@ -18,10 +18,6 @@ impl FindingsService {
     pub const fn new(fishing: Fishing) -> Self {
         Self(fishing)
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
 }
 
 fn message(finding: KeptFinding) -> pb::FishingFinding {

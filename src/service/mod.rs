@@ -1,5 +1,6 @@
 //! Thin handlers for peers and for operators: admit, convert, decide, effect, convert.
 
+mod admitted;
 mod audit;
 mod auditing;
 mod corrections;
@@ -8,6 +9,7 @@ mod credentials;
 mod doctor;
 mod explain;
 mod findings;
+mod following;
 mod node_status;
 mod notices;
 mod operator;

@@ -8,7 +8,8 @@ use futures::stream::try_unfold;
 use tonic::{Request, Response, Status};
 
 use super::operator_rows as rows;
-use super::{Finding, NodeStatus, status_of};
+use super::status::refused;
+use super::{Finding, NodeStatus};
 use crate::domain::{ApplicationOutcome, Currency, RecordKind, RetractionReason};
 use crate::flows::{Applied, Book, Desk, FlowError};
 use crate::formats::jsonl;
@@ -44,10 +45,6 @@ impl OperatorService {
             source,
         }
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
 }
 
 fn changed(applied: &Applied) -> Response<pb::ChangeResponse> {

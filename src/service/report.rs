@@ -4,9 +4,9 @@ use tonic::{Request, Response, Status};
 
 use super::corrections_rows::{borrower, dispute, standing};
 use super::operator_rows::row;
-use super::status_of;
+use super::status::refused;
 use crate::domain::{Body, SignalMark, Summary, Timestamp};
-use crate::flows::{BorrowerReport, FlowError, HeldRecord, OwnQuery, PublishedState, Reports};
+use crate::flows::{BorrowerReport, HeldRecord, OwnQuery, PublishedState, Reports};
 use crate::wire::pb::{self, reports_server::Reports as Service};
 
 /// The service that makes borrowers' reports.
@@ -19,10 +19,6 @@ impl ReportService {
     pub const fn new(reports: Reports) -> Self {
         Self(reports)
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
 }
 
 #[tonic::async_trait]

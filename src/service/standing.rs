@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::admitted::admitted;
+use super::status::refused;
 use crate::domain::MemberId;
-use crate::flows::{FlowError, PeerReport, Standings};
-use crate::membership::VerifiedPeer;
+use crate::flows::{PeerReport, Standings};
 use crate::wire::Malformed;
 use crate::wire::pb::peer_standings_server::PeerStandings;
 use crate::wire::pb::{self, standing_server::Standing};
@@ -24,20 +24,13 @@ impl StandingService {
     }
 }
 
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
-}
-
 #[tonic::async_trait]
 impl Standing for StandingService {
     async fn monthly_counts(
         &self,
         request: Request<pb::MonthlyCountsRequest>,
     ) -> Result<Response<pb::MonthlyCountsResponse>, Status> {
-        if request.extensions().get::<VerifiedPeer>().is_none() {
-            let why = "this call did not pass the membership gate";
-            return Err(Status::unauthenticated(why));
-        }
+        admitted(&request)?;
         let statements = self.0.own_statements().await.map_err(refused)?;
         Ok(Response::new(pb::MonthlyCountsResponse {
             statements: statements.into_iter().map(Into::into).collect(),

@@ -7,6 +7,11 @@ use crate::flows::FlowError;
 use crate::protocol::answer::AnswerError;
 use crate::store::StoreError;
 
+/// The status that a caller gets for whatever becomes a flow's error.
+pub(super) fn refused(error: impl Into<FlowError>) -> Status {
+    status_of(&error.into())
+}
+
 /// The status that a caller gets for an error, with its message; what is sealed stays sealed.
 #[must_use]
 pub fn status_of(error: &FlowError) -> Status {

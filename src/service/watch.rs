@@ -8,11 +8,9 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::status::refused;
 use crate::domain::{AlertResponse, AlertState, Borrower, Identifier, IdentifierClass, Timestamp};
-use crate::flows::{
-    Alert, AlertStep, Alerts, DeadLetter, FlowError, NewWatched, PeerProgress, WatchedEntry,
-};
+use crate::flows::{Alert, AlertStep, Alerts, DeadLetter, NewWatched, PeerProgress, WatchedEntry};
 use crate::limits::{ALERT_PAGE_MAX, REFERENCE_CHARS_MAX, WATCH_PAGE_MAX, WATCH_TICK};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, watch_server::Watch};
@@ -34,10 +32,6 @@ impl WatchService {
     fn message(&self, alert: Alert) -> pb::AlertMessage {
         message(alert, self.alerts.shows_members())
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
 }
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::status_of;
+use super::admitted::admitted;
+use super::status::refused;
 use crate::domain::Timestamp;
-use crate::flows::{Cosigning, FlowError, Forks, Gossip, KeptFork, Witness, kind_word};
-use crate::membership::VerifiedPeer;
+use crate::flows::{Cosigning, Forks, Gossip, KeptFork, Witness, kind_word};
 use crate::wire::pb::{self, witness_server, witnessing_server};
 use crate::wire::{CosignWanted, Sightings};
 
@@ -30,15 +30,6 @@ impl WitnessService {
     pub const fn new(witness: Arc<Witness>, gossip: Arc<Gossip>) -> Self {
         Self { witness, gossip }
     }
-}
-
-fn refused(error: impl Into<FlowError>) -> Status {
-    status_of(&error.into())
-}
-
-fn admitted<T>(request: &Request<T>) -> Result<VerifiedPeer, Status> {
-    let peer = request.extensions().get::<VerifiedPeer>().cloned();
-    peer.ok_or_else(|| Status::unauthenticated("this call did not pass the membership gate"))
 }
 
 #[tonic::async_trait]
