@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::home::Home;
 use super::question::Asker;
+use super::streams::Streams;
 use super::{FlowError, Mirrors, PeerKeys};
 use crate::domain::{Epoch, MemberId};
 use crate::limits::{FOLLOW_BACKOFF_MAX, FOLLOW_LOOK};
@@ -48,24 +48,12 @@ impl Follower {
 
     /// Follows every active peer in every live epoch; ends only when dropped.
     pub async fn run(self) {
-        let mut streams = JoinSet::new();
-        let mut running = BTreeMap::new();
+        let mut streams = Streams::new();
         loop {
-            let wanted = self.wanted();
-            running.retain(|pair, stream: &mut tokio::task::AbortHandle| {
-                let kept = wanted.contains(pair) && !stream.is_finished();
-                if !kept {
-                    stream.abort();
-                }
-                kept
+            streams.keep(self.wanted(), |(peer, epoch)| {
+                let follower = self.clone();
+                async move { follower.keep_following(peer, epoch).await }
             });
-            for pair in wanted {
-                running.entry(pair.clone()).or_insert_with(|| {
-                    let follower = self.clone();
-                    streams.spawn(async move { follower.keep_following(pair.0, pair.1).await })
-                });
-            }
-            while streams.try_join_next().is_some() {}
             sleep(FOLLOW_LOOK).await;
         }
     }

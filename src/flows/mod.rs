@@ -56,6 +56,7 @@ mod standing_months;
 mod standing_rows;
 mod steps;
 mod stood;
+mod streams;
 mod watch;
 mod webhook;
 mod witness;

@@ -1,13 +1,12 @@
 //! Following every peer's notice feed, and forgetting what is too old to be revised.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::home::Home;
+use super::streams::Streams;
 use super::{FlowError, Revisions};
 use crate::domain::{MemberId, Timestamp};
 use crate::limits::{FOLLOW_BACKOFF_MAX, FOLLOW_LOOK};
@@ -31,8 +30,7 @@ impl NoticeFollower {
 
     /// Follows every active peer, from where each was left; ends only when dropped.
     pub async fn run(self) {
-        let mut streams = JoinSet::new();
-        let mut running: BTreeMap<MemberId, tokio::task::AbortHandle> = BTreeMap::new();
+        let mut streams = Streams::new();
         let mut swept: Option<Timestamp> = None;
         loop {
             let now = self.home.clock.now();
@@ -44,20 +42,11 @@ impl NoticeFollower {
                 }
             }
             let peers = self.home.asked();
-            running.retain(|peer, stream| {
-                let kept = peers.iter().any(|one| one.id == *peer) && !stream.is_finished();
-                if !kept {
-                    stream.abort();
-                }
-                kept
+            let peers = peers.iter().map(|peer| peer.id.clone()).collect();
+            streams.keep(peers, |peer| {
+                let follower = self.clone();
+                async move { follower.keep_following(peer).await }
             });
-            for peer in peers {
-                running.entry(peer.id.clone()).or_insert_with(|| {
-                    let follower = self.clone();
-                    streams.spawn(async move { follower.keep_following(peer.id.clone()).await })
-                });
-            }
-            while streams.try_join_next().is_some() {}
             sleep(FOLLOW_LOOK).await;
         }
     }
