@@ -108,6 +108,15 @@ impl Record {
         self.body.kind()
     }
 
+    /// What the record is about, where it is a signal about another record.
+    #[must_use]
+    pub const fn subject(&self) -> Option<RecordId> {
+        match &self.body {
+            Body::Signal(signal) => signal.about,
+            Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
+        }
+    }
+
     /// Whether this version is a tombstone.
     #[must_use]
     pub const fn is_retracted(&self) -> bool {

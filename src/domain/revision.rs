@@ -67,7 +67,7 @@ pub fn resting(records: &[Record], terms: &SummaryTerms<'_>) -> BTreeSet<RecordI
         records.iter().partition(|one| one.is_retracted());
     let by_id: BTreeMap<RecordId, &Record> =
         held.iter().map(|one| (one.head.record_id, *one)).collect();
-    let subjects: BTreeSet<RecordId> = held.iter().filter_map(|one| about(one)).collect();
+    let subjects: BTreeSet<RecordId> = held.iter().filter_map(|one| one.subject()).collect();
     let tries_all = held.len() <= RESTING_TRIED_MAX;
     let mut resting = BTreeSet::new();
     for one in &held {
@@ -88,17 +88,10 @@ pub fn resting(records: &[Record], terms: &SummaryTerms<'_>) -> BTreeSet<RecordI
     resting
 }
 
-fn about(record: &Record) -> Option<RecordId> {
-    match &record.body {
-        Body::Signal(signal) => signal.about,
-        Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
-    }
-}
-
 /// What a record is about, and what that is about.
 fn context_of<'a>(record: &Record, by_id: &BTreeMap<RecordId, &'a Record>) -> Vec<&'a Record> {
     let mut context: Vec<&Record> = Vec::new();
-    let mut subject = about(record);
+    let mut subject = record.subject();
     while let Some(next) = subject.and_then(|id| by_id.get(&id)) {
         let known = context
             .iter()
@@ -107,7 +100,7 @@ fn context_of<'a>(record: &Record, by_id: &BTreeMap<RecordId, &'a Record>) -> Ve
             break;
         }
         context.push(next);
-        subject = about(next);
+        subject = next.subject();
     }
     context
 }

@@ -254,7 +254,7 @@ impl Book {
         let names: BTreeSet<&str> = identifiers.map(Identifier::canonical).collect();
         for name in &names {
             for signal in self.records_of(name).await? {
-                if subject_of(&signal) == Some(id) {
+                if signal.subject() == Some(id) {
                     disputes::check_undecided(&self.vault, &signal, draft).await?;
                     for identifier in signal.borrower.identifiers() {
                         self.stage_marker(draft, identifier.canonical()).await?;
@@ -404,7 +404,7 @@ impl Book {
     /// What the signals among these records are about, is not among them, and was retracted.
     async fn retracted_subjects(&self, records: &[Record]) -> Result<Vec<Record>, FlowError> {
         let ids: BTreeSet<RecordId> = records.iter().map(|one| one.head.record_id).collect();
-        let subjects: BTreeSet<RecordId> = records.iter().filter_map(subject_of).collect();
+        let subjects: BTreeSet<RecordId> = records.iter().filter_map(Record::subject).collect();
         let mut retracted = Vec::new();
         for id in subjects.difference(&ids) {
             let subject = self.find(*id).await?;
@@ -479,13 +479,6 @@ impl Book {
 }
 
 /// What a signal is about.
-pub(super) fn subject_of(record: &Record) -> Option<RecordId> {
-    match &record.body {
-        Body::Signal(signal) => signal.about,
-        Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
-    }
-}
-
 fn keep_store_errors(result: Result<Verdict, FlowError>) -> Result<Filed, FlowError> {
     match result {
         Err(error) if error.is_store() => Err(error),

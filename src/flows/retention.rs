@@ -1,16 +1,12 @@
 //! Deleting records at the end of their terms, and telling ahead what is deleted when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::book::subject_of;
 use super::desk::Desk;
 use super::draft::Draft;
 use super::{Book, FlowError, retry_conflicts};
 use crate::domain::{Body, Expiry, Record, RecordId, RecordKind, SignalKind, Timestamp, expiry};
 use crate::limits::SWEEP_EVERY;
-
-/// How far it is followed what a signal is about.
-const SUBJECTS_FOLLOWED: usize = 4;
 
 /// Records of one kind that one rule deletes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,17 +133,18 @@ impl Desk {
         Ok(deleted + u64::from(retry_conflicts(|| self.try_delete(id, now)).await?))
     }
 
-    /// Whether a record was retracted, or what it is about.
+    /// Whether a record was retracted, or what it is about, or what that is about.
     async fn is_gone(&self, record: &Record) -> Result<bool, FlowError> {
+        // Signals about each other in a circle end here too.
+        let mut seen = BTreeSet::new();
         let mut held = Some(record.clone());
-        for _ in 0..SUBJECTS_FOLLOWED {
-            let Some(one) = held else { return Ok(false) };
+        while let Some(one) = held {
             if one.is_retracted() {
                 return Ok(true);
             }
-            held = match subject_of(&one) {
-                Some(about) => self.book.find(about).await?,
-                None => None,
+            held = match one.subject() {
+                Some(about) if seen.insert(about) => self.book.find(about).await?,
+                Some(_) | None => None,
             };
         }
         Ok(false)
@@ -161,7 +158,7 @@ impl Desk {
             for name in one.borrower.identifiers() {
                 for signal in self.book.records_of(name.canonical()).await? {
                     let id = signal.head.record_id;
-                    if subject_of(&signal) == Some(one.head.record_id) && !found.contains(&id) {
+                    if signal.subject() == Some(one.head.record_id) && !found.contains(&id) {
                         found.push(id);
                         next.push(signal);
                     }

@@ -56,7 +56,7 @@ fn book(lived: &Lived, whose: (usize, usize), versions: usize, by_phone: bool) -
     }
     let has_phone = |record: &Record| !by_phone || record.borrower.phone.is_some();
     let told = newest.values().filter(|one| has_phone(one));
-    let subjects: BTreeSet<RecordId> = told.filter_map(subject_of).collect();
+    let subjects: BTreeSet<RecordId> = told.filter_map(|one| one.subject()).collect();
     newest.retain(|id, one| has_phone(one) || one.is_retracted() && subjects.contains(id));
     newest.into_values().collect()
 }
@@ -74,7 +74,7 @@ impl Event {
     /// Whether it is of this record, or takes it along: what is said about a retracted record goes
     /// with it.
     fn takes(&self, record: &Record) -> bool {
-        let along = self.kind == RevisionKind::Retracted && subject_of(record) == Some(self.about);
+        let along = self.kind == RevisionKind::Retracted && record.subject() == Some(self.about);
         record.head.record_id == self.about || along
     }
 }
@@ -90,20 +90,13 @@ fn fading(held: &[Record], now: Timestamp) -> BTreeSet<RecordId> {
     let over = held.iter().filter(is_over);
     let mut fading: BTreeSet<RecordId> = over.map(|one| one.head.record_id).collect();
     loop {
-        let about = |one: &&Record| subject_of(one).is_some_and(|id| fading.contains(&id));
+        let about = |one: &&Record| one.subject().is_some_and(|id| fading.contains(&id));
         let more = held.iter().filter(about).map(|one| one.head.record_id);
         let more: BTreeSet<RecordId> = more.filter(|id| !fading.contains(id)).collect();
         if more.is_empty() {
             return fading;
         }
         fading.extend(more);
-    }
-}
-
-fn subject_of(record: &Record) -> Option<RecordId> {
-    match &record.body {
-        Body::Signal(signal) => signal.about,
-        Body::Loan(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
     }
 }
 
@@ -227,7 +220,7 @@ fn expected(lived: &Lived, heard: &Heard, side: usize) -> Expected {
         let held: Vec<Record> = lasts.cloned().collect();
         let mut without = held.clone();
         for one in &mut without {
-            let goes = subject_of(one).is_some_and(|about| gone.contains(&about));
+            let goes = one.subject().is_some_and(|about| gone.contains(&about));
             if (goes || gone.contains(&one.head.record_id)) && !one.is_retracted() {
                 *one = one.retracted(RetractionReason::FurnisherError, heard.at);
             }
