@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Epoch, Identifier, MemberId, Product, Purpose, QueryId, Role,
-    Timestamp,
+    ApplicationKind, Borrower, Epoch, Identifier, MemberId, Product, Purpose, QueryId, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::flows::{Ahead, NewApplication};
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::store::{Scan, Table};
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use tempfile::TempDir;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -51,18 +50,8 @@ impl Bed {
         };
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
-        for name in ["alpha", "beta"] {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
-        for name in ["alpha", "beta"] {
-            network.start(&member(name)).await.unwrap();
-        }
-        network.mirrored().await.unwrap();
+        network.join_lenders(&["alpha", "beta"]).await.unwrap();
+        network.start_all().await.unwrap();
         Self {
             network,
             clock,

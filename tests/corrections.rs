@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, MemberId, Money, OperatorName, Product, Purpose, Role,
+    ApplicationKind, Borrower, Identifier, MemberId, Money, OperatorName, Product, Purpose,
     Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
@@ -22,7 +22,7 @@ use creditmesh::node::{CredentialFolder, CredentialRequest, NodeParts};
 use creditmesh::wire::pb;
 use creditmesh::wire::pb::corrections_client::CorrectionsClient;
 use creditmesh::wire::pb::operator_client::OperatorClient;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -59,14 +59,7 @@ impl Bed {
         };
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
-        for name in ["alpha", "beta"] {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
+        network.join_lenders(&["alpha", "beta"]).await.unwrap();
         let mut bed = Self {
             network,
             clock,
@@ -82,10 +75,7 @@ impl Bed {
         for operator in ["ann", "bob"] {
             bed.issue(operator).await;
         }
-        for name in ["alpha", "beta"] {
-            bed.network.start(&member(name)).await.unwrap();
-        }
-        bed.network.mirrored().await.unwrap();
+        bed.network.start_all().await.unwrap();
         bed
     }
 

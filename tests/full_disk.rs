@@ -8,12 +8,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Role,
+    ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose,
 };
 use creditmesh::flows::{AuditReader, FlowError, NewApplication};
 use creditmesh::node::NodeParts;
 use creditmesh::protocol::audit::AuditJudge;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
 /// Below the 64 MiB at which a store stops to write.
@@ -123,22 +123,12 @@ async fn a_node_on_a_full_file_system_neither_asks_nor_answers_and_says_why() {
     let currency = "USD".parse().unwrap();
     let parts = NodeParts::default();
     let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
-    for name in ["alpha", "beta"] {
-        let seat = Seat {
-            member: member(name),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
+    network.join_lenders(&["alpha", "beta"]).await.unwrap();
     let (folder, moved) = (dir.path().join("alpha"), tmpfs.0.join("alpha"));
     copy(&folder, &moved);
     std::fs::remove_dir_all(&folder).unwrap();
     std::os::unix::fs::symlink(&moved, &folder).unwrap();
-    for name in ["alpha", "beta"] {
-        network.start(&member(name)).await.unwrap();
-    }
-    network.mirrored().await.unwrap();
+    network.start_all().await.unwrap();
     assess(&network, "alpha", "a-1").await.unwrap();
     let answered = assess(&network, "beta", "b-1").await.unwrap();
     assert_eq!(answered["coverage"]["answered"], 1, "{answered:#}");

@@ -11,13 +11,13 @@ use std::time::Duration;
 use creditmesh::domain::Timestamp;
 use creditmesh::domain::{
     ApplicationKind, Body, Borrower, HoldState, Identifier, MemberId, Money, Product, Purpose,
-    Record, RecordKind, Role,
+    Record, RecordKind,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{Given, NewApplication, NewHold};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
 fn member(name: &str) -> MemberId {
@@ -59,18 +59,8 @@ async fn network_at(
     let currency = "USD".parse().unwrap();
     let id = "test-net".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();
-    for name in names {
-        let seat = Seat {
-            member: member(name),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
-    for name in names {
-        network.start(&member(name)).await.unwrap();
-    }
-    network.mirrored().await.unwrap();
+    network.join_lenders(names).await.unwrap();
+    network.start_all().await.unwrap();
     network
 }
 

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use creditmesh::domain::{
     AlertKind, ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, QueryId, Record,
-    RecordId, RetractionReason, RevisionKind, Role, Timestamp,
+    RecordId, RetractionReason, RevisionKind, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::flows::{NewApplication, RevisionNotice};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::store::{Scan, Table};
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -68,18 +68,8 @@ impl Bed {
         };
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
-        for name in NAMES {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
-        for name in NAMES {
-            network.start(&member(name)).await.unwrap();
-        }
-        network.mirrored().await.unwrap();
+        network.join_lenders(&NAMES).await.unwrap();
+        network.start_all().await.unwrap();
         Self {
             network,
             clock,

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, RecordId, Role, Timestamp,
+    ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, RecordId, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::flows::{NewApplication, NewWatched};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
 const SSN: &str = "us-ssn:536-90-4399";
@@ -53,18 +53,8 @@ async fn network(dir: &Path, clock: &PlayedClock) -> SimulatedNetwork {
     };
     let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
     let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();
-    for name in ["alpha", "beta"] {
-        let seat = Seat {
-            member: member(name),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
-    for name in ["alpha", "beta"] {
-        network.start(&member(name)).await.unwrap();
-    }
-    network.mirrored().await.unwrap();
+    network.join_lenders(&["alpha", "beta"]).await.unwrap();
+    network.start_all().await.unwrap();
     network
 }
 

@@ -9,6 +9,8 @@
     reason = "tests may panic"
 )]
 
+#[path = "simulation/clock.rs"]
+mod clock;
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "simulation/disk.rs"]
@@ -21,18 +23,20 @@ mod lender;
 mod race;
 #[path = "simulation/scenario.rs"]
 mod scenario;
+#[path = "simulation/seeds.rs"]
+mod seeds;
 #[path = "simulation/wires.rs"]
 mod wires;
 #[path = "simulation/world.rs"]
 mod world;
 
 use std::collections::BTreeMap;
-use std::thread;
 
 use creditmesh::flows::Order;
 use creditmesh::limits::TAIL_LEAVES_MAX;
 use race::{Outcome, run};
 use scenario::Layout;
+use seeds::run_all;
 
 const SEEDS_SMALL: u64 = 300;
 const SEEDS_FULL: u64 = 5_000;
@@ -40,45 +44,16 @@ const SEEDS_FULL: u64 = 5_000;
 /// Seeds that once broke the property; they are run at every size.
 const REPRODUCTIONS: &[u64] = &[107, 256];
 
-const THREADS: u64 = 2;
-
 /// A mirror that is further behind gets a truncated tail.
 const TAIL_LEAVES: u64 = TAIL_LEAVES_MAX as u64;
 
-fn setting(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "the size of a long test")]
-    std::env::var(name).ok()
-}
-
-/// Runs seeds on all threads and keeps what they came to.
-fn run_all(seeds: &[u64], order: Order) -> BTreeMap<u64, Outcome> {
-    let part = |thread: u64| {
-        let mine = seeds.iter().filter(|seed| **seed % THREADS == thread);
-        mine.map(|seed| (*seed, run(*seed, order)))
-            .collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|thread| scope.spawn(move || part(thread)))
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    })
-}
-
 #[test]
 fn of_two_lenders_at_least_one_sees_the_other_or_reports_it_silent() {
-    let seeds: Vec<u64> = match setting("CREDITMESH_TEST_SEED") {
-        Some(seed) => vec![seed.parse().unwrap()],
-        None => {
-            let full = setting("CREDITMESH_TEST_SIZE").as_deref() == Some("full");
-            let count = if full { SEEDS_FULL } else { SEEDS_SMALL };
-            REPRODUCTIONS.iter().copied().chain(0..count).collect()
-        }
-    };
-    let outcomes = run_all(&seeds, Order::PublishThenAsk);
+    let mut seeds = seeds::wanted(SEEDS_SMALL, SEEDS_FULL);
+    if seeds.len() > 1 {
+        seeds.extend(REPRODUCTIONS);
+    }
+    let outcomes = run_all(&seeds, |seed| run(seed, Order::PublishThenAsk));
     let broken: BTreeMap<u64, &[String]> = outcomes
         .iter()
         .filter(|(_, outcome)| !outcome.broken.is_empty())
@@ -98,7 +73,7 @@ fn of_two_lenders_at_least_one_sees_the_other_or_reports_it_silent() {
 fn with_publish_and_query_swapped_neither_lender_sees_the_other() {
     for first in (0..SEEDS_SMALL).step_by(20) {
         let seeds: Vec<u64> = (first..first + 20).collect();
-        let outcomes = run_all(&seeds, Order::AskThenPublish);
+        let outcomes = run_all(&seeds, |seed| run(seed, Order::AskThenPublish));
         let blind = outcomes.iter().find(|(_, outcome)| {
             let neither = |why: &String| why.starts_with("neither");
             outcome.broken.iter().any(neither)

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Record,
-    RetractionReason, Role, Timestamp,
+    RetractionReason, Timestamp,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{FlowError, NewApplication, PeerReport};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
 use creditmesh::store::Table;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
 const NAMES: [&str; 4] = ["alpha", "beta", "delta", "gamma"];
@@ -31,18 +31,8 @@ async fn town(dir: &std::path::Path) -> SimulatedNetwork {
     };
     let id = "test-net".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
-    for name in NAMES {
-        let seat = Seat {
-            member: member(name),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
-    for name in NAMES {
-        network.start(&member(name)).await.unwrap();
-    }
-    network.mirrored().await.unwrap();
+    network.join_lenders(&NAMES).await.unwrap();
+    network.start_all().await.unwrap();
     network
 }
 

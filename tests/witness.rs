@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, Level, MemberId, Money, Product, Purpose, Role,
-    Timestamp,
+    ApplicationKind, Borrower, Identifier, Level, MemberId, Money, Product, Purpose, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::flows::{AuditReader, KeptFork, NewApplication};
 use creditmesh::node::{Core, NodeParts};
 use creditmesh::protocol::audit::{AuditJudge, AuditVerdict, WitnessKey};
 use creditmesh::protocol::fork::{LogFork, LogName};
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,18 +42,8 @@ impl Town {
         };
         let id = "test-net".parse().unwrap();
         let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
-        for name in NAMES {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
-        for name in NAMES {
-            network.start(&member(name)).await.unwrap();
-        }
-        network.mirrored().await.unwrap();
+        network.join_lenders(&NAMES).await.unwrap();
+        network.start_all().await.unwrap();
         Self { network, clock }
     }
 

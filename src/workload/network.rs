@@ -160,6 +160,22 @@ impl SimulatedNetwork {
         self.spread_list()
     }
 
+    /// Lets lenders of weight 1 join, at full level.
+    ///
+    /// # Errors
+    /// [`NetworkError`].
+    pub async fn join_lenders(&mut self, names: &[&str]) -> Result<(), NetworkError> {
+        for name in names {
+            let seat = Seat {
+                member: name.parse().map_err(std::io::Error::other)?,
+                role: Role::Lender,
+                weight: 1,
+            };
+            self.join(&seat).await?;
+        }
+        Ok(())
+    }
+
     /// Changes a member's state on the next list, which every member gets.
     ///
     /// # Errors
@@ -204,6 +220,18 @@ impl SimulatedNetwork {
         let node = RunningNode::start(self.folder_of(member)?, self.parts.clone()).await?;
         self.running.insert(member.clone(), node);
         Ok(())
+    }
+
+    /// Starts every member's node, and waits until each holds whole mirrors of the others.
+    ///
+    /// # Errors
+    /// [`NetworkError::Node`], [`NetworkError::NotMirrored`].
+    pub async fn start_all(&mut self) -> Result<(), NetworkError> {
+        let members: Vec<MemberId> = self.seats.keys().cloned().collect();
+        for member in &members {
+            self.start(member).await?;
+        }
+        self.mirrored().await
     }
 
     /// Stops a member's node; one that does not run stays as it is.

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use creditmesh::domain::Role;
 use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
 use creditmesh::node::NodeParts;
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 
 use super::shell::{Served, Town, begin, creditmesh, free_address, sample};
 
@@ -231,14 +230,7 @@ async fn an_expired_certificate_and_an_expired_list_are_named() {
     };
     let (id, usd) = ("old-net".parse().unwrap(), "USD".parse().unwrap());
     let mut network = SimulatedNetwork::found(dir.path(), id, usd, parts).unwrap();
-    for name in ["alpha", "beta"] {
-        let seat = Seat {
-            member: name.parse().unwrap(),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
+    network.join_lenders(&["alpha", "beta"]).await.unwrap();
     let alpha = dir.path().join("alpha").display().to_string();
     creditmesh(&["cert", "check", "--dir", &alpha]).says(1, &["certificate expired", "renew"]);
     let _alpha = Served::start(&alpha);

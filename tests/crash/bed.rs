@@ -6,10 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use creditmesh::domain::{MemberId, RecordId, Role};
+use creditmesh::domain::{MemberId, RecordId};
 use creditmesh::env::{Entropy, OsEntropy};
 use creditmesh::node::{Folder, NodeParts};
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -116,14 +116,7 @@ impl Bed {
         let (id, usd) = ("crash-net".parse().unwrap(), "USD".parse().unwrap());
         let parts = NodeParts::default();
         let mut network = SimulatedNetwork::found(dir.path(), id, usd, parts).unwrap();
-        for name in members {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
+        network.join_lenders(members).await.unwrap();
         Self {
             dir,
             network,

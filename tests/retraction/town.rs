@@ -2,7 +2,7 @@
 //! level, one at defaults. Calls reach whoever is up, at once; the clock is moved by hand.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -18,11 +18,12 @@ use creditmesh::risk::Policy;
 use creditmesh::service::{PeerService, notices_server, peer_server};
 use creditmesh::store::{MemoryStore, Vault};
 use http::{Request, Response};
-use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
+
+use crate::clock::SimulatedClock;
 
 /// The members and the levels at which they contribute.
 pub(crate) const MEMBERS: [(&str, Level); 3] = [
@@ -97,43 +98,11 @@ pub(crate) fn bands() -> Bands {
     Bands::of(root.currency, &root.exposure_band_edges_minor).unwrap()
 }
 
-/// Wall time that passes with the runtime's paused time, and jumps when told.
-#[derive(Debug, Clone)]
-pub(crate) struct TownClock {
-    start: Instant,
-    base_ms: Arc<AtomicI64>,
-}
-
-impl TownClock {
-    pub(crate) fn at(moment: Timestamp) -> Self {
-        Self {
-            start: Instant::now(),
-            base_ms: Arc::new(AtomicI64::new(moment.unix_ms())),
-        }
-    }
-
-    pub(crate) fn jump(&self, span: Duration) {
-        let span_ms = i64::try_from(span.as_millis()).unwrap();
-        self.base_ms.fetch_add(span_ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TownClock {
-    fn now(&self) -> Timestamp {
-        let base = Timestamp::from_unix_ms(self.base_ms.load(Ordering::SeqCst));
-        base.plus(self.start.elapsed())
-    }
-
-    fn uptime(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
-
 type Serving = Arc<Mutex<BTreeMap<MemberId, (Gate, Arc<Answerer>)>>>;
 
 /// One network of the three members.
 pub(crate) struct Town {
-    pub(crate) clock: TownClock,
+    pub(crate) clock: SimulatedClock,
     retractions: Retractions,
     seed: u64,
     starts: AtomicU64,
@@ -147,7 +116,7 @@ impl Town {
     pub(crate) fn new(seed: u64, begin: Timestamp, retractions: Retractions) -> Self {
         let disk = |_: &(&str, Level)| MemoryStore::new(&Secret::from_bytes([42; 32]));
         Self {
-            clock: TownClock::at(begin),
+            clock: SimulatedClock::at(begin),
             retractions,
             seed,
             starts: AtomicU64::new(0),

@@ -7,13 +7,13 @@ use std::time::Duration;
 use creditmesh::crypto::Keyring;
 use creditmesh::domain::{
     ApplicationKind, ApplicationOutcome, Borrower, Identifier, MemberId, Money, NetworkId, Product,
-    Purpose, RetractionReason, Role, Timestamp,
+    Purpose, RetractionReason, Timestamp,
 };
 use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{NewApplication, NewHold};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, Sealing};
-use creditmesh::workload::{Capture, Planted, Seat, SimulatedNetwork};
+use creditmesh::workload::{Capture, Planted, SimulatedNetwork};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -174,14 +174,7 @@ pub(super) async fn run_network(sealing: Sealing) -> Lived {
     };
     let currency = "USD".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir.path(), network_id(), currency, parts).unwrap();
-    for name in MEMBERS {
-        let seat = Seat {
-            member: member(name),
-            role: Role::Lender,
-            weight: 1,
-        };
-        network.join(&seat).await.unwrap();
-    }
+    network.join_lenders(&MEMBERS).await.unwrap();
     let mut keys = BTreeMap::new();
     for name in MEMBERS {
         network.start(&member(name)).await.unwrap();

@@ -8,11 +8,12 @@ use creditmesh::env::Clock;
 use creditmesh::flows::{Desk, Order};
 use tokio::time::sleep;
 
+use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::lender::{BORROWER, application};
 use crate::scenario::{Layout, Scenario};
 use crate::wires::Weather;
-use crate::world::{Conduct, SimulatedClock, World, genesis};
+use crate::world::{Conduct, World, genesis};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

@@ -2,7 +2,7 @@
 //! sockets.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -17,8 +17,9 @@ use creditmesh::node::Core;
 use creditmesh::risk::Policy;
 use creditmesh::service::PeerService;
 use creditmesh::store::{MemoryStore, Vault};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use crate::clock::SimulatedClock;
 use crate::dice::{Dice, entropy};
 use crate::disk::{Crash, FrailStore};
 use crate::wires::{SimulatedTransport, Weather, Wires};
@@ -63,40 +64,6 @@ pub(crate) static MINTED: LazyLock<Minted> = LazyLock::new(|| {
 
 fn member(name: &str) -> MemberId {
     name.parse().unwrap()
-}
-
-/// Wall time that passes with the runtime's paused time, and jumps when told.
-#[derive(Debug, Clone)]
-pub(crate) struct SimulatedClock {
-    start: Instant,
-    base_ms: Arc<AtomicI64>,
-}
-
-impl SimulatedClock {
-    /// A clock that shows this moment now.
-    pub(crate) fn at(moment: Timestamp) -> Self {
-        Self {
-            start: Instant::now(),
-            base_ms: Arc::new(AtomicI64::new(moment.unix_ms())),
-        }
-    }
-
-    /// Jumps forward.
-    pub(crate) fn jump(&self, span: Duration) {
-        let span_ms = i64::try_from(span.as_millis()).unwrap();
-        self.base_ms.fetch_add(span_ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> Timestamp {
-        let base = Timestamp::from_unix_ms(self.base_ms.load(Ordering::SeqCst));
-        base.plus(self.start.elapsed())
-    }
-
-    fn uptime(&self) -> Duration {
-        self.start.elapsed()
-    }
 }
 
 /// When the network was founded: key epoch 0 begins here.

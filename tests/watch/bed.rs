@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use creditmesh::domain::{AlertKind, Borrower, Identifier, MemberId, Record, Role, Timestamp};
+use creditmesh::domain::{AlertKind, Borrower, Identifier, MemberId, Record, Timestamp};
 use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{Alerts, NewWatched, Watch};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
-use creditmesh::workload::{Seat, SimulatedNetwork};
+use creditmesh::workload::SimulatedNetwork;
 use tempfile::TempDir;
 
 /// How long anything may take that is waited for.
@@ -132,22 +132,12 @@ impl Bed {
     ) -> Self {
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
-        for name in names {
-            let seat = Seat {
-                member: member(name),
-                role: Role::Lender,
-                weight: 1,
-            };
-            network.join(&seat).await.unwrap();
-        }
+        network.join_lenders(names).await.unwrap();
         let last = dir.path().join(names.last().unwrap()).join("node.toml");
         let text = std::fs::read_to_string(&last).unwrap();
         std::fs::write(&last, text + lines).unwrap();
         std::fs::write(last.with_file_name("webhook.secret"), SECRET).unwrap();
-        for name in names {
-            network.start(&member(name)).await.unwrap();
-        }
-        network.mirrored().await.unwrap();
+        network.start_all().await.unwrap();
         Self {
             network,
             clock,
