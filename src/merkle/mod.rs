@@ -12,6 +12,7 @@ mod hash;
 mod note;
 mod path;
 mod proof;
+mod run;
 mod tree;
 
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub use frontier::Frontier;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use note::SignedNote;
 pub use path::{GrowthBuilder, PathBuilder};
-pub use proof::{verify_consistency, verify_inclusion};
+pub use proof::{old_root, verify_consistency, verify_inclusion};
+pub use run::Run;
 pub use tree::Tree;

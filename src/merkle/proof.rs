@@ -63,6 +63,31 @@ pub fn verify_consistency(
     if trivial && proof.is_empty() {
         return Ok(());
     }
+    let (old_hash, new_hash) = led(old_size, Some(old_root), new_size, proof)?;
+    if old_hash == *old_root && new_hash == *new_root {
+        Ok(())
+    } else {
+        Err(LogFault::ProofInvalid)
+    }
+}
+
+/// The root of the first `old_size` leaves of the tree with `new_root`, as far as a consistency
+/// proof tells it: `None` where the proof does not lead to `new_root`, or where `old_size` is a
+/// power of two, so that its root is not part of the proof.
+#[must_use]
+pub fn old_root(old_size: u64, new_size: u64, new_root: &Hash, proof: &[Hash]) -> Option<Hash> {
+    let (old_hash, new_hash) = led(old_size, None, new_size, proof).ok()?;
+    (new_hash == *new_root).then_some(old_hash)
+}
+
+/// The roots of both trees that a consistency proof leads to; `whole` is the old one, needed where
+/// that is one complete subtree.
+fn led(
+    old_size: u64,
+    whole: Option<&Hash>,
+    new_size: u64,
+    proof: &[Hash],
+) -> Result<(Hash, Hash), LogFault> {
     if old_size == 0 || old_size >= new_size {
         return Err(LogFault::ProofInvalid);
     }
@@ -74,7 +99,7 @@ pub fn verify_consistency(
     last >>= lift;
     // An old tree that is one complete subtree is its own start, and is left out of the proof.
     let start = if node == 0 {
-        *old_root
+        *whole.ok_or(LogFault::ProofInvalid)?
     } else {
         *next(&mut proof)?
     };
@@ -90,9 +115,32 @@ pub fn verify_consistency(
         node >>= 1;
         last >>= 1;
     }
-    if proof.next().is_none() && old_hash == *old_root && new_hash == *new_root {
-        Ok(())
+    if proof.next().is_none() {
+        Ok((old_hash, new_hash))
     } else {
         Err(LogFault::ProofInvalid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merkle::{Tree, reference};
+
+    #[test]
+    fn the_old_root_comes_out_of_every_proof_that_has_it() {
+        let leaves = reference::leaf_hashes(40);
+        let mut tree = Tree::with_groups_of(0);
+        leaves.iter().for_each(|leaf| tree.append_root(*leaf));
+        for new in 2..=40 {
+            let root = tree.root_at(new).unwrap();
+            for old in 1..new {
+                let proof = tree.consistency(old, new).unwrap();
+                let told = old_root(old, new, &root, &proof);
+                let expected = (!old.is_power_of_two()).then(|| tree.root_at(old).unwrap());
+                assert_eq!(told, expected, "{old} to {new}");
+                assert_eq!(old_root(old, new, &[9; 32], &proof), None);
+            }
+        }
     }
 }
