@@ -313,6 +313,16 @@ pub const TOP_UP_LEAVES_MAX: usize = 512;
 /// Newest checkpoints beyond the end of a mirror that its head keeps.
 pub const MIRROR_AHEAD_MAX: usize = 16;
 
+/// Hashes that finding out whether refused leaves are only in another order may cost, for each of
+/// the three kinds of disorder that are tried: about 50 ms.
+pub const MIRROR_ORDER_HASHES_MAX: usize = 1 << 18;
+
+/// How often a fault that is found again and again is written into the state of a mirror.
+pub const MIRROR_FAULT_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// How long after it was last found a fault of a peer's feed is a finding of the doctor.
+pub const MIRROR_FAULT_SHOWN: Duration = Duration::from_secs(7 * 86_400);
+
 /// Leaves that one borrower identifier may have in one feed; a look-up gives up beyond them.
 pub const LEAVES_PER_BORROWER_MAX: u32 = 65_536;
 

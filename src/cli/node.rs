@@ -173,6 +173,16 @@ pub(super) async fn stop_signal() -> Result<(), CliError> {
     Ok(())
 }
 
+/// What was found wrong with a peer's feeds.
+fn feed_faults(peer: &pb::PeerState) -> Vec<serde_json::Value> {
+    let moment = |ms| Timestamp::from_unix_ms(ms).to_rfc3339();
+    let value = |fault: &pb::FeedFault| {
+        json!({ "name": fault.name, "epoch": fault.epoch, "mirror_size": fault.mirror_size,
+            "first_at": moment(fault.first_unix_ms), "last_at": moment(fault.last_unix_ms) })
+    };
+    peer.faults.iter().map(value).collect()
+}
+
 async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
     let status = node
         .required()
@@ -192,7 +202,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
                 "mirror_epoch": peer.mirror_epoch, "mirror_size": peer.mirror_size,
                 "checkpoint_at": (peer.checkpoint_unix_ms > 0)
                     .then(|| moment(peer.checkpoint_unix_ms)),
-                "trouble": peer.trouble })
+                "trouble": peer.trouble, "faults": feed_faults(peer) })
         })
         .collect();
     let feeds: Vec<_> = status
@@ -288,6 +298,11 @@ fn status_text(status: &pb::StatusResponse) -> String {
             peer.trouble.clone()
         };
         lines.push(format!("peer         {:<20} {state}", peer.member));
+        lines.extend(peer.faults.iter().map(|fault| {
+            let last = Timestamp::from_unix_ms(fault.last_unix_ms);
+            let (name, epoch) = (&fault.name, fault.epoch);
+            format!("             {name} in its feed of epoch {epoch}, last at {last}")
+        }));
     }
     lines.join("\n")
 }

@@ -75,7 +75,7 @@ impl Follower {
             let outcome = self.follow_once(&peer, epoch, &mut pause).await;
             let why = match outcome {
                 Ok(()) => "the stream ended; it is taken up again".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => in_words(&error),
             };
             tracing::debug!(%peer, %epoch, %why, "mirror stream ended");
             self.note(&peer, Some(why));
@@ -95,14 +95,21 @@ impl Follower {
             .home
             .peer(id)
             .ok_or(FlowError::NotFound { what: "peer" })?;
-        self.asker.describe(&peer).await?;
+        let mirror = self.asker.mirrors.of(id, self.asker.home.level(), epoch)?;
+        let before = mirror.head().await?;
+        let told = self.asker.describe(&peer).await?.checkpoints;
+        let mut found = Ok(());
+        for (_, note) in told.iter().filter(|(of, _)| *of == epoch) {
+            found = found.and(mirror.judge_newest(&peer, &before, note).await);
+        }
+        // What can be streamed all the same is taken: a warning costs nobody a loan.
         let first = self.asker.home.timing.follow_backoff;
-        self.asker
-            .follow(&peer, epoch, || {
-                *pause = first;
-                self.note(id, None);
-            })
-            .await
+        let ended = self.asker.follow(&peer, epoch, || {
+            *pause = first;
+            self.note(id, None);
+        });
+        let ended = ended.await;
+        found.and(ended)
     }
 
     fn note(&self, peer: &MemberId, trouble: Option<String>) {
@@ -112,4 +119,17 @@ impl Follower {
             None => troubles.remove(peer),
         };
     }
+}
+
+/// Why a peer is not followed; what is wrong with its feed by name.
+fn in_words(error: &FlowError) -> String {
+    let name = if let FlowError::Mirror(fault) = error {
+        fault.name()
+    } else {
+        None
+    };
+    name.map_or_else(
+        || error.to_string(),
+        |name| format!("{}: {error}", name.word()),
+    )
 }

@@ -1,6 +1,8 @@
 //! Mirrors of peers' feeds: leaves kept as they came, checked against signed checkpoints, found by
 //! tag.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 
@@ -18,7 +20,6 @@ use crate::limits::{
 };
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
-use crate::protocol::fork::LogFork;
 use crate::protocol::leaf::{Leaf, Tag, leaves_of, tag_of};
 use crate::protocol::mirror::{
     Accepted, MirrorFault, MirrorHead, SeenCheckpoint, TagIndex, Tail, find_last,
@@ -188,8 +189,8 @@ impl Mirror {
     /// are skipped; a chunk that the mirror has overtaken meanwhile changes nothing.
     ///
     /// # Errors
-    /// [`FlowError::Mirror`] where the chunk does not hold together with what is held;
-    /// [`FlowError::Store`] where it cannot be kept.
+    /// [`FlowError::Mirror`] where the chunk does not hold together with what is held, which is
+    /// noted; [`FlowError::Store`] where it cannot be kept.
     pub async fn apply(&self, peer: &Member, chunk: &Chunk) -> Result<Reach, FlowError> {
         let tail = Tail {
             from: chunk.from,
@@ -202,14 +203,8 @@ impl Mirror {
         loop {
             let accepted = match state.head.accept(&tail, &peer.identity_key, None) {
                 Err(MirrorFault::Overtaken { .. }) => return Ok(reach(&state.head)),
-                Err(MirrorFault::Fork(proof)) => {
-                    let kept = LogFork::from((*proof).clone());
-                    if let Err(error) = self.forks.take(&kept, &self.home.member).await {
-                        tracing::warn!(%error, "a fork is not proven, or its proof not kept");
-                    }
-                    return Err(MirrorFault::Fork(proof).into());
-                }
-                judged => judged?,
+                Err(fault) => return Err(self.found(&mut state, fault).await),
+                Ok(accepted) => accepted,
             };
             if accepted.head.size() > MIRROR_LEAVES_MAX {
                 return Err(FlowError::NotPossible(format!(

@@ -4,13 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::home::Home;
 use super::revisions::Rested;
 use super::{FlowError, Mirror, Mirrors, PeerKeys, SeenEnd};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::crypto::{NoticeKey, Token};
 use crate::domain::{Epoch, Purpose, Summary, Timestamp};
-use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_STREAM_CHUNKS_MAX};
+use crate::limits::{
+    ELEMENT_BYTES, EVALUATE_INLINE_MAX, FEED_GROUP_LEAVES, TAIL_STREAM_CHUNKS_MAX,
+};
 use crate::membership::Member;
 use crate::risk::proven;
 use crate::wire::{Chunk, Description, FeedWanted, Question};
@@ -274,10 +278,45 @@ impl Asker {
         };
         let mut stream = self.home.peers.stream(peer, wanted).await?;
         while let Some(chunk) = stream.next().await? {
-            mirror.apply(peer, &chunk).await?;
-            heard();
+            match mirror.apply(peer, &chunk).await {
+                Ok(_) => heard(),
+                Err(FlowError::Mirror(fault)) if fault.is_of_leaves() => {
+                    self.ask_for_growth(peer, epoch, &mirror).await?;
+                    return Err(fault.into());
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    /// Asks a peer whose leaves did not fit for the proof that its feed goes on from the mirror: it
+    /// stands under the mirror's last group.
+    ///
+    /// # Errors
+    /// [`FlowError::Mirror`] where the peer shows another history, or none.
+    async fn ask_for_growth(
+        &self,
+        peer: &Member,
+        epoch: Epoch,
+        mirror: &Mirror,
+    ) -> Result<(), FlowError> {
+        let have = mirror.reach().await?.size;
+        let Some(from) = have.checked_sub(FEED_GROUP_LEAVES as u64) else {
+            return Ok(());
+        };
+        let until = Some(have);
+        let wanted = FeedWanted { epoch, from, until };
+        let asked = async {
+            let mut stream = self.home.peers.stream(peer, wanted).await?;
+            stream.next().await
+        };
+        let asked = timeout(self.home.timing.peer_deadline, asked).await;
+        match asked {
+            Ok(Ok(Some(chunk))) => mirror.judge_growth(peer, have, &chunk).await,
+            // Then the leaves are all that can be judged.
+            Ok(Ok(None) | Err(_)) | Err(_) => Ok(()),
+        }
     }
 }
 

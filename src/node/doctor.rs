@@ -10,7 +10,7 @@ use super::status::Source;
 use super::{Folder, NodeError};
 use crate::domain::{Level, MemberId, Purpose, Timestamp};
 use crate::flows::{DisputeState, FlowError, Home, late_disputes};
-use crate::limits::{CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER};
+use crate::limits::{CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER, MIRROR_FAULT_SHOWN};
 use crate::membership::{LifeLeft, Member, PeerCertificate, Rights, Roster, Service, Wish};
 use crate::net::{AskError, CallError};
 use crate::service::Finding;
@@ -303,6 +303,7 @@ impl Source {
             ));
         }
         findings.push(self.mirror(peer, home.clock.now()).await?);
+        findings.extend(self.feed_faults(peer, home.clock.now()).await?);
         findings.push(reveals(home.standing(peer).0));
         Ok(findings
             .into_iter()
@@ -337,6 +338,26 @@ impl Source {
                 "look into the peer's log with it",
             ),
         }
+    }
+
+    /// What was found wrong with a peer's feeds lately.
+    async fn feed_faults(&self, peer: &Member, now: Timestamp) -> Result<Vec<Finding>, FlowError> {
+        let mut findings = Vec::new();
+        for epoch in self.home.calendar.served(now) {
+            let mirror = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
+            let faults = mirror.faults().await?.into_iter();
+            let lately = faults.filter(|one| now.since(one.last_at) < MIRROR_FAULT_SHOWN);
+            findings.extend(lately.map(|one| {
+                let (name, first, last, size) =
+                    (one.name.word(), one.first_at, one.last_at, one.size);
+                let says = format!(
+                    "{name} in its feed of epoch {epoch}, behind {size} leaves: first at {first}, \
+                     last at {last}"
+                );
+                Finding::warning("feed", says, FEED_FAULT_FIX)
+            }));
+        }
+        Ok(findings)
     }
 
     async fn mirror(&self, peer: &Member, now: Timestamp) -> Result<Finding, FlowError> {
@@ -376,6 +397,10 @@ impl Source {
         })
     }
 }
+
+/// What to do about a fault in a peer's feed.
+const FEED_FAULT_FIX: &str = "nothing of it was taken; ask the peer's operator, and tell the \
+                              administrators where it comes again";
 
 /// What is wrong with a membership log.
 fn log_findings(log: &LogState) -> Vec<Finding> {

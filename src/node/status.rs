@@ -75,13 +75,15 @@ impl Source {
         let mut troubles = self.follower.troubles();
         let mut peers = Vec::new();
         for peer in self.home.asked() {
-            let mut mirror = None;
+            let (mut mirror, mut faults) = (None, Vec::new());
             for epoch in self.home.calendar.served(self.home.clock.now()) {
                 let held = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
                 let reach = held.reach().await?;
                 if let Some(at) = reach.checkpoint_at {
                     mirror = Some((epoch, reach.size, at));
                 }
+                let found = held.faults().await?.into_iter();
+                faults.extend(found.map(|fault| (epoch, fault)));
             }
             peers.push(PeerStatus {
                 trouble: troubles.remove(&peer.id).unwrap_or_default(),
@@ -89,6 +91,7 @@ impl Source {
                 role: peer.role,
                 weight: peer.weight,
                 mirror,
+                faults,
             });
         }
         Ok(peers)

@@ -29,8 +29,8 @@ pub enum Concern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What was looked at, a word: `clock`, `reach`, `chain`, `list`, `rights`, `quota`, `disk`,
-    /// `keys`, `dispute`, `freshness`, `log`, `mirror`, `misuse`, `witness`,
-    /// `fork`, `reveals`.
+    /// `keys`, `dispute`, `freshness`, `log`, `mirror`, `feed`, `misuse`,
+    /// `witness`, `fork`, `reveals`.
     pub area: &'static str,
     /// The peer that it is about.
     pub peer: Option<MemberId>,

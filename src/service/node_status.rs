@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::domain::{Epoch, Level, MemberId, NetworkId, Role, Timestamp};
 use crate::membership::LifeLeft;
+use crate::protocol::mirror::NotedFault;
 use crate::wire::pb;
 
 /// The node's state.
@@ -93,6 +94,8 @@ pub struct PeerStatus {
     pub mirror: Option<(Epoch, u64, Timestamp)>,
     /// What is wrong with it, in words; empty where nothing is.
     pub trouble: String,
+    /// What was found wrong with its feeds of the live epochs.
+    pub faults: Vec<(Epoch, NotedFault)>,
 }
 
 impl From<NodeStatus> for pb::StatusResponse {
@@ -153,6 +156,19 @@ impl From<PeerStatus> for pb::PeerState {
             mirror_size: size,
             checkpoint_unix_ms: at.unix_ms(),
             trouble: peer.trouble,
+            faults: peer.faults.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<(Epoch, NotedFault)> for pb::FeedFault {
+    fn from((epoch, fault): (Epoch, NotedFault)) -> Self {
+        Self {
+            name: fault.name.word().to_owned(),
+            epoch: epoch.0,
+            first_unix_ms: fault.first_at.unix_ms(),
+            last_unix_ms: fault.last_at.unix_ms(),
+            mirror_size: fault.size,
         }
     }
 }

@@ -159,15 +159,13 @@ impl TryFrom<pb::FeedChunk> for Chunk {
     type Error = Malformed;
 
     fn try_from(message: pb::FeedChunk) -> Result<Self, Malformed> {
-        let group_bytes = LEAF_BYTES * FEED_GROUP_LEAVES;
-        if !message.leaves.len().is_multiple_of(group_bytes)
+        // Whether groups are whole is for the mirror to say: it knows what is missing.
+        if !message.leaves.len().is_multiple_of(LEAF_BYTES)
             || message.leaves.len() > TAIL_LEAVES_MAX * LEAF_BYTES
         {
             return Err(Malformed::new(
                 "leaves",
-                format!(
-                    "must be whole groups of {group_bytes} bytes, at most {TAIL_LEAVES_MAX} leaves"
-                ),
+                format!("must be leaves of {LEAF_BYTES} bytes, at most {TAIL_LEAVES_MAX}"),
             ));
         }
         if message.checkpoint.len() > CHECKPOINT_BYTES_MAX {

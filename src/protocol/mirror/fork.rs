@@ -110,7 +110,7 @@ impl SeenCheckpoint {
     }
 
     /// The fork that two checkpoints prove by themselves, if they do.
-    fn kind_with(&self, larger: &Self) -> Option<ForkKind> {
+    pub(super) fn kind_with(&self, larger: &Self) -> Option<ForkKind> {
         if self.size == larger.size {
             (self.root != larger.root).then_some(ForkKind::TwoRoots)
         } else {

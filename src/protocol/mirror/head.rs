@@ -1,31 +1,31 @@
 //! How far a mirror has come, and what its peer signed.
 
+use super::faults::noting;
 use super::fork::{ForkProof, SeenCheckpoint};
-use super::{MirrorFault, Tail};
+use super::order::fits_in_another_order;
+use super::{FaultName, MirrorFault, NotedFault, Tail};
 use crate::domain::Timestamp;
 use crate::limits::{
     CHECKPOINT_INTERVAL_MS, CLOCK_SKEW_MAX, FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_AHEAD_MAX,
 };
-use crate::merkle::{Frontier, Tree, leaf_hash, verify_consistency};
+use crate::merkle::{Frontier, Hash, Tree, leaf_hash, verify_consistency};
 use crate::protocol::feed::{FeedId, Group, LinkLeaf};
-use crate::protocol::fields::{Fields, put_sized};
 use crate::protocol::leaf::Leaf;
-
-/// First byte of an encoded head.
-const FORMAT: u8 = 1;
 
 /// What a node keeps of a mirror besides its leaves, written together with every leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorHead {
-    feed: FeedId,
-    frontier: Frontier,
+    pub(super) feed: FeedId,
+    pub(super) frontier: Frontier,
     /// The feed's closing leaf is here.
-    closed: bool,
+    pub(super) closed: bool,
     /// The newest checkpoint whose leaves are all here.
-    reached: Option<SeenCheckpoint>,
+    pub(super) reached: Option<SeenCheckpoint>,
     /// Checkpoints whose leaves are not all here yet, by size: the first that were seen and the
     /// newest. Each is compared with the leaves when they come.
-    ahead: Vec<SeenCheckpoint>,
+    pub(super) ahead: Vec<SeenCheckpoint>,
+    /// What was found wrong with the feed, each name once, sorted by name.
+    pub(super) faults: Vec<NotedFault>,
 }
 
 /// What to write after a tail was accepted, all in one durable step.
@@ -84,6 +84,7 @@ impl MirrorHead {
             closed,
             reached: None,
             ahead: Vec::new(),
+            faults: Vec::new(),
         }
     }
 
@@ -113,6 +114,22 @@ impl MirrorHead {
     /// The checkpoints that are remembered: the newest whose leaves are here, and those ahead.
     pub fn checkpoints(&self) -> impl Iterator<Item = &SeenCheckpoint> {
         self.reached.iter().chain(&self.ahead)
+    }
+
+    /// What was found wrong with the feed since this mirror began, each name once.
+    #[must_use]
+    pub fn faults(&self) -> &[NotedFault] {
+        &self.faults
+    }
+
+    /// The head with one more fault noted; `None` where it was noted a moment ago.
+    #[must_use]
+    pub fn noting(&self, found: FaultName, now: Timestamp) -> Option<Self> {
+        let faults = noting(&self.faults, found, self.size(), now)?;
+        Some(Self {
+            faults,
+            ..self.clone()
+        })
     }
 
     /// Leaves that the newest checkpoint covers and that are not here.
@@ -180,7 +197,8 @@ impl MirrorHead {
             .get(skipped / FEED_GROUP_LEAVES..)
             .unwrap_or_default();
         let growth = self.grown(new)?;
-        growth.head.lead_to(&seen, end, tail)?;
+        let led = growth.head.lead_to(&seen, end, tail);
+        led.map_err(|fault| self.in_order(fault, new.as_flattened(), &seen, tail))?;
         if let Some(earlier) = &growth.contradicted {
             return Err(fork(ForkProof::between(&self.feed, earlier, &seen)));
         }
@@ -219,7 +237,7 @@ impl MirrorHead {
     }
 
     /// A checkpoint contradicts none that was seen before.
-    fn compare_notes(&self, seen: &SeenCheckpoint) -> Result<(), MirrorFault> {
+    pub(super) fn compare_notes(&self, seen: &SeenCheckpoint) -> Result<(), MirrorFault> {
         let known = self.reached.iter().chain(&self.ahead);
         match known
             .filter_map(|known| ForkProof::of(&self.feed, known, seen))
@@ -321,6 +339,34 @@ impl MirrorHead {
             .map_err(|_| MirrorFault::ProofInvalid)
     }
 
+    /// The fault of leaves that do not lead to their checkpoint, named more closely where another
+    /// order of them does.
+    fn in_order(
+        &self,
+        fault: MirrorFault,
+        new: &[Leaf],
+        seen: &SeenCheckpoint,
+        tail: &Tail<'_>,
+    ) -> MirrorFault {
+        if !fault.is_of_leaves() {
+            return fault;
+        }
+        let added = u64::try_from(new.len()).unwrap_or(u64::MAX);
+        let until = self.size().saturating_add(added);
+        let proof = if until == seen.size() {
+            &[]
+        } else {
+            tail.consistency
+        };
+        let fits =
+            |root: &Hash| verify_consistency(until, root, seen.size(), seen.root(), proof).is_ok();
+        if fits_in_another_order(&self.frontier, new, &fits) {
+            let from = self.size();
+            return MirrorFault::Reordered { from, until };
+        }
+        fault
+    }
+
     /// Keeps a checkpoint that is proven, and sorts those whose leaves have come.
     fn remember(&mut self, seen: SeenCheckpoint) {
         self.ahead.push(seen);
@@ -345,58 +391,6 @@ impl MirrorHead {
         if self.ahead.len() > MIRROR_AHEAD_MAX {
             self.ahead.remove(MIRROR_AHEAD_MAX - 1);
         }
-    }
-
-    /// For storage; the format is in `docs/protocol.md`.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut row = vec![FORMAT];
-        put_sized(&mut row, self.feed.origin().as_bytes());
-        put_sized(&mut row, &self.frontier.encode());
-        row.push(u8::from(self.closed));
-        let notes: Vec<&SeenCheckpoint> = self.reached.iter().chain(&self.ahead).collect();
-        row.push(u8::from(self.reached.is_some()));
-        row.push(u8::try_from(notes.len()).unwrap_or(u8::MAX));
-        for seen in notes {
-            put_sized(&mut row, seen.note().as_bytes());
-        }
-        row
-    }
-
-    /// The head that [`Self::encode`] wrote.
-    ///
-    /// # Errors
-    /// [`MirrorFault::HeadDamaged`] where it did not.
-    pub fn decode(row: &[u8]) -> Result<Self, MirrorFault> {
-        Self::read(Fields::of(row)).ok_or(MirrorFault::HeadDamaged)
-    }
-
-    fn read(mut row: Fields<'_>) -> Option<Self> {
-        (row.byte()? == FORMAT).then_some(())?;
-        let feed: FeedId = row.text()?.parse().ok()?;
-        let frontier = Frontier::decode(row.sized()?).ok()?;
-        let (closed, has_reached, notes) = (row.byte()?, row.byte()?, row.byte()?);
-        let mut ahead = (0..notes)
-            .map(|_| SeenCheckpoint::stored(row.text()?, &feed))
-            .collect::<Option<Vec<_>>>()?;
-        row.end()?;
-        let reached = match has_reached {
-            0 => None,
-            1 if !ahead.is_empty() => Some(ahead.remove(0)),
-            _ => return None,
-        };
-        let sound = closed <= 1
-            && reached
-                .as_ref()
-                .is_none_or(|seen| seen.size() <= frontier.size())
-            && ahead.iter().all(|seen| seen.size() > frontier.size());
-        sound.then_some(Self {
-            feed,
-            frontier,
-            closed: closed == 1,
-            reached,
-            ahead,
-        })
     }
 }
 
@@ -439,8 +433,12 @@ fn groups_of(tail: &Tail<'_>) -> Result<Vec<Group>, MirrorFault> {
     let (leaves, odd_bytes) = tail.leaves.as_chunks::<LEAF_BYTES>();
     let (groups, odd_leaves) = leaves.as_chunks::<FEED_GROUP_LEAVES>();
     let group = u64::try_from(FEED_GROUP_LEAVES).unwrap_or(1);
-    if !odd_bytes.is_empty() || !odd_leaves.is_empty() || !tail.from.is_multiple_of(group) {
+    if !odd_bytes.is_empty() || !tail.from.is_multiple_of(group) {
         return Err(MirrorFault::NotWholeGroups);
+    }
+    if !odd_leaves.is_empty() {
+        let leaves = odd_leaves.len();
+        return Err(MirrorFault::PartOfGroup { leaves });
     }
     Ok(groups
         .iter()
@@ -448,7 +446,7 @@ fn groups_of(tail: &Tail<'_>) -> Result<Vec<Group>, MirrorFault> {
         .collect())
 }
 
-fn fork(proof: ForkProof) -> MirrorFault {
+pub(super) fn fork(proof: ForkProof) -> MirrorFault {
     MirrorFault::Fork(Box::new(proof))
 }
 

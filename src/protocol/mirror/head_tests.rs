@@ -121,13 +121,14 @@ fn a_feed_that_begins_or_ends_without_its_link_is_refused() {
 }
 
 #[test]
-fn every_altered_byte_of_a_tail_is_refused() {
+fn altered_bytes_of_a_tail_are_refused_in_every_field() {
     let mut peer = Peer::open(2);
     let mirror = peer.mirrored();
     peer.publish(16);
     for sent in [peer.send(24, 2), peer.send(24, 1)] {
         assert!(mirror.accept(&sent.tail(), &peer.public(), None).is_ok());
-        for at in 0..sent.leaves.len() {
+        // Prime to the length of a leaf.
+        for at in (0..sent.leaves.len()).step_by(7) {
             let mut altered = sent.clone();
             altered.leaves[at] ^= 1;
             let fault = peer.refused(&mirror, &altered);
@@ -169,10 +170,8 @@ fn reordered_dropped_and_doubled_leaves_are_refused() {
     };
     for (one, other) in [(0, 1), (0, 23), (7, 8), (22, 23)] {
         let fault = peer.refused(&mirror, &with(&|leaves| leaves.swap(one, other)));
-        assert!(
-            matches!(fault, MirrorFault::RootOther { size: 48 }),
-            "{fault}"
-        );
+        let name = Some(FaultName::ReorderedLeaves);
+        assert_eq!(fault.name(), name, "{fault}");
     }
     let doubled = with(&|leaves| leaves[3] = leaves[4]);
     assert!(matches!(
@@ -182,7 +181,7 @@ fn reordered_dropped_and_doubled_leaves_are_refused() {
     let one_short = with(&|leaves| leaves.truncate(23));
     assert!(matches!(
         peer.refused(&mirror, &one_short),
-        MirrorFault::NotWholeGroups
+        MirrorFault::PartOfGroup { leaves: 7 }
     ));
     let group_short = with(&|leaves| leaves.truncate(16));
     let fault = peer.refused(&mirror, &group_short);
@@ -201,7 +200,7 @@ fn reordered_dropped_and_doubled_leaves_are_refused() {
         matches!(fault, MirrorFault::Overlong { end: 56, size: 48 }),
         "{fault}"
     );
-    for length in [1, 159, 160, 1_281] {
+    for length in [1, 159, 161, 1_281] {
         let mut cut = sent.clone();
         cut.leaves.truncate(length);
         assert!(
@@ -223,6 +222,19 @@ fn reordered_dropped_and_doubled_leaves_are_refused() {
         peer.refused(&mirror, &inside),
         MirrorFault::NotWholeGroups
     ));
+}
+
+#[test]
+fn a_cut_tail_in_another_order_is_named_so_too() {
+    let mut peer = Peer::open(16);
+    let mirror = peer.mirrored();
+    peer.publish(80);
+    let mut cut = peer.send(24, 4);
+    let mut leaves = peer.leaves[24..56].to_vec();
+    leaves.swap(9, 30);
+    cut.leaves = flat(&leaves);
+    let fault = peer.refused(&mirror, &cut);
+    assert_eq!(fault.name(), Some(FaultName::ReorderedLeaves), "{fault}");
 }
 
 #[test]
@@ -367,7 +379,15 @@ fn damaged_heads_are_refused() {
             );
         }
         assert!(MirrorHead::decode(&[&row[..], &[0]].concat()).is_err());
-        assert!(MirrorHead::decode(&[&[2], &row[1..]].concat()).is_err());
+        assert!(MirrorHead::decode(&[&[3], &row[1..]].concat()).is_err());
+        // As it was written before faults were noted.
+        let earlier = [&[1], &row[1..row.len() - 1]].concat();
+        assert_eq!(MirrorHead::decode(&earlier).unwrap(), head);
+        let noted = head.noting(FaultName::DroppedLeaf, start()).unwrap();
+        assert_eq!(MirrorHead::decode(&noted.encode()).unwrap(), noted);
+        assert_eq!(noted.faults().len(), 1);
+        let later = start().plus(Duration::from_secs(1));
+        assert_eq!(noted.noting(FaultName::DroppedLeaf, later), None);
     }
 }
 

@@ -4,8 +4,12 @@
 //! leaves to write and the head to write with them, or says what is wrong. Nothing unproven is ever
 //! kept: a tail that is cut short comes with a proof that its leaves lead to the signed root.
 
+mod faults;
 mod fork;
+mod growth;
 mod head;
+mod head_row;
+mod order;
 mod tag_index;
 
 #[cfg(test)]
@@ -14,6 +18,7 @@ mod test_peer;
 use super::feed::FeedFault;
 use crate::merkle::{Hash, LogFault};
 
+pub use faults::{FaultName, NotedFault};
 pub use fork::{Bridge, ForkKind, ForkProof, SeenCheckpoint};
 pub use head::{Accepted, Compared, MirrorHead};
 pub use tag_index::{IndexFull, LeavesUnbounded, TagIndex, find_last, following};
@@ -47,6 +52,12 @@ pub enum MirrorFault {
     /// The bytes are not whole groups of leaves, or a position or size lies inside a group.
     #[error("the peer sent parts of a group; its node must send whole groups of 8 leaves")]
     NotWholeGroups,
+    /// A group is not whole: at least one of its leaves was dropped.
+    #[error("the peer's last group has {leaves} leaves where 8 are signed; ask again")]
+    PartOfGroup {
+        /// Leaves behind the last whole group.
+        leaves: usize,
+    },
     /// There are leaves between the mirror's end and the tail's beginning.
     #[error("the tail begins at {from} and the mirror ends at {have}; ask again from {have}")]
     Gap {
@@ -82,6 +93,39 @@ pub enum MirrorFault {
         "the leaves up to {size} do not give the signed root; ask again, then suspect the peer"
     )]
     RootOther {
+        /// Size at the checkpoint.
+        size: u64,
+    },
+    /// The leaves do not give the signed root as they came, and give it in another order.
+    #[error(
+        "the leaves from {from} to {until} are the signed ones in another order; ask again, then \
+         suspect the peer"
+    )]
+    Reordered {
+        /// Position of the first one.
+        from: u64,
+        /// The position after the last one.
+        until: u64,
+    },
+    /// The peer does not show that its newest checkpoint goes on from the leaves that are here.
+    #[error(
+        "the peer does not show that the {have} leaves mirrored here became the {size} of its \
+         newest checkpoint: it rewrote what it had signed; tell the administrators"
+    )]
+    Rewritten {
+        /// Leaves that the mirror has.
+        have: u64,
+        /// Size at the checkpoint.
+        size: u64,
+    },
+    /// The peer's newest checkpoint covers fewer leaves than it signed before.
+    #[error(
+        "the peer's newest checkpoint covers {size} leaves, and it had signed {have}: its feed \
+         was cut, or its node went back to an older state; ask its operator"
+    )]
+    Shrunk {
+        /// Leaves that the mirror has.
+        have: u64,
         /// Size at the checkpoint.
         size: u64,
     },
