@@ -39,22 +39,33 @@ impl AuditReader {
         audit_origin(&self.0.member)
     }
 
-    /// The public keys that sign it now: the one that the member list pins comes first.
+    /// The public keys that signed it: the one that the list in force pins for this member, the
+    /// former ones that the list keeps, and the one in use where the list does not have it.
     #[must_use]
     pub fn keys(&self) -> Vec<[u8; 32]> {
-        vec![self.0.identity().public()]
+        let own = self.0.own_entry();
+        let listed = own.iter().flat_map(|own| own.identity_keys());
+        let mut keys: Vec<[u8; 32]> = listed.copied().collect();
+        let in_use = self.0.identity().public();
+        if !keys.contains(&in_use) {
+            keys.push(in_use);
+        }
+        keys
     }
 
-    /// Every other member with the key that the list in force pins for it.
+    /// Every other member with the key that the list in force pins for it, and with each of those
+    /// that it had before.
     #[must_use]
     pub fn witnesses(&self) -> Vec<WitnessKey> {
         let roster = self.0.trust.roster();
         let peers = roster.peers_of(&self.0.member);
-        let key = |peer: &Member| WitnessKey {
+        let of_key = |peer: &Member, key: &[u8; 32]| WitnessKey {
             member: peer.id.clone(),
-            key: peer.identity_key,
+            key: *key,
         };
-        peers.map(key).collect()
+        peers
+            .flat_map(|peer| peer.identity_keys().map(move |key| of_key(peer, key)))
+            .collect()
     }
 
     /// Entries in the log.

@@ -62,6 +62,38 @@ fn in_use(city: &City, key: &str) -> Duration {
     took
 }
 
+/// The audit log, signed by one key after the other, is checked with what the member list says of
+/// them; whoever has a copy and one key only cannot check all of it.
+fn log_holds_under_all_keys(city: &City, member: &str, (first, last): (&str, &str)) {
+    let dir = city.path(member);
+    let verified = creditmesh(&["audit", "verify", "--dir", &dir, "--json"]).json(0);
+    assert_eq!(verified["sound"], true, "{verified:#}");
+    let keys: Vec<&str> = verified["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| key.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (keys.len(), keys[0]),
+        (6, last),
+        "one, and five changes of it"
+    );
+    assert!(keys.contains(&first), "{keys:?}");
+    let copy = city.path("copy");
+    let copied = creditmesh(&["audit", "copy", "--dir", &dir, "--out", &copy]);
+    assert_eq!(copied.code, 0, "{copied:?}");
+    let by = |keys: &[&str]| {
+        let mut arguments = vec!["audit", "verify", "--from", &copy];
+        keys.iter().for_each(|key| arguments.extend(["--key", key]));
+        creditmesh(&arguments)
+    };
+    assert_eq!(by(&keys).code, 0, "{:?}", by(&keys));
+    let one_key = by(&[last]);
+    let named = one_key.stdout.contains("wrong signature");
+    assert!(one_key.code == 1 && named, "{one_key:?}");
+}
+
 fn raw(shown: &Value) -> String {
     shown.as_str().unwrap().replace(' ', "")
 }
@@ -100,6 +132,8 @@ fn an_identity_key_is_changed_though_the_node_is_killed_at_every_step() {
         in_use(&city, &format!("k-{}", round + 2));
         assert_eq!(raw(&identity(&city, "alpha")), next);
     }
+    let last = raw(&identity(&city, "alpha"));
+    log_holds_under_all_keys(&city, "alpha", (&first, &last));
     drop(alpha);
     let run = creditmesh(&["node", "verify", "--dir", &city.path("alpha"), "--json"]);
     assert_eq!(run.json(0)["clean"], true);

@@ -34,8 +34,8 @@ pub(in crate::cli) struct VerifyArgs {
         requires = "keys"
     )]
     from: Option<PathBuf>,
-    /// An identity key of the member, as the member list pins it: for --from, and beside the
-    /// node's own for checkpoints from before the key was changed. May be repeated.
+    /// An identity key of the member, as the member list has it: for --from. The node knows its own
+    /// and its former ones from the list by itself. May be repeated.
     #[arg(long = "key", value_name = "HEX", value_parser = key)]
     keys: Vec<[u8; 32]>,
     /// Leave out the signatures of checkpoints signed before; every entry is hashed all the same.
