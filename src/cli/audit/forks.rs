@@ -24,13 +24,16 @@ pub(super) const FORKS_EXAMPLES: &str = "Examples:\n  creditmesh audit forks --d
     other. Exit code 0 none is proven, 1 some are.";
 
 pub(super) const VERIFY_EXAMPLES: &str = "Example:\n  creditmesh audit verify-fork \
-    proofs/beta-full-7.fork --key 91ab…7c\n\n\
+    proofs/beta-full-7-91ab….fork --key 91ab…7c\n\n\
     The key is the identity key that the member list pins for the member. Exit code 0 the proof\n\
     holds: the holder of the key signed two histories; 1 it does not.";
 
 pub(super) const WITNESSES_EXAMPLES: &str = "Example:\n  creditmesh audit witnesses --dir alpha\n\n\
     Exit code 0 the newest entries are cosigned, or wait for less than an hour; 3 they wait for\n\
     longer.";
+
+/// Digits of the key in the name of a proof's file.
+const KEY_DIGITS: usize = 16;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ForksArgs {
@@ -95,11 +98,7 @@ fn moment(ms: i64) -> Option<String> {
 pub(super) async fn list(args: &ForksArgs, output: &Output) -> Result<Exit, CliError> {
     let shown = shown(&args.node).await?;
     if let Some(folder) = &args.out {
-        std::fs::create_dir(folder).map_err(|error| CliError::file(folder, &error))?;
-        for fork in &shown.forks {
-            let name = format!("{}.fork", fork.origin.replace('/', "-"));
-            write(&folder.join(name), &fork.proof)?;
-        }
+        keep(folder, &shown.forks)?;
     }
     let forks: Vec<Value> = shown.forks.iter().map(value).collect();
     let doubts: Vec<Value> = shown
@@ -126,6 +125,22 @@ pub(super) async fn list(args: &ForksArgs, output: &Output) -> Result<Exit, CliE
     } else {
         Exit::Refused
     })
+}
+
+/// Writes each proof into a file of its own: a log may have been forked under one key after the
+/// other, and for each log and key one proof is kept.
+fn keep(folder: &Path, forks: &[pb::ForkView]) -> Result<(), CliError> {
+    std::fs::create_dir(folder).map_err(|error| CliError::file(folder, &error))?;
+    for fork in forks {
+        let key: String = HEXLOWER
+            .encode(&fork.key)
+            .chars()
+            .take(KEY_DIGITS)
+            .collect();
+        let name = format!("{}-{key}.fork", fork.origin.replace('/', "-"));
+        write(&folder.join(name), &fork.proof)?;
+    }
+    Ok(())
 }
 
 fn value(fork: &pb::ForkView) -> Value {
@@ -200,4 +215,33 @@ pub(super) async fn witnesses(args: &WitnessesArgs, output: &Output) -> Result<E
         lines.join("\n")
     });
     Ok(if shown.late { Exit::Peers } else { Exit::Done })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proofs_of_one_log_under_two_keys_are_two_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let fork = |key: u8, proof: &str| pb::ForkView {
+            origin: "beta/full/7".to_owned(),
+            key: vec![key; 32].into(),
+            proof: proof.to_owned(),
+            ..pb::ForkView::default()
+        };
+        let folder = dir.path().join("proofs");
+        keep(
+            &folder,
+            &[fork(1, "under the one"), fork(2, "under the other")],
+        )
+        .unwrap();
+        for (digits, proof) in [
+            ("0101010101010101", "under the one"),
+            ("0202020202020202", "under the other"),
+        ] {
+            let file = folder.join(format!("beta-full-7-{digits}.fork"));
+            assert_eq!(std::fs::read_to_string(file).unwrap(), proof);
+        }
+    }
 }
