@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/notices.proto",
     "proto/creditmesh/v1/operator.proto",
@@ -18,6 +18,7 @@ const FILES: [&str; 12] = [
     "proto/creditmesh/v1/report.proto",
     "proto/creditmesh/v1/auditing.proto",
     "proto/creditmesh/v1/witness.proto",
+    "proto/creditmesh/v1/erasure.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -131,10 +131,33 @@ async fn reads(vault: &Vault) {
     println!("{:<44} {rate:>10.0} rows/s", "scan and open, pages of 500");
 }
 
+/// A new data key, and the old rows sealed anew under it, in one pass of pages.
+async fn rekeying(vault: &Vault, text: &mut String, unlock: &Unlock) -> f64 {
+    let entropy = OsEntropy::default();
+    let next = Keyring::add_data_key(text, unlock, &entropy).expect("a ring");
+    let keys = vault.keys().data_keys_of(&next, unlock).expect("its keys");
+    vault.turn_keys(keys).await.expect("a turn");
+    *text = next;
+    let begin = Instant::now();
+    let (mut after, mut rows) = (None, 0_u32);
+    loop {
+        let page = vault.reseal_page(Table::Answer, after).await;
+        let page = page.expect("a page");
+        rows += u32::try_from(page.resealed).unwrap_or_default();
+        if page.next.is_none() {
+            break;
+        }
+        after = page.next;
+    }
+    let rate = f64::from(rows) / begin.elapsed().as_secs_f64();
+    println!("{:<44} {rate:>10.0} rows/s", "seal anew, pages of 500");
+    rate
+}
+
 async fn measure(folder: &Path) {
     let unlock = Unlock::KeyFile(Secret::from_bytes([3; 32]));
     let made = Keyring::create(&unlock, "bench", &OsEntropy::default(), KdfCost::default());
-    let (keys, _) = made.expect("a key ring");
+    let (keys, mut text) = made.expect("a key ring");
     let options = SledOptions::new(folder.join("store"), OpenMode::New);
     let store = SledStore::open(options, &keys.digest_key()).await;
     let vault = Vault::new(Arc::new(store.expect("a store")), Arc::new(keys));
@@ -153,9 +176,15 @@ async fn measure(folder: &Path) {
         let one = commits(&vault, round, 1, 1).await;
         println!("{:<44} {:>10.2}", "  ratio to the floor", one / floor);
         commits(&vault, round, 64, 1).await;
-        commits(&vault, round, 1, 500).await;
+        let batches = commits(&vault, round, 1, 500).await;
         commits(&vault, round, 8, 100).await;
         reads(&vault).await;
+        let anew = rekeying(&vault, &mut text, &unlock).await;
+        println!(
+            "{:<44} {:>10.2}",
+            "  ratio to commits of 500 rows",
+            anew / batches
+        );
     }
     vault.store().close().await.expect("the store closes");
 }

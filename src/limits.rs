@@ -2,6 +2,7 @@
 
 mod ageing;
 mod audit;
+mod erasure;
 mod fishing;
 mod membership;
 mod notices;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use ageing::*;
 pub use audit::*;
+pub use erasure::*;
 pub use fishing::*;
 pub use membership::*;
 pub use notices::*;

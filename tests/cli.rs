@@ -20,6 +20,8 @@ mod deceit;
 mod doctor;
 #[path = "cli/documented.rs"]
 mod documented;
+#[path = "cli/erasure.rs"]
+mod erasure;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/kills.rs"]

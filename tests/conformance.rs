@@ -47,6 +47,7 @@ every_engine_conforms!([
     delete_applies_only_at_the_revision_it_names,
     expectation_guards_the_whole_batch,
     restored_row_keeps_its_revision_and_needs_an_absent_place,
+    resealed_row_keeps_its_revision_and_must_be_what_was_read,
     batch_that_conflicts_changes_nothing,
     tables_do_not_mix,
     scan_is_ordered_and_pages_without_gap_or_repeat,

@@ -13,6 +13,8 @@
 
 #[path = "crash/bed.rs"]
 mod bed;
+#[path = "crash/erasing.rs"]
+mod erasing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -265,7 +265,7 @@ async fn an_old_list_an_old_root_and_an_old_backup_do_not_come_back() {
     let other = creditmesh::node::Folder::at(&bed.place("alpha-again"));
     std::fs::create_dir_all(other.path()).unwrap();
     std::fs::copy(place.join("unlock.key"), other.path().join("unlock.key")).unwrap();
-    other.restore(&backup, None, Some(now)).await.unwrap();
+    other.restore(&backup, None, Some(now), None).await.unwrap();
     assert!(!other.path().join("members.json").exists());
     let parts = NodeParts {
         clock: Arc::new(bed.clock.clone()),

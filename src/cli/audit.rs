@@ -216,6 +216,7 @@ fn fields(kind: &str) -> &'static [&'static str] {
         ],
         "opened" => &["opened_entry", "auditor"],
         "reported" => &["report", "purpose"],
+        "erased" => &["erasure", "by", "reason"],
         _ => &[],
     }
 }

@@ -112,7 +112,7 @@ pub(super) async fn run(args: &DemoArgs, output: &Output) -> Result<Exit, CliErr
         }
         bar.set_position(come.done);
     };
-    let report = demo(&spec, &progress).await?;
+    let report = Box::pin(demo(&spec, &progress)).await?;
     bar.finish_and_clear();
     let value = serde_json::to_value(&report)
         .map_err(|error| CliError::local(format!("report: {error}")))?;

@@ -21,6 +21,7 @@ mod demo;
 mod dispute;
 mod doctor;
 mod draw;
+mod erase;
 mod exit;
 mod findings;
 mod join;

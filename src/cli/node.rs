@@ -44,6 +44,13 @@ pub(super) enum NodeCommand {
         #[command(flatten)]
         node: NodeAt,
     },
+    /// Make a new data key, seal every row anew, and destroy the older keys: what was deleted
+    /// before is then opened by nobody.
+    #[command(after_help = "Example:\n  creditmesh node rekey --dir alpha")]
+    Rekey {
+        #[command(flatten)]
+        node: NodeAt,
+    },
     /// How far each peer is believed, who is in quarantine, and why.
     Standing(super::standing::StandingArgs),
     /// The registrars' membership logs as this node read them, checked anew from the first entry.
@@ -67,6 +74,10 @@ pub(super) enum NodeCommand {
         /// publishes nor answers until the next key epoch begins.
         #[arg(long)]
         latest: bool,
+        /// The list of erased borrowers (erased.json) of the folder in which the node ran last,
+        /// where that is another one: who was erased since the backup is erased again.
+        #[arg(long, value_name = "FILE")]
+        erased: Option<PathBuf>,
         #[command(flatten)]
         unlock: UnlockArgs,
     },
@@ -126,6 +137,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Status { node } => status(&node, output).await,
         NodeCommand::Doctor(args) => super::doctor::run(&args, output).await,
         NodeCommand::Retention { node } => super::retention::run(&node, output).await,
+        NodeCommand::Rekey { node } => super::erase::rekey(&node, output).await,
         NodeCommand::Standing(args) => super::standing::run(args, output).await,
         NodeCommand::Log(args) => super::node_log::run(&args, output),
         NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
@@ -133,10 +145,12 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
             node,
             file,
             latest,
+            erased,
             unlock,
         } => {
             let restored_at = (!latest).then(now);
-            restore(&node, &file, (unlock.source()?, restored_at), output).await
+            let how = (unlock.source()?, restored_at, erased);
+            restore(&node, &file, how, output).await
         }
         NodeCommand::Verify { node } => verify(&node, output).await,
     }
@@ -366,12 +380,14 @@ async fn backup(node: &NodeDir, file: &std::path::Path, output: &Output) -> Resu
 async fn restore(
     node: &NodeDir,
     file: &std::path::Path,
-    (unlock, restored_at): (Option<UnlockSource>, Option<Timestamp>),
+    (unlock, restored_at, erased): (Option<UnlockSource>, Option<Timestamp>, Option<PathBuf>),
     output: &Output,
 ) -> Result<Exit, CliError> {
     let folder = Folder::at(&node.path);
     let bar = output.progress("restoring", None);
-    let rows = folder.restore(file, unlock, restored_at).await?.rows;
+    let known = erased.is_some() || folder.path().join("erased.json").exists();
+    let restored = folder.restore(file, unlock, restored_at, erased.as_deref());
+    let rows = restored.await?.rows;
     bar.finish_and_clear();
     let value = json!({ "rows": rows, "dir": node.path.display().to_string() });
     output.show(&value, || {
@@ -383,9 +399,13 @@ async fn restore(
             "\nthe member list is left out, because it may name members that were removed since: \
              copy the newest members.json from the administrators into the folder"
         });
+        let erased = restored_at.filter(|_| !known).map_or("", |_| {
+            "\nwho was erased since the backup is here again: if there was anybody, restore anew \
+             with --erased and the erased.json of the folder in which the node ran last"
+        });
         format!(
-            "{rows} rows restored into {place}{fenced}{list}\nnext: creditmesh node verify --dir \
-             {place}"
+            "{rows} rows restored into {place}{fenced}{list}{erased}\nnext: creditmesh node verify \
+             --dir {place}"
         )
     });
     Ok(Exit::Done)

@@ -17,6 +17,7 @@ use crate::node::{CredentialFolder, Folder};
 use crate::wire::pb::audit_client::AuditClient;
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
+use crate::wire::pb::erasures_client::ErasuresClient;
 use crate::wire::pb::findings_client::FindingsClient;
 use crate::wire::pb::openings_client::OpeningsClient;
 use crate::wire::pb::operator_client::OperatorClient;
@@ -100,6 +101,12 @@ impl NodeAt {
     pub(super) async fn reports(&self) -> Result<ReportsClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(ReportsClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service that erases borrowers, or how to start it.
+    pub(super) async fn erasures(&self) -> Result<ErasuresClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(ErasuresClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service for findings, or how to start it.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::dispute::{self, DisputeArgs};
+use super::erase::{self, EraseArgs};
 use super::exit::{CliError, Exit};
 use super::lending::show_change;
 use super::operator::NodeAt;
@@ -31,6 +32,8 @@ pub(super) enum RecordsCommand {
     Show(ShowArgs),
     /// Take a record back, everywhere.
     Retract(RetractArgs),
+    /// Erase a borrower before the terms of its records are over.
+    Erase(EraseArgs),
     /// Open, acknowledge and decide a borrower's dispute of a record.
     Dispute(Box<DisputeArgs>),
 }
@@ -98,6 +101,7 @@ pub(super) async fn run(command: RecordsCommand, output: &Output) -> Result<Exit
         RecordsCommand::Export(args) => export(&args, output).await,
         RecordsCommand::Show(args) => show(&args, output).await,
         RecordsCommand::Retract(args) => retract(&args, output).await,
+        RecordsCommand::Erase(args) => erase::run(&args, output).await,
         RecordsCommand::Dispute(args) => dispute::run(&args, output).await,
     }
 }

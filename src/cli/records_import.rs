@@ -58,7 +58,7 @@ pub(super) struct ImportArgs {
 /// Where accepted rows go.
 enum Sink {
     Running(OperatorClient<Channel>),
-    Stopped(Opened),
+    Stopped(Box<Opened>),
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliE
     };
     let sink = match args.node.running().await? {
         Some(node) => Sink::Running(node),
-        None => Sink::Stopped(Folder::at(&args.node.dir.path).open().await?),
+        None => Sink::Stopped(Box::new(Folder::at(&args.node.dir.path).open().await?)),
     };
     let rejects_path = args.rejects.clone().unwrap_or_else(|| beside(&args.file));
     let mut import = Import {

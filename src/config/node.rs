@@ -10,7 +10,9 @@ use serde::Deserialize;
 use super::alerts::{AlertsConfig, RawAlerts};
 use super::registrar::addresses_are_sound;
 use crate::domain::{MemberId, OperatorName};
-use crate::limits::{GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX};
+use crate::limits::{
+    GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX, REKEY_DAYS_DEFAULT, REKEY_DAYS_MAX,
+};
 
 /// What is wrong with a configuration, and what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,8 @@ pub struct NodeConfig {
     pub retention: Option<PathBuf>,
     /// Memory for the store's cache, MiB.
     pub cache_mib: u32,
+    /// How often a new data key is made and the older ones are destroyed; 1 to 90 days.
+    pub rekey_every: Duration,
     /// How long a publication waits for company; at most 50 ms.
     pub group_interval: Duration,
     /// How long a peer may take to answer.
@@ -84,6 +88,8 @@ struct RawNode {
     retention: Option<PathBuf>,
     #[serde(default = "cache_mib_default")]
     cache_mib: u32,
+    #[serde(default = "rekey_days_default")]
+    rekey_days: u64,
     #[serde(default = "group_interval_ms_default")]
     group_interval_ms: u64,
     #[serde(default = "peer_deadline_ms_default")]
@@ -94,6 +100,10 @@ struct RawNode {
 
 const fn cache_mib_default() -> u32 {
     256
+}
+
+const fn rekey_days_default() -> u64 {
+    REKEY_DAYS_DEFAULT
 }
 
 const fn group_interval_ms_default() -> u64 {
@@ -170,6 +180,10 @@ impl NodeConfig {
         if !(16..=65_536).contains(&raw.cache_mib) {
             return Err(value("cache_mib", "must be 16 to 65536"));
         }
+        if !(1..=REKEY_DAYS_MAX).contains(&raw.rekey_days) {
+            let rule = format!("must be 1 to {REKEY_DAYS_MAX} and is {}", raw.rekey_days);
+            return Err(value("rekey_days", rule));
+        }
         Ok(Self {
             member: raw
                 .member
@@ -183,6 +197,7 @@ impl NodeConfig {
             policy: raw.policy,
             retention: raw.retention,
             cache_mib: raw.cache_mib,
+            rekey_every: Duration::from_secs(raw.rekey_days * 86_400),
             group_interval: within(
                 "group_interval_ms",
                 raw.group_interval_ms,
@@ -231,12 +246,16 @@ impl NodeConfig {
              # retention = \"retention.toml\"\n\
              # Memory for the store's cache, MiB.\n\
              cache_mib = {cache}\n\
+             # Days until what was deleted can be opened by nobody: every row is sealed anew and\n\
+             # the older keys are destroyed.\n\
+             # rekey_days = {rekey}\n\
              # How long a publication waits for company, at most 50.\n\
              group_interval_ms = {group}\n\
              # How long a peer may take to answer before it counts as silent.\n\
              peer_deadline_ms = {deadline}\n\
              {alerts}",
             cache = cache_mib_default(),
+            rekey = rekey_days_default(),
             group = group_interval_ms_default(),
             deadline = peer_deadline_ms_default(),
             alerts = AlertsConfig::SAMPLE,
@@ -284,6 +303,8 @@ mod tests {
             ("group_interval_ms = 0\n", "group_interval_ms"),
             ("peer_deadline_ms = 0\n", "peer_deadline_ms"),
             ("cache_mib = 1\n", "cache_mib"),
+            ("rekey_days = 0\n", "rekey_days"),
+            ("rekey_days = 91\n", "rekey_days"),
             ("operator_listen = \"7444\"\n", "operator_listen"),
             ("operator_listen = \"127.0.0.1:7401\"\n", "another address"),
             ("operator_refused = [\"Loans 1\"]\n", "operator_refused"),

@@ -1,6 +1,5 @@
 //! The key ring of a node: its data keys, and everything that is sealed or hashed with them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use ring::{digest, hmac};
@@ -9,7 +8,7 @@ use zeroize::Zeroizing;
 use super::hkdf::Prk;
 use super::labels;
 use super::ring_file::{self, DataKey, KeyPurpose, RingKeys};
-use super::seal::{self, OpenError, SealContext, SealError, Sealed, Sealer};
+use super::seal::{self, DataKeys, OpenError, SealContext, SealError, Sealed, Sealer};
 use super::secret::Secret;
 use super::unlock::{KdfCost, Unlock};
 use crate::env::{Entropy, EntropyUnavailable};
@@ -147,6 +146,61 @@ impl Keyring {
         ring_file::write(&keys, unlock, ring_file::cost(text)?, entropy)
     }
 
+    /// Leaves the newest data key only: what older ones sealed is never opened again by anybody who
+    /// has only the result.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`] and [`Self::create`].
+    pub fn drop_old_data_keys(
+        text: &str,
+        unlock: &Unlock,
+        entropy: &dyn Entropy,
+    ) -> Result<String, KeyringError> {
+        let mut keys = ring_file::open(text, unlock)?;
+        let sealing = keys.data_keys.iter();
+        let sealing = sealing.filter(|data_key| data_key.purpose == KeyPurpose::Seal);
+        let newest = sealing.map(|data_key| data_key.id).max();
+        keys.data_keys.retain(|data_key| match data_key.purpose {
+            KeyPurpose::Index => true,
+            KeyPurpose::Seal => Some(data_key.id) == newest,
+        });
+        ring_file::write(&keys, unlock, ring_file::cost(text)?, entropy)
+    }
+
+    /// The data keys of a text that [`Self::add_data_key`] or [`Self::drop_old_data_keys`] gave for
+    /// this ring.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`]; [`KeyringError::Damaged`] where the text is of another ring.
+    pub fn data_keys_of(&self, text: &str, unlock: &Unlock) -> Result<DataKeys, KeyringError> {
+        let keys = ring_file::open(text, unlock)?;
+        let digests: Secret<32> = Prk::from_uniform(index_key(&keys)?).expand(&[labels::DIGESTS]);
+        if keys.node != self.node || digests.expose() != self.digests.expose() {
+            return Err(KeyringError::Damaged("the index key"));
+        }
+        data_keys(&keys)
+    }
+
+    /// Seals and opens from now on with these data keys.
+    pub fn take_data_keys(&self, keys: DataKeys) {
+        if let Some(sealer) = &self.sealer {
+            sealer.replace(keys);
+        }
+    }
+
+    /// Whether the ring holds data keys besides the newest one: a re-keying is under way.
+    #[must_use]
+    pub fn has_older_data_keys(&self) -> bool {
+        self.sealer.as_ref().is_some_and(Sealer::has_older_keys)
+    }
+
+    /// Whether the newest data key sealed this.
+    #[must_use]
+    pub fn is_newest(&self, sealed: &Sealed) -> bool {
+        let sealer = self.sealer.as_ref();
+        sealer.is_none_or(|sealer| sealer.is_newest(sealed))
+    }
+
     /// A key ring that seals nothing and hashes row names without a key.
     ///
     /// The byte scanner's test needs it: with sealing switched off the scanner must find every
@@ -225,24 +279,10 @@ impl Keyring {
     }
 
     fn from_keys(keys: &RingKeys, entropy: &dyn Entropy) -> Result<Self, KeyringError> {
-        let index = keys
-            .data_keys
-            .iter()
-            .find(|data_key| data_key.purpose == KeyPurpose::Index)
-            .ok_or(KeyringError::Damaged("the index key"))?;
-        let sealing: BTreeMap<u32, Prk> = keys
-            .data_keys
-            .iter()
-            .filter(|data_key| data_key.purpose == KeyPurpose::Seal)
-            .map(|data_key| (data_key.id, Prk::from_uniform(&data_key.key)))
-            .collect();
-        let newest = sealing
-            .last_key_value()
-            .map(|(id, _)| *id)
-            .ok_or(KeyringError::Damaged("the list of data keys"))?;
         let writer = Secret::random(entropy)?;
-        let sealer = Sealer::new(keys.node.clone(), sealing, newest, &writer);
-        Ok(Self::assemble(keys.node.clone(), &index.key, Some(sealer)))
+        let sealer = Sealer::new(keys.node.clone(), data_keys(keys)?, &writer);
+        let index = index_key(keys)?;
+        Ok(Self::assemble(keys.node.clone(), index, Some(sealer)))
     }
 
     fn assemble(node: String, index: &Secret<32>, sealer: Option<Sealer>) -> Self {
@@ -264,6 +304,20 @@ impl fmt::Debug for Keyring {
             .field("node", &self.node)
             .finish_non_exhaustive()
     }
+}
+
+fn index_key(keys: &RingKeys) -> Result<&Secret<32>, KeyringError> {
+    let mut all = keys.data_keys.iter();
+    let index = all.find(|data_key| data_key.purpose == KeyPurpose::Index);
+    let index = index.ok_or(KeyringError::Damaged("the index key"))?;
+    Ok(&index.key)
+}
+
+fn data_keys(keys: &RingKeys) -> Result<DataKeys, KeyringError> {
+    let sealing = keys.data_keys.iter();
+    let sealing = sealing.filter(|data_key| data_key.purpose == KeyPurpose::Seal);
+    let by_id = sealing.map(|data_key| (data_key.id, Prk::from_uniform(&data_key.key)));
+    DataKeys::new(by_id.collect()).ok_or(KeyringError::Damaged("the list of data keys"))
 }
 
 fn new_data_key(

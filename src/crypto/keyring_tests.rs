@@ -323,3 +323,43 @@ fn debug_of_a_ring_shows_the_node_only() {
         "Keyring { node: \"lender-a\", .. }"
     );
 }
+
+#[test]
+fn what_a_dropped_data_key_sealed_is_opened_by_no_ring_that_has_it_not() {
+    let (ring, text) = ring();
+    let before = ring.seal(&ROW, b"before").unwrap();
+    assert!(ring.is_newest(&before) && !ring.has_older_data_keys());
+    let more = Keyring::add_data_key(&text, &key_file(1), &entropy()).unwrap();
+    ring.take_data_keys(ring.data_keys_of(&more, &key_file(1)).unwrap());
+    let after = ring.seal(&ROW, b"after").unwrap();
+    assert!(ring.has_older_data_keys());
+    assert_eq!(
+        (ring.is_newest(&before), ring.is_newest(&after)),
+        (false, true)
+    );
+    assert_eq!(ring.open(&ROW, &before).unwrap().as_slice(), b"before");
+
+    let only = Keyring::drop_old_data_keys(&more, &key_file(1), &entropy()).unwrap();
+    ring.take_data_keys(ring.data_keys_of(&only, &key_file(1)).unwrap());
+    for ring in [ring, reopened(&only)] {
+        assert_eq!(ring.open(&ROW, &before), Err(OpenError::UnknownKey(2)));
+        assert_eq!(ring.open(&ROW, &after).unwrap().as_slice(), b"after");
+        assert!(!ring.has_older_data_keys());
+        assert_eq!(
+            ring.row_key("records", b"x"),
+            reopened(&text).row_key("records", b"x")
+        );
+    }
+}
+
+#[test]
+fn data_keys_of_another_ring_are_refused() {
+    let (ring, _) = ring();
+    let other = SeededEntropy::from_seed(9);
+    let (_, foreign) = Keyring::create(&key_file(1), "lender-a", &other, KdfCost::FLOOR).unwrap();
+    let refused = ring.data_keys_of(&foreign, &key_file(1));
+    assert!(matches!(
+        refused,
+        Err(KeyringError::Damaged("the index key"))
+    ));
+}

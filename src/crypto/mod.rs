@@ -36,7 +36,7 @@ pub use backend::{avx512_present, vector_backend};
 pub use digest::{sha256, sha256_of};
 pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};
-pub use seal::{OpenError, SealContext, SealError, Sealed};
+pub use seal::{DataKeys, OpenError, SealContext, SealError, Sealed};
 pub use secret::{Secret, SecretBytes};
 pub use token::{NoticeKey, Token};
 pub use unlock::{KdfCost, Unlock};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use ring::aead::{Aad, LessSafeKey, Nonce};
 use zeroize::Zeroizing;
@@ -101,30 +101,73 @@ pub enum OpenError {
 /// Subkeys by key id and writer epoch, then by table.
 type Subkeys = BTreeMap<(u32, u64), BTreeMap<String, Arc<LessSafeKey>>>;
 
+/// The data keys that seal and open rows: the newest one seals, every one opens. They are wiped
+/// when they are dropped.
+pub struct DataKeys {
+    newest: u32,
+    all: BTreeMap<u32, Prk>,
+}
+
+impl DataKeys {
+    /// `None` where there is no key.
+    pub(super) fn new(all: BTreeMap<u32, Prk>) -> Option<Self> {
+        let newest = *all.last_key_value()?.0;
+        Some(Self { newest, all })
+    }
+}
+
+impl std::fmt::Debug for DataKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "DataKeys {{ newest: {}, keys: {} }}",
+            self.newest,
+            self.all.len()
+        )
+    }
+}
+
 /// Seals and opens rows under the data keys of a ring.
 pub(super) struct Sealer {
     node: String,
-    data_keys: BTreeMap<u32, Prk>,
-    sealing_key: u32,
+    keys: RwLock<DataKeys>,
     writer: Writer,
     subkeys: RwLock<Subkeys>,
 }
 
 impl Sealer {
-    /// `sealing_key` is one of `data_keys`; `writer` is fresh random bytes of this process.
-    pub(super) fn new(
-        node: String,
-        data_keys: BTreeMap<u32, Prk>,
-        sealing_key: u32,
-        writer: &Secret<32>,
-    ) -> Self {
+    /// `writer` is fresh random bytes of this process.
+    pub(super) fn new(node: String, keys: DataKeys, writer: &Secret<32>) -> Self {
         Self {
             node,
-            data_keys,
-            sealing_key,
+            keys: RwLock::new(keys),
             writer: Writer::new(writer, SEALS_PER_EPOCH),
             subkeys: RwLock::default(),
         }
+    }
+
+    /// Takes these data keys in place of the ones so far.
+    pub(super) fn replace(&self, keys: DataKeys) {
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *held = keys;
+        drop(held);
+        let mut subkeys = self.subkeys.write().unwrap_or_else(PoisonError::into_inner);
+        subkeys.clear();
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, DataKeys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there are keys besides the newest.
+    pub(super) fn has_older_keys(&self) -> bool {
+        self.keys().all.len() > 1
+    }
+
+    /// Whether the newest key sealed this.
+    pub(super) fn is_newest(&self, sealed: &Sealed) -> bool {
+        let header = Header::read(&sealed.0);
+        header.is_ok_and(|(header, _)| header.key_id == self.keys().newest)
     }
 
     pub(super) fn seal(
@@ -135,7 +178,7 @@ impl Sealer {
         let too_long = SealError::TooLong(plain.len());
         let (epoch, counter) = self.writer.next();
         let header = Header {
-            key_id: self.sealing_key,
+            key_id: self.keys().newest,
             epoch,
             counter,
         };
@@ -202,11 +245,8 @@ impl Sealer {
             return Some(Arc::clone(subkey));
         }
         let epoch = header.epoch.to_be_bytes();
-        let secret = self.data_keys.get(&header.key_id)?.expand(&[
-            labels::SEAL_SUBKEY,
-            &epoch,
-            table.as_bytes(),
-        ]);
+        let parts = [labels::SEAL_SUBKEY, &epoch, table.as_bytes()];
+        let secret = self.keys().all.get(&header.key_id)?.expand(&parts);
         let subkey = Arc::new(expanded(&secret));
         let mut subkeys = self.subkeys.write().unwrap_or_else(PoisonError::into_inner);
         if subkeys.values().map(BTreeMap::len).sum::<usize>() >= SUBKEYS_MAX {

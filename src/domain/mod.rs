@@ -7,6 +7,7 @@ mod application;
 pub(crate) mod arbitrary;
 mod bands;
 mod borrower;
+mod erasure;
 mod hold;
 mod identifier;
 mod ids;
@@ -31,6 +32,7 @@ pub use answer::{
 pub use application::{Application, ApplicationKind, ApplicationOutcome, Channel};
 pub use bands::{AmountSpan, Band, BandEdges, Bands, InvalidBands};
 pub use borrower::Borrower;
+pub use erasure::ErasureReason;
 pub use hold::{Hold, HoldState};
 pub use identifier::{
     Doubt, Identifier, IdentifierClass, IdentifierError, IdentifierKind, NameDob, NameError,

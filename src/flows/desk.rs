@@ -103,6 +103,14 @@ impl Desk {
         self.publisher.nudge();
     }
 
+    /// Waits until these canonical identifiers are in every own feed as they are now.
+    pub(super) async fn publish_names(
+        &self,
+        names: impl Iterator<Item = String>,
+    ) -> Result<(), FlowError> {
+        self.publisher.publish_names(names.collect()).await
+    }
+
     /// The member's book.
     #[must_use]
     pub fn book(&self) -> &Book {

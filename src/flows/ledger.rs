@@ -11,7 +11,9 @@ use super::fishing::count;
 use super::home::Home;
 use super::{FlowError, retry_conflicts};
 use crate::crypto::sha256;
-use crate::domain::{Epoch, Level, MemberId, Purpose, QueryId, Timestamp};
+use crate::domain::{
+    Epoch, ErasureReason, Level, MemberId, OperatorName, Purpose, QueryId, Timestamp,
+};
 use crate::limits::{EVALUATE_REPEATS_MAX, LEDGER_GROUP_MAX, LEDGER_QUEUE_MAX, LEDGER_ROWS_MAX};
 use crate::membership::Granted;
 use crate::merkle::{self, Frontier};
@@ -63,6 +65,15 @@ pub enum AuditEvent {
         /// The report's id; nothing here tells whom it was about.
         report: QueryId,
     },
+    /// This node erased a borrower from its book.
+    Erased {
+        /// The erasure's id; nothing here tells whom it was about.
+        erasure: QueryId,
+        /// Who decided it.
+        by: OperatorName,
+        /// Why.
+        reason: ErasureReason,
+    },
 }
 
 impl AuditEvent {
@@ -103,6 +114,11 @@ impl AuditEvent {
                 let purpose = Purpose::SelfAccess;
                 format!("1 {} reported {report} {purpose}", at.unix_ms())
             }
+            Self::Erased {
+                erasure,
+                by,
+                reason,
+            } => format!("1 {} erased {erasure} {by} {reason}", at.unix_ms()),
             Self::Opened { entry, auditor } => {
                 format!("1 {} opened {entry} {auditor}", at.unix_ms())
             }

@@ -49,6 +49,14 @@ impl Publisher {
         self.wait_for(names.collect()).await
     }
 
+    /// As [`Self::publish`], by canonical identifiers.
+    ///
+    /// # Errors
+    /// [`FlowError::NotPublished`] with the reason.
+    pub async fn publish_names(&self, names: Vec<String>) -> Result<(), FlowError> {
+        self.wait_for(names).await
+    }
+
     async fn wait_for(&self, names: Vec<String>) -> Result<(), FlowError> {
         let (done, outcome) = oneshot::channel();
         let sent = self.queue.send(Request::Publish(names, done)).await;

@@ -151,7 +151,7 @@ impl Desk {
     }
 
     /// What is said about a record, and about that; each before what it is about.
-    async fn said_about(&self, record: &Record) -> Result<Vec<RecordId>, FlowError> {
+    pub(super) async fn said_about(&self, record: &Record) -> Result<Vec<RecordId>, FlowError> {
         let mut found = vec![record.head.record_id];
         let mut next = vec![record.clone()];
         while let Some(one) = next.pop() {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::erased::{self, Entry, ErasedList};
 use super::unlock::{read_unlock, write_private};
 use super::{Folder, NodeError};
 use crate::config::{NodeConfig, UnlockSource};
 use crate::crypto::Keyring;
 use crate::domain::Timestamp;
 use crate::env::OsEntropy;
-use crate::flows::raise_fence;
+use crate::flows::{erase_again, raise_fence};
 use crate::membership::Seen;
 use crate::net::Memory;
 use crate::store::{
@@ -36,6 +37,9 @@ struct Papers {
     /// Members that had left, and of whom no list said so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     departures: Vec<String>,
+    /// Identifiers that were erased, as keyed hashes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    erased: Vec<Entry>,
 }
 
 const FORMAT: &str = "creditmesh/node-papers/1";
@@ -56,6 +60,7 @@ impl Folder {
             members: self.text(&self.members()).ok(),
             seen: self.seen()?,
             departures: self.departures_text()?,
+            erased: ErasedList::at(self).entries()?,
         };
         let packed = serde_json::to_vec(&papers)
             .map_err(|error| NodeError::Folder(format!("backup: {error}")))?;
@@ -73,6 +78,9 @@ impl Folder {
     /// In the first case the member list is not restored either: members may have been removed
     /// since. The newest one is copied into the folder before the node serves.
     ///
+    /// Borrowers that were erased since the backup was taken are erased again: those that the list
+    /// in the folder names, and those of `erased`, the list of another folder.
+    ///
     /// # Errors
     /// [`NodeError`]; where the backup is altered or cut short, no node is left behind.
     pub async fn restore(
@@ -80,6 +88,7 @@ impl Folder {
         file: &Path,
         unlock: Option<UnlockSource>,
         restored_at: Option<Timestamp>,
+        erased: Option<&Path>,
     ) -> Result<BackedUp, NodeError> {
         if self.path().join("node.toml").exists() {
             return Err(NodeError::Folder(format!(
@@ -87,6 +96,12 @@ impl Folder {
                 self.path().display()
             )));
         }
+        let erased = match erased {
+            Some(path) => erased::read(path)?.ok_or_else(|| {
+                NodeError::Folder(format!("{}: there is no such file", path.display()))
+            })?,
+            None => Vec::new(),
+        };
         let header = read_backup_header(file).await?;
         let papers: Papers = serde_json::from_slice(&header.wrapped_keyring)
             .map_err(|_| NodeError::Folder("the backup's papers cannot be read".to_owned()))?;
@@ -102,12 +117,23 @@ impl Folder {
         let options = SledOptions::new(self.store(), OpenMode::New);
         let keys = Arc::new(keys);
         let restored = restore_store(file, Arc::clone(&keys), options).await?;
-        if let Some(now) = restored_at {
+        let list = ErasedList::at(self);
+        list.join(papers.erased)?;
+        list.join(erased)?;
+        let again = list.since(header.made_at)?;
+        if restored_at.is_some() || !again.is_empty() {
             let options = SledOptions::new(self.store(), OpenMode::Existing);
             let store = SledStore::open(options, &keys.digest_key()).await?;
             let vault = Vault::new(Arc::new(store), keys);
-            raise_fence(&vault, now).await?;
+            if let Some(now) = restored_at {
+                raise_fence(&vault, now).await?;
+            }
+            for (name, at) in &again {
+                erase_again(&vault, name, *at).await?;
+            }
             vault.store().close().await?;
+            let names: Vec<_> = again.iter().map(|(name, _)| *name).collect();
+            list.deleted_now(&names)?;
         }
         // Before anything that trust is read from: what was seen is never lowered.
         let seen = match (self.seen()?, papers.seen) {

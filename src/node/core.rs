@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 
 use crate::domain::MemberId;
 use crate::flows::{
-    Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Fishing, FlowError, Follower,
-    Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener, OwnFeeds, OwnKeys,
-    PeerKeys, Publisher, PublisherTask, Reconciler, Reports, Revisions, Standings, Watch,
-    WatchSettings, Webhook, WebhookTarget, Witness,
+    Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
+    Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
+    OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Reports, Revisions,
+    Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -43,6 +43,8 @@ pub struct Core {
     pub reconciler: Reconciler,
     /// What goes with age.
     pub ageing: Ageing,
+    /// What erases borrowers.
+    pub eraser: Eraser,
     /// What borrowers are told.
     pub reports: Reports,
     /// The alerts that follow.
@@ -114,15 +116,14 @@ impl Core {
         let (own, made) = ((home.clone(), book.clone()), (keys.clone(), feeds.clone()));
         let ageing = Ageing::new(own, made, mirrors.clone(), revisions.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
-        let reports = Reports::new(desk.clone(), ledger, watch.clone());
-        let follower = Follower::new(home.clone(), peer_keys.clone(), mirrors.clone());
+        let (reports, eraser) = about_borrowers(&desk, ledger, &watch);
         let (witness, cosigning, gossip) = checking_each_other(&home, &mirrors, feeds);
         Self {
+            follower: Follower::new(home.clone(), peer_keys.clone(), mirrors.clone()),
             home,
             desk,
             answerer: Arc::new(answerer),
             mirrors,
-            follower,
             publisher,
             keys,
             peer_keys,
@@ -131,6 +132,7 @@ impl Core {
             opener,
             reconciler,
             ageing,
+            eraser,
             reports,
             alerts,
             standings,
@@ -192,6 +194,12 @@ impl Core {
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// What is told to borrowers, and what erases them.
+fn about_borrowers(desk: &Desk, ledger: Ledger, watch: &Watch) -> (Reports, Eraser) {
+    let reports = Reports::new(desk.clone(), ledger.clone(), watch.clone());
+    (reports, Eraser::new(desk.clone(), ledger, watch.clone()))
 }
 
 /// What checks this node's logs and those of its peers against each other.

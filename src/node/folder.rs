@@ -14,6 +14,7 @@
 //! store/         the sealed store, with the node's own keys in it
 //! operator.sock  the running node's operator service
 //! imports/       how far interrupted imports came
+//! erased.json    keyed hashes of erased identifiers, so that no restore brings them back
 //! ```
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::core::Core;
+use super::erasing::Erasing;
 use super::status::Source;
 use crate::flows::{AuditReader, Auditor};
 use crate::limits::{
@@ -16,11 +17,12 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    AuditService, CorrectionsService, CredentialService, FindingsService, OpeningsService,
-    OperatorService, PeerStandingsService, ReportService, RevisionService, WatchService,
-    WitnessingService, audit_server, corrections_server, credentials_server, findings_server,
-    health, openings_server, operator_server, peer_standings_server, reflection, reports_server,
-    revisions_server, watch_server, witnessing_server,
+    AuditService, CorrectionsService, CredentialService, ErasureService, FindingsService,
+    OpeningsService, OperatorService, PeerStandingsService, ReportService, RevisionService,
+    WatchService, WitnessingService, audit_server, corrections_server, credentials_server,
+    erasures_server, findings_server, health, openings_server, operator_server,
+    peer_standings_server, reflection, reports_server, revisions_server, watch_server,
+    witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -36,11 +38,12 @@ pub(super) struct Desks {
     pub(super) openings: OpeningsService,
     pub(super) witnessing: WitnessingService,
     pub(super) reports: ReportService,
+    pub(super) erasures: ErasureService,
 }
 
 impl Desks {
     /// The services over a node's flows.
-    pub(super) fn of(core: &Core, status: Source) -> Self {
+    pub(super) fn of(core: &Core, status: Source, erasing: Erasing) -> Self {
         let home = &core.home;
         let currency = home.trust.root().document().currency;
         let revisions = Arc::clone(&core.revisions);
@@ -53,6 +56,7 @@ impl Desks {
             standings: PeerStandingsService::new(Arc::clone(&core.standings)),
             operator: OperatorService::new(core.desk.clone(), currency, Arc::new(status)),
             reports: ReportService::new(core.reports.clone()),
+            erasures: ErasureService::new(Arc::new(erasing)),
             revisions: RevisionService::new(revisions, home.policy.show_members),
             watch: WatchService::new(core.watch.clone(), Arc::clone(&core.alerts)),
             witnessing: WitnessingService::new(
@@ -98,6 +102,7 @@ pub(super) async fn serve_socket(
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
             .add_service(reports_server(desks.reports))
+            .add_service(erasures_server(desks.erasures))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -129,6 +134,7 @@ pub(super) async fn serve_port(
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
             .add_service(reports_server(desks.reports))
+            .add_service(erasures_server(desks.erasures))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

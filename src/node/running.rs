@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::erasing::Erasing;
 use super::folder::Opened;
 use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
@@ -17,6 +18,7 @@ use super::operator_side::{Desks, bind_socket, serve_port, serve_socket};
 use super::parts::NodeParts;
 use super::peer_side::serve_peers;
 use super::policies::{load_policy, load_retention};
+use super::rekey::Rekeying;
 use super::renew::{Renewer, Renewing};
 use super::trust_follower::TrustFollower;
 use super::trusted::Trusted;
@@ -201,6 +203,8 @@ impl RunningNode {
         folder: Folder,
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
+        let erasing = erasing(&folder, config, &self.core);
+        self.tasks.spawn(erasing.clone().keep());
         let source = super::status::Source {
             home: Arc::clone(&home),
             mirrors: Arc::clone(&self.core.mirrors),
@@ -213,7 +217,7 @@ impl RunningNode {
             cosigning: Arc::clone(&self.core.cosigning),
             folder,
         };
-        let desks = Desks::of(&self.core, source);
+        let desks = Desks::of(&self.core, source, erasing);
         let issuer = RunningIssuer {
             vault: home.vault.clone(),
             member: home.member.clone(),
@@ -348,6 +352,16 @@ async fn home(
         fence,
         timing,
     })
+}
+
+/// What erases borrowers and keeps the store re-keyed.
+fn erasing(folder: &Folder, config: &NodeConfig, core: &Core) -> Erasing {
+    let home = &core.home;
+    Erasing {
+        eraser: core.eraser.clone(),
+        rekeying: Rekeying::of(folder, config, home),
+        vault: home.vault.clone(),
+    }
 }
 
 /// What renews the node's certificate.

@@ -36,7 +36,7 @@ impl CorrectionsService {
 
 /// Who acts: over mutual TLS the name in the operator's certificate, which no call can claim
 /// otherwise; on the socket the name that the call gives.
-fn person<T>(request: &Request<T>, claimed: &str) -> Result<String, Status> {
+pub(super) fn person<T>(request: &Request<T>, claimed: &str) -> Result<String, Status> {
     let Some(name) = request.extensions().get::<OperatorName>() else {
         if claimed.is_empty() {
             return Err(refused(Malformed::new(

@@ -7,6 +7,7 @@ mod corrections;
 mod corrections_rows;
 mod credentials;
 mod doctor;
+mod erasure;
 mod explain;
 mod findings;
 mod following;
@@ -28,6 +29,7 @@ pub use auditing::{AuditingService, OpeningsService};
 pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
+pub use erasure::{ErasureDesk, ErasureService, Rekeyed};
 pub use explain::ExplainService;
 pub use findings::FindingsService;
 pub use node_status::{FeedStatus, LogStatus, NodeStatus, PeerStatus, TrustStatus};
@@ -38,10 +40,10 @@ pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use report::ReportService;
 pub use standard::{
-    audit_server, auditing_server, corrections_server, credentials_server, explain_server,
-    findings_server, health, notices_server, openings_server, operator_server, peer_server,
-    peer_standings_server, reflection, reports_server, revisions_server, standing_server,
-    watch_server, witness_server, witnessing_server,
+    audit_server, auditing_server, corrections_server, credentials_server, erasures_server,
+    explain_server, findings_server, health, notices_server, openings_server, operator_server,
+    peer_server, peer_standings_server, reflection, reports_server, revisions_server,
+    standing_server, watch_server, witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

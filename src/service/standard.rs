@@ -7,8 +7,8 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
-    AuditService, AuditingService, CorrectionsService, CredentialService, ExplainService,
-    FindingsService, NoticeService, OpeningsService, OperatorService, PeerService,
+    AuditService, AuditingService, CorrectionsService, CredentialService, ErasureService,
+    ExplainService, FindingsService, NoticeService, OpeningsService, OperatorService, PeerService,
     PeerStandingsService, ReportService, RevisionService, StandingService, WatchService,
     WitnessService, WitnessingService,
 };
@@ -19,6 +19,7 @@ use crate::wire::pb::audit_server::AuditServer;
 use crate::wire::pb::auditing_server::AuditingServer;
 use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
+use crate::wire::pb::erasures_server::ErasuresServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::findings_server::FindingsServer;
 use crate::wire::pb::notices_server::NoticesServer;
@@ -69,6 +70,14 @@ pub fn explain_server() -> ExplainServer<ExplainService> {
 #[must_use]
 pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
     OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that erases borrowers, with its bounds on messages.
+#[must_use]
+pub fn erasures_server(service: ErasureService) -> ErasuresServer<ErasureService> {
+    ErasuresServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

@@ -33,6 +33,14 @@ pub enum Change {
         /// The content that the row had.
         sealed: Sealed,
     },
+    /// Writes what the row holds anew under another key, at the revision that it has; it must be
+    /// what was read, byte for byte.
+    Reseal {
+        /// The row as it was read.
+        before: Row,
+        /// The same content, sealed anew.
+        sealed: Sealed,
+    },
     /// Removes the row, which must be at `revision`, at least 1.
     Delete {
         /// The stored revision.
@@ -46,13 +54,15 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether a row that is at `stored` (0 where absent) may be changed so.
+    /// Whether the row that is stored, if any, may be changed so.
     #[must_use]
-    pub fn fits(&self, stored: u64) -> bool {
+    pub fn fits(&self, stored: Option<&Row>) -> bool {
+        let found = stored.map_or(0, |row| row.revision);
         match self {
-            Self::Put { revision, .. } => revision.checked_sub(1) == Some(stored),
-            Self::Restore { .. } => stored == 0,
-            Self::Delete { revision } | Self::Expect { revision } => *revision == stored,
+            Self::Put { revision, .. } => revision.checked_sub(1) == Some(found),
+            Self::Restore { .. } => found == 0,
+            Self::Reseal { before, .. } => stored == Some(before),
+            Self::Delete { revision } | Self::Expect { revision } => *revision == found,
         }
     }
 }
@@ -157,6 +167,7 @@ fn check_change(table: Table, change: &Change) -> Result<(), StoreError> {
         Change::Put { revision, sealed } | Change::Restore { revision, sealed } => {
             (*revision, Some(sealed))
         }
+        Change::Reseal { before, sealed } => (before.revision, Some(sealed)),
         Change::Delete { revision } => (*revision, None),
         Change::Expect { .. } => return Ok(()),
     };

@@ -23,6 +23,8 @@ mod memory;
 
 mod postgres;
 
+mod reseal;
+
 mod restore;
 
 mod sled;
@@ -43,6 +45,7 @@ pub use error::StoreError;
 pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use reseal::Resealed;
 pub use restore::{BackupHeader, read_backup_header, restore, restore_rows};
 pub use table::Table;
 pub use vault::{Plain, Vault, VaultBatch};

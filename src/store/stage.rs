@@ -63,8 +63,7 @@ impl<'a, B: Base> Stage<'a, B> {
         let mut found = Vec::with_capacity(batch.len());
         for RowChange { table, key, change } in batch.changes() {
             let stored = self.current(*table, key)?;
-            let revision = stored.as_ref().map_or(0, |row| row.revision);
-            if !change.fits(revision) {
+            if !change.fits(stored.as_ref()) {
                 return Err(StoreError::Conflict { table: *table });
             }
             if !matches!(change, Change::Expect { .. }) {
@@ -109,6 +108,10 @@ impl<'a, B: Base> Stage<'a, B> {
             Change::Put { revision, sealed } | Change::Restore { revision, sealed } => {
                 Some(Row { revision, sealed })
             }
+            Change::Reseal { before, sealed } => Some(Row {
+                revision: before.revision,
+                sealed,
+            }),
             Change::Delete { .. } => None,
             Change::Expect { .. } => return,
         };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::RwLock;
 use zeroize::Zeroizing;
 
 use crate::crypto::{Keyring, SealContext, Sealed};
@@ -29,13 +30,21 @@ impl std::fmt::Debug for Plain {
 pub struct Vault {
     store: Arc<dyn Store>,
     keys: Arc<Keyring>,
+    /// Held for reading while rows are on their way between store and keys, for writing while the
+    /// keys change.
+    pub(super) in_use: Arc<RwLock<()>>,
 }
 
 impl Vault {
     /// The rows of `store` under `keys`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keys: Arc<Keyring>) -> Self {
-        Self { store, keys }
+        let in_use = Arc::default();
+        Self {
+            store,
+            keys,
+            in_use,
+        }
     }
 
     /// The store beneath, for what needs no content: digests and closing.
@@ -62,6 +71,7 @@ impl Vault {
     /// [`StoreError::SealBroken`] where the row is not what was sealed at this place, or what the
     /// engine says; never for an absent row.
     pub async fn read(&self, table: Table, key: &[u8]) -> Result<Option<Plain>, StoreError> {
+        let _in_use = self.in_use.read().await;
         let row = self.store.read(table, key).await?;
         row.map(|row| self.open(table, key, &row)).transpose()
     }
@@ -75,6 +85,7 @@ impl Vault {
         table: Table,
         scan: &Scan,
     ) -> Result<Vec<(Vec<u8>, Plain)>, StoreError> {
+        let _in_use = self.in_use.read().await;
         let rows = self.store.scan(table, scan).await?;
         let open = |(key, row): (Vec<u8>, Row)| {
             let plain = self.open(table, &key, &row)?;
@@ -94,6 +105,7 @@ impl Vault {
     /// # Errors
     /// [`StoreError::SealFailed`], and all that [`Store::commit`] refuses.
     pub async fn commit(&self, batch: VaultBatch) -> Result<(), StoreError> {
+        let _in_use = self.in_use.read().await;
         let batch = self.seal(&batch)?;
         self.store.commit(batch).await
     }
@@ -135,7 +147,7 @@ impl Vault {
         Ok(sealed_batch)
     }
 
-    fn seal_row(
+    pub(super) fn seal_row(
         &self,
         table: Table,
         key: &[u8],

@@ -15,6 +15,7 @@ const TABLES: [Table; 3] = [Table::Meta, Table::Record, Table::Due];
 enum Kind {
     Put,
     Restore,
+    Reseal,
     Delete,
     Expect,
 }
@@ -43,6 +44,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let kinds = prop_oneof![
         5 => Just(Kind::Put),
         1 => Just(Kind::Restore),
+        2 => Just(Kind::Reseal),
         2 => Just(Kind::Delete),
         2 => Just(Kind::Expect),
     ];
@@ -65,7 +67,8 @@ fn histories() -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn change(step: &Step, model: &Model, content: &str) -> Change {
-    let stored = model.get(&(step.table, step.key.clone()));
+    let held = model.get(&(step.table, step.key.clone())).cloned();
+    let stored = held.as_ref();
     let stored = stored.map_or(0, |row| row.revision);
     let sealed = sealed(content);
     match step.kind {
@@ -77,6 +80,15 @@ fn change(step: &Step, model: &Model, content: &str) -> Change {
             revision: 5 + step.off,
             sealed,
         },
+        Kind::Reseal => {
+            let before = held.unwrap_or(Row {
+                revision: 1,
+                sealed: sealed.clone(),
+            });
+            let revision = before.revision + step.off;
+            let before = Row { revision, ..before };
+            Change::Reseal { before, sealed }
+        }
         Kind::Delete => Change::Delete {
             revision: stored.max(1) + step.off,
         },
@@ -104,6 +116,11 @@ fn expected(model: &mut Model, batch: &Batch) -> Result<(), StoreError> {
                 (revision == stored + 1, Some(Row { revision, sealed }))
             }
             Change::Restore { revision, sealed } => (stored == 0, Some(Row { revision, sealed })),
+            Change::Reseal { before, sealed } => {
+                let revision = before.revision;
+                let fits = model.get(&place) == Some(&before);
+                (fits, Some(Row { revision, sealed }))
+            }
             Change::Delete { revision } => (revision == stored, None),
             Change::Expect { revision } => (revision == stored, model.get(&place).cloned()),
         };

@@ -6,7 +6,9 @@ use creditmesh::crypto::Sealed;
 use creditmesh::limits::{
     STORE_BATCH_ROWS_MAX, STORE_KEY_BYTES_MAX, STORE_SCAN_ROWS_MAX, STORE_VALUE_BYTES_MAX,
 };
-use creditmesh::store::{BUCKETS, Batch, BucketDigest, Change, Scan, Store, StoreError, Table};
+use creditmesh::store::{
+    BUCKETS, Batch, BucketDigest, Change, Row, Scan, Store, StoreError, Table,
+};
 
 use crate::bed::{Bed, conflict, one, put, row, sealed};
 
@@ -94,6 +96,25 @@ pub(crate) async fn restored_row_keeps_its_revision_and_needs_an_absent_place(be
     assert_eq!(store.read(T, b"a").await, Ok(row(9, "nine")));
     assert_eq!(store.commit(restore(10, "ten")).await, conflict(T));
     commit(&store, one(T, b"a", put(10, "ten"))).await;
+}
+
+pub(crate) async fn resealed_row_keeps_its_revision_and_must_be_what_was_read(bed: &dyn Bed) {
+    let store = bed.open().await;
+    let reseal = |before: Option<Row>, text| {
+        let (before, sealed) = (before.expect("a row"), sealed(text));
+        one(T, b"a", Change::Reseal { before, sealed })
+    };
+    let absent = reseal(row(1, "one"), "anew");
+    assert_eq!(store.commit(absent).await, conflict(T));
+    commit(&store, one(T, b"a", put(1, "one"))).await;
+    commit(&store, reseal(row(1, "one"), "anew")).await;
+    assert_eq!(store.read(T, b"a").await, Ok(row(1, "anew")));
+    assert_eq!(rows_by_digest(&store, T).await, 1);
+    // Of the same revision, but not what was read: a row that went and came back in between.
+    let stale = reseal(row(1, "one"), "stale");
+    assert_eq!(store.commit(stale).await, conflict(T));
+    commit(&store, one(T, b"a", put(2, "two"))).await;
+    assert_eq!(store.read(T, b"a").await, Ok(row(2, "two")));
 }
 
 pub(crate) async fn batch_that_conflicts_changes_nothing(bed: &dyn Bed) {

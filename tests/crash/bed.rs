@@ -155,7 +155,7 @@ impl Bed {
                 "national_id": format!("us-ssn:5369{row:05}"), "product": "cash-loan",
                 "application_kind": "application", "purpose": "credit-application",
                 "amount": "1200.00 USD", "channel": "web", "at": "2026-01-10T12:00:00Z",
-                "outcome": "pending",
+                "outcome": "declined", "outcome_at": "2026-01-10T12:00:00Z",
             });
             writeln!(text, "{application}").unwrap();
             ids.push(RecordId(id));

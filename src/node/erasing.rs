@@ -1,0 +1,88 @@
+//! Erasing borrowers on a running node: noted beside the store, deleted, published, and made
+//! unreadable by a re-keying.
+
+use tokio::sync::{oneshot, watch};
+
+use super::NodeError;
+use super::erased::{Name, Stage};
+use super::rekey::{Begin, Pace, Rekeying};
+use crate::flows::{Erased, Eraser, Erasure, FlowError, erased_name};
+use crate::limits::SWEEP_EVERY;
+use crate::service::{ErasureDesk, Rekeyed};
+use crate::store::Vault;
+
+/// What erases borrowers on a running node.
+#[derive(Debug, Clone)]
+pub(super) struct Erasing {
+    pub(super) eraser: Eraser,
+    pub(super) rekeying: Rekeying,
+    pub(super) vault: Vault,
+}
+
+/// What an operator hears of a fault of the folder.
+fn told(error: NodeError) -> FlowError {
+    if let NodeError::Flow(error) = error {
+        return error;
+    }
+    if let NodeError::Store(error) = error {
+        return error.into();
+    }
+    FlowError::NotPossible(error.to_string())
+}
+
+#[tonic::async_trait]
+impl ErasureDesk for Erasing {
+    async fn erase(&self, erasure: Erasure) -> Result<Erased, FlowError> {
+        let names = self.eraser.check(&erasure.borrower).await?;
+        let names: Vec<Name> = names
+            .iter()
+            .map(|name| erased_name(&self.vault, name))
+            .collect();
+        let list = &self.rekeying.erased;
+        list.note(&names, self.rekeying.now()).map_err(told)?;
+        let erased = self.eraser.erase(&erasure).await?;
+        list.deleted_now(&names).map_err(told)?;
+        Ok(erased)
+    }
+
+    fn rekey(&self, progress: watch::Sender<Rekeyed>) -> oneshot::Receiver<Result<(), FlowError>> {
+        let (done, ended) = oneshot::channel();
+        let rekeying = self.rekeying.clone();
+        tokio::spawn(async move {
+            let turn = rekeying.run(Begin::Anew, Pace::Full, &progress).await;
+            let _heard = done.send(turn.map_err(told));
+        });
+        ended
+    }
+}
+
+impl Erasing {
+    /// Comes to the end of what was cut short, then keeps the store re-keyed; never ends.
+    pub(super) async fn keep(self) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.look().await {
+                tracing::warn!(%error, "an erasure or re-keying did not end; it is tried again");
+            }
+        }
+    }
+
+    /// As [`Self::keep`], once.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub(super) async fn look(&self) -> Result<(), NodeError> {
+        for entry in self.rekeying.erased.entries()? {
+            let until = match entry.stage {
+                Stage::Begun => Some(entry.at()),
+                Stage::Deleted => None,
+                Stage::Unreadable => continue,
+            };
+            let Some(name) = entry.name() else { continue };
+            self.eraser.resume(&name, until).await?;
+            self.rekeying.erased.deleted_now(&[name])?;
+        }
+        self.rekeying.look().await
+    }
+}

@@ -1,0 +1,243 @@
+//! Re-keying: a new data key, every row sealed anew under it, and the older keys destroyed, while
+//! the node serves.
+//!
+//! sled keeps deleted and overwritten rows in its segments until it needs their space. With the key
+//! that sealed them gone from the key ring nobody opens them any more, whoever has disk, ring and
+//! passphrase. How far a re-keying came stands nowhere but in the ring and the rows: as long as the
+//! ring holds an older key one is under way, and a node that is killed goes on with it.
+
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::erased::ErasedList;
+use super::unlock::read_unlock;
+use super::{Folder, NodeError};
+use crate::config::{NodeConfig, UnlockSource};
+use crate::crypto::{DataKeys, Keyring, KeyringError, Unlock};
+use crate::domain::Timestamp;
+use crate::env::{Clock, Entropy};
+use crate::flows::Home;
+use crate::limits::RESEAL_RETRIES;
+use crate::service::Rekeyed;
+use crate::store::{StoreError, Table, Vault};
+
+/// Name of the row that says when the last re-keying that came to its end began.
+const REKEYED: &[u8] = b"rekeyed";
+
+/// Under which key a re-keying brings the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Under a new one, so that whatever was deleted until now is opened by nobody.
+    Anew,
+    /// Under the one that a re-keying was under way to, if there is such.
+    GoOn,
+}
+
+/// How fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// As fast as the store takes it.
+    Full,
+    /// Half of the time is left to others.
+    Gentle,
+}
+
+/// Re-keys the store of a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Rekeying {
+    folder: Folder,
+    unlock: UnlockSource,
+    every: Duration,
+    vault: Vault,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    pub(super) erased: Arc<ErasedList>,
+    /// One at a time.
+    turn: Arc<Mutex<()>>,
+    begun: Arc<AtomicU64>,
+    ended: Arc<AtomicU64>,
+}
+
+impl Rekeying {
+    pub(super) fn of(folder: &Folder, config: &NodeConfig, home: &Home) -> Self {
+        Self {
+            folder: folder.clone(),
+            unlock: config.unlock.clone(),
+            every: config.rekey_every,
+            vault: home.vault.clone(),
+            clock: Arc::clone(&home.clock),
+            entropy: Arc::clone(&home.entropy),
+            erased: Arc::new(ErasedList::at(folder)),
+            turn: Arc::default(),
+            begun: Arc::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Brings every row under one key and destroys the others. Where another began after this was
+    /// called, its end is waited for.
+    ///
+    /// # Errors
+    /// [`NodeError`]; what was sealed anew stays so, and the next attempt goes on.
+    pub(super) async fn run(
+        &self,
+        begin: Begin,
+        pace: Pace,
+        progress: &watch::Sender<Rekeyed>,
+    ) -> Result<(), NodeError> {
+        let before = self.begun.load(Ordering::Acquire);
+        let _turn = self.turn.lock().await;
+        if self.ended.load(Ordering::Acquire) > before {
+            return Ok(());
+        }
+        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let at = self.clock.now();
+        let deleted = self.erased.deleted()?;
+        if begin == Begin::Anew || !self.vault.keys().has_older_data_keys() {
+            let text = self.rewritten(Keyring::add_data_key).await?;
+            self.vault.turn_keys(text).await?;
+        }
+        // A second pass finds nothing: no row is written under an older key any more.
+        while self.reseal(pace, progress).await? > 0 {}
+        let only = self.rewritten(Keyring::drop_old_data_keys).await?;
+        self.vault.turn_keys(only).await?;
+        self.note(at).await?;
+        self.erased.unreadable(&deleted)?;
+        self.ended.store(number, Ordering::Release);
+        tracing::info!("every row is under one data key, and older keys are destroyed");
+        Ok(())
+    }
+
+    /// One pass over all tables. Gives how many rows were sealed anew.
+    async fn reseal(
+        &self,
+        pace: Pace,
+        progress: &watch::Sender<Rekeyed>,
+    ) -> Result<u64, NodeError> {
+        let mut resealed = 0;
+        for table in Table::ALL {
+            let mut after = None;
+            loop {
+                let begun = Instant::now();
+                let page = self.page(*table, after).await?;
+                resealed += page.resealed as u64;
+                progress.send_modify(|told| {
+                    told.rows += page.rows as u64;
+                    told.resealed += page.resealed as u64;
+                });
+                if pace == Pace::Gentle && page.resealed > 0 {
+                    tokio::time::sleep(begun.elapsed()).await;
+                }
+                if page.next.is_none() {
+                    break;
+                }
+                after = page.next;
+            }
+        }
+        Ok(resealed)
+    }
+
+    async fn page(
+        &self,
+        table: Table,
+        after: Option<Vec<u8>>,
+    ) -> Result<crate::store::Resealed, StoreError> {
+        let mut conflicts = 0;
+        loop {
+            match self.vault.reseal_page(table, after.clone()).await {
+                Err(StoreError::Conflict { .. }) if conflicts < RESEAL_RETRIES => conflicts += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Puts another text of the key ring on disk, destroys the file before it as far as a file
+    /// system lets it, and gives the data keys of the new one.
+    async fn rewritten(
+        &self,
+        change: fn(&str, &Unlock, &dyn Entropy) -> Result<String, KeyringError>,
+    ) -> Result<DataKeys, NodeError> {
+        let this = self.clone();
+        // The passphrase costs a second of one core.
+        let rewriting = tokio::task::spawn_blocking(move || {
+            let unlock = read_unlock(this.folder.path(), &this.unlock)?;
+            let text = change(&this.folder.keyring_text()?, &unlock, &*this.entropy)?;
+            let keys = this.vault.keys().data_keys_of(&text, &unlock)?;
+            let path = this.folder.keyring();
+            replace_and_destroy(&path, text.as_bytes())
+                .map_err(|error| NodeError::file(&path, &error))?;
+            Ok(keys)
+        });
+        rewriting
+            .await
+            .map_err(|error| NodeError::Folder(format!("re-keying: {error}")))?
+    }
+
+    async fn note(&self, at: Timestamp) -> Result<(), NodeError> {
+        let key = self.vault.row_key(Table::Meta, REKEYED);
+        let held = self.vault.read(Table::Meta, &key).await?;
+        let mut batch = self.vault.batch();
+        let revision = held.map_or(0, |row| row.revision);
+        batch.put(Table::Meta, &key, revision, &at.unix_ms().to_be_bytes());
+        Ok(self.vault.commit(batch).await?)
+    }
+
+    /// When the last re-keying began that came to its end; `None` before the first.
+    pub(super) async fn last(&self) -> Result<Option<Timestamp>, NodeError> {
+        let key = self.vault.row_key(Table::Meta, REKEYED);
+        let row = self.vault.read(Table::Meta, &key).await?;
+        let at = row.and_then(|row| row.bytes.first_chunk::<8>().copied());
+        Ok(at.map(|at| Timestamp::from_unix_ms(i64::from_be_bytes(at))))
+    }
+
+    /// Re-keys where it is time, or where a re-keying was cut short.
+    pub(super) async fn look(&self) -> Result<(), NodeError> {
+        let now = self.clock.now();
+        let Some(last) = self.last().await? else {
+            // It counts from the first start.
+            return self.note(now).await;
+        };
+        let is_due = now.since(last) >= self.every;
+        let waits = !self.erased.deleted()?.is_empty();
+        if is_due || waits || self.vault.keys().has_older_data_keys() {
+            let begin = if waits { Begin::Anew } else { Begin::GoOn };
+            let (progress, _) = watch::channel(Rekeyed::default());
+            self.run(begin, Pace::Gentle, &progress).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a file that only its owner may read, and writes zeros over what the file before held.
+/// A file system that copies on write, and the spare blocks of a flash disk, may keep it all the
+/// same.
+fn replace_and_destroy(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let next = path.with_extension("next");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    let mut before = std::fs::OpenOptions::new().write(true).open(path)?;
+    let length = before.metadata()?.len();
+    std::fs::rename(&next, path)?;
+    let folder = path.parent().filter(|one| !one.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    before.rewind()?;
+    std::io::copy(
+        &mut std::io::Read::take(std::io::repeat(0), length),
+        &mut before,
+    )?;
+    before.sync_all()
+}
