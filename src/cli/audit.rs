@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use tonic::Streaming;
 
+pub(super) use copy::{Copy, take_copy};
 pub(super) use forks::{
     shown as witnessing, status_json as witnessing_json, status_lines as witnessing_lines,
 };

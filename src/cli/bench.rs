@@ -48,14 +48,13 @@ pub(super) enum BenchCommand {
         watched: u32,
     },
     /// Checking an audit log from its segment files, entry by entry.
-    #[command(after_help = "Example:
-  creditmesh bench audit --json
-
-        `segment-hash` is the check of a file of 65,536 entries as `audit verify --from` does it;
-        its ceiling is the read of the file and the bare SHA-256 of a leaf and an inner node for
-        each entry. `leaf-hash` is the same in memory. `checkpoint-signature` is for each
-        checkpoint, beside the bare signature check; `decrypt` for each entry sealed as in the
-        store, beside a plain copy.")]
+    #[command(after_help = "Example:\n  creditmesh bench audit --json\n\n\
+        `segment-hash` is the check of a copy of 65,536 entries, written as `audit copy` does it\n\
+        and read from its file in every round as `audit verify --from` does it; its ceiling is\n\
+        the read of the file and the bare SHA-256 of a leaf and an inner node for each entry.\n\
+        `leaf-hash` is the same in memory. `checkpoint-signature` is for each checkpoint, beside\n\
+        the bare signature check; `decrypt` for each entry sealed as in the store, beside a plain\n\
+        copy.")]
     Audit {
         /// Processor seconds per row.
         #[arg(long, default_value_t = 2.0)]

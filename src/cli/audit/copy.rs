@@ -119,6 +119,25 @@ fn opened(path: &Path) -> Result<File, CliError> {
 }
 
 fn verify_copy(folder: &Path, args: &VerifyArgs, output: &Output) -> Result<Exit, CliError> {
+    let bar = output.progress("entries", None);
+    let begin = |origin: &str| {
+        let judge = AuditJudge::new(origin, args.keys.clone(), args.since);
+        let mut judge = judge.with_witnesses(args.witnesses.clone());
+        take_kept(&mut judge, &args.against)?;
+        Ok(judge)
+    };
+    let (origin, judge) = take_copy(folder, begin, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    Ok(judged(judge, &origin, &args.keys, output))
+}
+
+/// Reads a copy from its files, checkpoints and then entries, into the judge that is begun for its
+/// origin. `each` hears of every entry.
+pub(in crate::cli) fn take_copy(
+    folder: &Path,
+    begin: impl FnOnce(&str) -> Result<AuditJudge, CliError>,
+    each: &dyn Fn(),
+) -> Result<(String, AuditJudge), CliError> {
     let notes = text(&folder.join(CHECKPOINTS))?;
     let first = split_notes(&notes).next().unwrap_or_default();
     let origin = SignedNote::parse(first).and_then(|note| Checkpoint::stored(&note));
@@ -126,39 +145,39 @@ fn verify_copy(folder: &Path, args: &VerifyArgs, output: &Output) -> Result<Exit
         let place = folder.join(CHECKPOINTS);
         CliError::refused(format!("{}: wrong signature: {error}", place.display()))
     })?;
-    let origin = origin.origin().to_owned();
-    let judge = AuditJudge::new(&origin, args.keys.clone(), args.since);
-    let mut judge = judge.with_witnesses(args.witnesses.clone());
+    let mut judge = begin(origin.origin())?;
     split_notes(&notes).for_each(|note| judge.checkpoint(note));
-    take_kept(&mut judge, &args.against)?;
-    let bar = output.progress("entries", None);
     for path in entry_files(folder)? {
-        let mut file = BufReader::new(opened(&path)?);
-        let mut line = Vec::new();
-        for number in 1_u64.. {
-            line.clear();
-            // The position and the hash stand before the entry.
-            let longest = u64::try_from(AUDIT_LINE_BYTES_MAX + 80).unwrap_or(u64::MAX);
-            let read = (&mut file).take(longest).read_until(b'\n', &mut line);
-            if read.map_err(|error| CliError::file(&path, &error))? == 0 {
-                break;
-            }
-            let text = std::str::from_utf8(&line).ok();
-            let entry = text.and_then(|text| text.strip_suffix('\n'));
-            let entry = entry.and_then(CopiedEntry::parse);
-            let entry = entry.ok_or_else(|| {
-                let place = path.display();
-                CliError::refused(format!(
-                    "{place}, line {number}: no entry of a copy: it was cut or altered; make the \
-                     copy again"
-                ))
-            })?;
-            judge.entry(entry.index, entry.line.as_bytes(), Some(entry.hash));
-            bar.inc(1);
-        }
+        take_segment(&path, &mut judge, each)?;
     }
-    bar.finish_and_clear();
-    Ok(judged(judge, &origin, &args.keys, output))
+    Ok((origin.origin().to_owned(), judge))
+}
+
+fn take_segment(path: &Path, judge: &mut AuditJudge, each: &dyn Fn()) -> Result<(), CliError> {
+    let mut file = BufReader::new(opened(path)?);
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        // The position and the hash stand before the entry.
+        let longest = u64::try_from(AUDIT_LINE_BYTES_MAX + 80).unwrap_or(u64::MAX);
+        let read = (&mut file).take(longest).read_until(b'\n', &mut line);
+        if read.map_err(|error| CliError::file(path, &error))? == 0 {
+            break;
+        }
+        let text = std::str::from_utf8(&line).ok();
+        let entry = text.and_then(|text| text.strip_suffix('\n'));
+        let entry = entry.and_then(CopiedEntry::parse);
+        let entry = entry.ok_or_else(|| {
+            let place = path.display();
+            CliError::refused(format!(
+                "{place}, line {number}: no entry of a copy: it was cut or altered; make the copy \
+                 again"
+            ))
+        })?;
+        judge.entry(entry.index, entry.line.as_bytes(), Some(entry.hash));
+        each();
+    }
+    Ok(())
 }
 
 /// The files with entries, in their order.
@@ -176,14 +195,14 @@ fn entry_files(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 /// The copy that is being written.
-struct Copy {
+pub(in crate::cli) struct Copy {
     folder: PathBuf,
     entries: Option<BufWriter<File>>,
     checkpoints: BufWriter<File>,
 }
 
 impl Copy {
-    fn make(folder: &Path) -> Result<Self, CliError> {
+    pub(in crate::cli) fn make(folder: &Path) -> Result<Self, CliError> {
         std::fs::create_dir(folder).map_err(|error| CliError::file(folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -192,7 +211,7 @@ impl Copy {
         })
     }
 
-    fn entry(&mut self, index: u64, line: &str) -> Result<(), CliError> {
+    pub(in crate::cli) fn entry(&mut self, index: u64, line: &str) -> Result<(), CliError> {
         let path = self.folder.join(format!(
             "{ENTRIES}{:020}",
             index - index % AUDIT_SEGMENT_ENTRIES
@@ -209,12 +228,12 @@ impl Copy {
         writeln!(file, "{}", CopiedEntry::of(index, line)).map_err(failed)
     }
 
-    fn checkpoint(&mut self, note: &str) -> Result<(), CliError> {
+    pub(in crate::cli) fn checkpoint(&mut self, note: &str) -> Result<(), CliError> {
         let written = self.checkpoints.write_all(note.as_bytes());
         written.map_err(|error| CliError::file(&self.folder, &error))
     }
 
-    fn end(self) -> Result<(), CliError> {
+    pub(in crate::cli) fn end(self) -> Result<(), CliError> {
         ended(self.entries, &self.folder)?;
         ended(Some(self.checkpoints), &self.folder)
     }
