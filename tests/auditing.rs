@@ -12,6 +12,7 @@ use creditmesh::env::{OsEntropy, PlayedClock};
 use creditmesh::flows::{
     AtPeer, Auditor, FlowError, NewApplication, NewDraw, NewWatched, Reconciled,
 };
+use creditmesh::merkle::{Checkpoint, Frontier, leaf_hash};
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::protocol::opening::{DifferenceKind, OpeningFault, SealedOpening};
 use creditmesh::risk::fishing::Canaries;
@@ -191,6 +192,82 @@ async fn an_opened_query_is_what_both_sides_logged() {
         .unwrap();
     assert_eq!(checked.peers[0].1, AtPeer::Agrees);
     assert!(matches!(checked.peers[1].1, AtPeer::Unreachable(_)));
+    bed.network.stop_all().await.unwrap();
+}
+
+/// Makes the audit log of a stopped member longer by so many entries, signed as a whole.
+async fn lengthened(bed: &Bed, name: &str, entries: u64) {
+    let folder = bed.network.folder_of(&member(name)).unwrap();
+    let opened = folder.open().await.unwrap();
+    let vault = &opened.vault;
+    let head = vault
+        .read(Table::AuditHead, b"head")
+        .await
+        .unwrap()
+        .unwrap();
+    let mut log = Frontier::decode(&head.bytes).unwrap();
+    let mut batch = vault.batch();
+    for number in 0..entries {
+        let (time, digest) = (start().unix_ms(), "0".repeat(64));
+        let line = format!("1 {time} answered beta full 0 credit-application {digest} {digest} 2");
+        let position = log.size().to_be_bytes();
+        batch.put(Table::AuditEntry, &position, 0, line.as_bytes());
+        log.append(leaf_hash(line.as_bytes())).unwrap();
+        if number % 400 == 399 {
+            vault.commit(batch).await.unwrap();
+            batch = vault.batch();
+        }
+    }
+    let origin = format!("{name}/audit");
+    let checkpoint = Checkpoint::new(&origin, log.size(), log.root(), start()).unwrap();
+    let note = checkpoint.sign(&opened.identity().await.unwrap()).unwrap();
+    let at_size = [b"audit/".as_slice(), &log.size().to_be_bytes()].concat();
+    batch.put(Table::Checkpoint, &at_size, 0, note.to_string().as_bytes());
+    batch.put(Table::AuditHead, b"head", head.revision, &log.encode());
+    vault.commit(batch).await.unwrap();
+    opened.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_reads_what_is_kept_of_a_long_log_and_not_every_entry() {
+    let mut bed = Bed::new().await;
+    bed.assess("alpha", 1).await;
+    bed.network.stop(&member("alpha")).await.unwrap();
+    lengthened(&bed, "alpha", 2_500).await;
+    bed.network.start(&member("alpha")).await.unwrap();
+    until("an answer of both", || async {
+        bed.node("alpha")
+            .core()
+            .mirrors_all(&[member("beta"), member("gamma")])
+            .await
+            .unwrap()
+    })
+    .await;
+    bed.assess("alpha", 2).await;
+    let opens = |entry| {
+        let bed = &bed;
+        async move {
+            let sealed = bed.open("alpha", entry).await.unwrap().to_string();
+            let checked = bed.auditor().check(&sealed, &Canaries::default()).await;
+            assert_eq!(checked.unwrap().fault, None, "{entry}");
+        }
+    };
+    opens(0).await;
+    opens(2_501).await;
+    // An entry of a block that neither stands in is not looked at again, also after a start.
+    let home = Arc::clone(&bed.node("alpha").core().home);
+    let key = 1_500_u64.to_be_bytes();
+    let row = home.vault.read(Table::AuditEntry, &key).await.unwrap();
+    let mut batch = home.vault.batch();
+    batch.delete(Table::AuditEntry, &key, row.unwrap().revision);
+    home.vault.commit(batch).await.unwrap();
+    opens(0).await;
+    opens(2_501).await;
+    drop(home);
+    bed.network.stop(&member("alpha")).await.unwrap();
+    bed.network.start(&member("alpha")).await.unwrap();
+    let sealed = bed.open("alpha", 0).await;
+    assert!(sealed.is_ok(), "{sealed:?}");
     bed.network.stop_all().await.unwrap();
 }
 

@@ -96,6 +96,19 @@ impl AuditReader {
         String::from_utf8(bytes).map_err(|_| unreadable())
     }
 
+    /// The signed note at a size; `None` where none was signed there.
+    ///
+    /// # Errors
+    /// [`FlowError`] where the store cannot be read.
+    pub(super) async fn checkpoint(&self, size: u64) -> Result<Option<String>, FlowError> {
+        let key = [CHECKPOINTS, &size.to_be_bytes()].concat();
+        let row = self.0.vault.read(Table::Checkpoint, &key).await?;
+        let note = row.map(|row| String::from_utf8(row.bytes.to_vec()));
+        note.transpose().map_err(|_| FlowError::Unreadable {
+            what: "audit log checkpoint",
+        })
+    }
+
     /// The entries from position `first` on that are below `size`, as many as one page holds.
     ///
     /// # Errors

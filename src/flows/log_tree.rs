@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::home::Home;
 use super::{FlowError, Mirror};
 use crate::limits::{LOG_BLOCK_LEVEL, STORE_SCAN_ROWS_MAX};
-use crate::merkle::{Frontier, GrowthBuilder, Hash, Tree, leaf_hash};
+use crate::merkle::{Frontier, GrowthBuilder, Hash, PathBuilder, Tree, leaf_hash};
 use crate::store::{Scan, Table};
 
 /// Entries of one block.
@@ -111,6 +111,33 @@ impl LogTree {
             proof,
             new_root,
         })
+    }
+
+    /// The proof that the entry at `index` is in the log of `size` entries, which it must have
+    /// reached.
+    ///
+    /// # Errors
+    /// As [`Self::frontier_at`]; [`FlowError::Log`] where `index` is not below `size`.
+    pub(super) async fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Hash>, FlowError> {
+        let mut builder = PathBuilder::new(index);
+        let whole = size - size % BLOCK;
+        let mut blocks = self.blocks.lock().await;
+        self.grow(&mut blocks, whole).await?;
+        for block in 0..whole / BLOCK {
+            if block == index / BLOCK {
+                let first = builder.size();
+                for hash in self.hashes(first, first + BLOCK).await? {
+                    builder.append(hash);
+                }
+            } else {
+                builder.append_subtree(blocks.group_at(block)?, LOG_BLOCK_LEVEL);
+            }
+        }
+        drop(blocks);
+        for hash in self.hashes(whole, size).await? {
+            builder.append(hash);
+        }
+        Ok(builder.finish()?.0)
     }
 
     /// Reads the blocks below `size`, a multiple of a block, that are not known yet.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::log_tree::LogTree;
 use super::openings;
 use super::{AuditEvent, AuditReader, FlowError, Home, Ledger, Logged};
 use crate::domain::{MemberId, Role, Timestamp};
 use crate::membership::AuditorKeyStatement;
-use crate::merkle::{PathBuilder, leaf_hash};
 use crate::protocol::audit::AuditProof;
 use crate::protocol::opening::{AskedLine, Opening, SealedOpening};
 
@@ -20,13 +20,15 @@ pub struct Opener {
     home: Arc<Home>,
     ledger: Ledger,
     reader: AuditReader,
+    tree: Arc<LogTree>,
 }
 
 impl Opener {
-    /// Opens the queries of this node.
+    /// Opens the queries of this node; `tree` is that of its audit log.
     #[must_use]
-    pub fn new(home: Arc<Home>, ledger: Ledger) -> Self {
+    pub(crate) fn new(home: Arc<Home>, ledger: Ledger, tree: Arc<LogTree>) -> Self {
         Self {
+            tree,
             reader: AuditReader::new(Arc::clone(&home)),
             home,
             ledger,
@@ -144,19 +146,8 @@ impl Opener {
             what: "audit log entry",
         };
         let size = self.reader.size().await?;
-        let mut builder = PathBuilder::new(entry);
-        let mut checkpoint = None;
-        while builder.size() < size {
-            let page = self.reader.page(builder.size(), size).await?;
-            if page.entries.is_empty() {
-                return Err(damaged());
-            }
-            for (_, line) in &page.entries {
-                builder.append(leaf_hash(line.as_bytes()));
-            }
-            checkpoint = page.checkpoints.into_iter().next_back().or(checkpoint);
-        }
-        let (path, _) = builder.finish()?;
+        let checkpoint = self.reader.checkpoint(size).await?;
+        let path = self.tree.inclusion(entry, size).await?;
         let proof = AuditProof {
             index: entry,
             entry: line,

@@ -36,6 +36,18 @@ impl PathBuilder {
         self.append_peak(leaf_hash, 0);
     }
 
+    /// Takes the root of the next `2^level` leaves, none of which is the one asked for. Does
+    /// nothing where the log's size now is not a multiple of that, or where the leaf is among them.
+    pub fn append_subtree(&mut self, root: Hash, level: u32) {
+        let until = 1_u64
+            .checked_shl(level)
+            .and_then(|leaves| self.size.checked_add(leaves));
+        let is_among = until.is_none_or(|until| (self.size..until).contains(&self.index));
+        if self.size.trailing_zeros() >= level && !is_among {
+            self.append_peak(root, level);
+        }
+    }
+
     fn append_peak(&mut self, root: Hash, level: u32) {
         let mut peak = Peak {
             root,
@@ -227,6 +239,33 @@ mod tests {
                 let leaf = &leaves[usize::try_from(index).unwrap()];
                 assert_eq!(Ok(path.clone()), tree.inclusion(index, size, &[*leaf]));
                 assert_eq!(verify_inclusion(index, leaf, size, &root, &path), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn whole_subtrees_without_the_leaf_give_the_same_path() {
+        let leaves = reference::leaf_hashes(70);
+        let subtree = |first: usize| reference::root(&leaves[first..first + 8]);
+        for size in 1..=leaves.len() {
+            for index in 0..size {
+                let mut single = PathBuilder::new(index as u64);
+                leaves[..size].iter().for_each(|leaf| single.append(*leaf));
+                let mut whole = PathBuilder::new(index as u64);
+                while usize::try_from(whole.size()).unwrap() < size {
+                    let next = usize::try_from(whole.size()).unwrap();
+                    if next + 8 <= size {
+                        whole.append_subtree(subtree(next), 3);
+                    }
+                    // It was not taken: it would end beyond the log, or has the leaf.
+                    if usize::try_from(whole.size()).unwrap() == next {
+                        let until = size.min(next - next % 8 + 8);
+                        leaves[next..until]
+                            .iter()
+                            .for_each(|leaf| whole.append(*leaf));
+                    }
+                }
+                assert_eq!(whole.finish(), single.finish(), "{index} of {size}");
             }
         }
     }

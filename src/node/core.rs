@@ -73,6 +73,7 @@ impl Core {
     #[must_use]
     pub fn start_watching(home: Arc<Home>, settings: WatchSettings) -> Self {
         let mut tasks = JoinSet::new();
+        let tree = Arc::new(LogTree::of_audit(home.clone()));
         let book = Book::new(home.vault.clone());
         let keys = Arc::new(OwnKeys::new(Arc::clone(&home)));
         let feeds = Arc::new(OwnFeeds::new(Arc::clone(&home)));
@@ -82,12 +83,8 @@ impl Core {
         let revisions = Arc::new(Revisions::new(Arc::clone(&home), Arc::clone(&alerts)));
         let (ledger, ledger_task) = Ledger::new(Arc::clone(&home));
         tasks.spawn(ledger_task);
-        let (publisher, publishing) = PublisherTask::new(
-            Arc::clone(&home),
-            book.clone(),
-            Arc::clone(&keys),
-            Arc::clone(&feeds),
-        );
+        let (publisher, publishing) =
+            PublisherTask::new(home.clone(), book.clone(), keys.clone(), feeds.clone());
         tasks.spawn(publishing.run());
         let answerer = Answerer::new(
             Arc::clone(&home),
@@ -103,7 +100,7 @@ impl Core {
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
             (Arc::clone(&standings), Arc::clone(&revisions)),
         );
-        let opener = Opener::new(Arc::clone(&home), ledger.clone());
+        let opener = Opener::new(home.clone(), ledger.clone(), tree.clone());
         let watch = Watch::new(
             (Arc::clone(&home), book.clone()),
             (Arc::clone(&peer_keys), Arc::clone(&mirrors)),
@@ -112,12 +109,12 @@ impl Core {
             settings,
         );
         let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
-        let reconciler = Reconciler::new(Arc::clone(&home), assessor.clone());
+        let reconciler = Reconciler::new(home.clone(), assessor.clone());
         let (own, made) = ((home.clone(), book.clone()), (keys.clone(), feeds.clone()));
         let ageing = Ageing::new(own, made, mirrors.clone(), revisions.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
         let (reports, eraser) = about_borrowers(&desk, ledger, &watch);
-        let (witness, cosigning, gossip) = checking_each_other(&home, &mirrors, feeds);
+        let (witness, cosigning, gossip) = checking_each_other(&home, (&mirrors, tree), feeds);
         Self {
             follower: Follower::new(home.clone(), peer_keys.clone(), mirrors.clone()),
             home,
@@ -205,10 +202,9 @@ fn about_borrowers(desk: &Desk, ledger: Ledger, watch: &Watch) -> (Reports, Eras
 /// What checks this node's logs and those of its peers against each other.
 fn checking_each_other(
     home: &Arc<Home>,
-    mirrors: &Arc<Mirrors>,
+    (mirrors, tree): (&Arc<Mirrors>, Arc<LogTree>),
     feeds: Arc<OwnFeeds>,
 ) -> (Arc<Witness>, Arc<Cosigning>, Arc<Gossip>) {
-    let tree = Arc::new(LogTree::of_audit(Arc::clone(home)));
     let forks = Arc::clone(mirrors.forks());
     let witness = Arc::new(Witness::new(Arc::clone(home), forks, Arc::clone(&tree)));
     let cosigning = Arc::new(Cosigning::new(Arc::clone(home), tree));
