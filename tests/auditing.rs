@@ -395,7 +395,18 @@ async fn reconciled(bed: &Bed, name: &str, peer: &str) -> Reconciled {
     let until = start().plus(Duration::from_secs(7_200));
     let (mut from, mut all) = (start(), Reconciled::default());
     while from < until {
-        let (came, end) = reconciler.step(&member(peer), (from, until)).await.unwrap();
+        // A peer that was down a moment ago is left alone for a moment.
+        let peer = member(peer);
+        let stepped = async {
+            loop {
+                match reconciler.step(&peer, (from, until)).await {
+                    Err(FlowError::Call(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    stepped => return stepped.unwrap(),
+                }
+            }
+        };
+        let stepped = tokio::time::timeout(Duration::from_secs(30), stepped).await;
+        let (came, end) = stepped.unwrap();
         all.agree += came.agree;
         all.unanswered += came.unanswered;
         all.unknown += came.unknown;
