@@ -83,22 +83,117 @@ mod tests {
 
     use super::write;
 
+    const EVIL: &str = "<script>alert('x')</script>\" onload=\"y & <img src=x> </td></style>";
+
+    /// A report in which every text that comes from outside is hostile.
+    fn hostile() -> String {
+        write(&json!({
+            "report_id": EVIL, "member": EVIL, "network": EVIL, "made_at": EVIL,
+            "identifiers": [EVIL],
+            "records": [{ "record": { "kind": EVIL, "record_id": EVIL, "reported_at": EVIL,
+                EVIL: EVIL, "list": [EVIL, 3] }, "deleted_at": EVIL, "rule": EVIL }],
+            "published": [{ "identifier": EVIL, "tells": [EVIL], "level": EVIL }],
+            "signals": [{ "kind": EVIL, "record_id": EVIL, "event_on": EVIL }],
+            "disputes": [{ "reason": EVIL, "state": EVIL, "resolution": EVIL }],
+            "queries": [{ "at": EVIL, "purpose": EVIL, "consent": EVIL, "outcome": EVIL,
+                "decided": EVIL, "answer": { "flags": [{ "code": EVIL, "state": "TRUE" }] } }],
+            "queries_since": EVIL, "watched_since": EVIL, "reports": [EVIL],
+            "queries_of_others": EVIL, "kept": EVIL,
+        }))
+    }
+
+    /// The elements of a page in the order in which they open. Panics where one is not closed in
+    /// its order, or where a `<`, `>` or `&` stands for itself.
+    fn elements(page: &str) -> Vec<String> {
+        let page = page.strip_prefix("<!DOCTYPE html>").unwrap();
+        let (mut open, mut seen) = (Vec::new(), Vec::new());
+        let mut rest = page;
+        while let Some((text, behind)) = rest.split_once('<') {
+            is_text(text, &open);
+            let (tag, after) = behind.split_once('>').unwrap();
+            assert!(!tag.contains('<'), "{tag}");
+            rest = after;
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop().as_deref(), Some(name), "in {seen:?}");
+                continue;
+            }
+            let name = tag.split(' ').next().unwrap().to_owned();
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{tag}");
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            seen.push(name.clone());
+            if name != "meta" {
+                open.push(name);
+            }
+        }
+        is_text(rest, &open);
+        assert!(open.is_empty(), "{open:?} are left open");
+        seen
+    }
+
+    fn is_text(text: &str, open: &[String]) {
+        if open.last().is_some_and(|name| name == "style") {
+            return;
+        }
+        assert!(!text.contains('>'), "{text}");
+        for behind in text.split('&').skip(1) {
+            let known = ["amp;", "lt;", "gt;", "quot;", "#39;"];
+            assert!(known.iter().any(|one| behind.starts_with(one)), "{text}");
+        }
+    }
+
     #[test]
     fn whatever_a_record_says_stays_text() {
-        let evil = "<script>alert('x')</script>\" onload=\"y & <img src=x>";
-        let page = write(&json!({
-            "member": evil,
-            "identifiers": [evil],
-            "records": [{ "record": { "kind": evil, evil: evil, "list": [evil, 3] } }],
-            "published": [{ "tells": [evil], "level": evil }],
-            "signals": [{ "kind": evil }],
-            "disputes": [{ "reason": evil }],
-            "queries": [{ "consent": evil, "outcome": evil, "answer": {
-                "flags": [{ "code": evil, "state": "TRUE" }] } }],
-            "queries_since": evil,
-        }));
+        let page = hostile();
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("\" onload"));
-        assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
-        assert!(!page.contains("http://") && !page.contains("https://"));
+        let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;";
+        assert!(page.matches(escaped).count() > 25, "{page}");
+    }
+
+    #[test]
+    fn the_page_is_well_formed_also_where_every_text_is_hostile_or_missing() {
+        let known = [
+            "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "table", "tr", "th",
+            "td",
+        ];
+        for page in [hostile(), write(&json!({}))] {
+            let seen = elements(&page);
+            assert!(
+                seen.iter().all(|name| known.contains(&name.as_str())),
+                "{seen:?}"
+            );
+            for once in ["html", "head", "title", "style", "body", "h1"] {
+                assert_eq!(
+                    seen.iter().filter(|name| *name == once).count(),
+                    1,
+                    "{once}"
+                );
+            }
+        }
+        assert!(elements(&hostile()).iter().any(|name| name == "td"));
+    }
+
+    #[test]
+    fn the_page_prints_and_loads_nothing() {
+        let page = hostile();
+        let (style, _) = page.split_once("</style>").unwrap();
+        assert!(style.contains("@media print{") && style.contains("@page{"));
+        assert!(style.contains("tr{break-inside:avoid}"));
+        for loads in ["url(", "@import", " href=", "http://", "https://"] {
+            assert!(!style.contains(loads), "{loads}");
+        }
+        assert!(page.contains("content=\"default-src 'none'; style-src 'unsafe-inline'\""));
+        // No attribute but these, and their values are this program's own words.
+        let text = page.split_once("</head>").unwrap().1;
+        let tags = text
+            .split('<')
+            .skip(1)
+            .filter_map(|tag| tag.split_once('>'));
+        for (tag, _) in tags {
+            let attributes = tag.split_once(' ').map(|(_, attributes)| attributes);
+            assert!(
+                matches!(attributes, None | Some("class=\"meta\"" | "class=\"note\"")),
+                "{tag}"
+            );
+        }
     }
 }
