@@ -1,5 +1,12 @@
 //! Queries opened to an auditor, and logs compared, over real sockets, mutual TLS and stores.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
+
+#[path = "auditing/samples.rs"]
+mod samples;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -538,11 +545,12 @@ async fn drawn_queries_open_and_canaries_among_them_are_found() {
     assert_eq!(all.drawn.len(), 8);
 
     let opener = bed.node("alpha").core().opener.clone();
+    let always = (start(), start().plus(Duration::from_secs(86_400)));
     let canaries = Canaries::of(borrower(3).national);
     let mut touched = Vec::new();
     for one in &all.drawn {
         assert_eq!(one.seen.len(), 2);
-        let entry = opener.find(one.commitment).await.unwrap();
+        let entry = opener.find(one.commitment, always).await.unwrap();
         let sealed = bed.open("alpha", entry).await.unwrap();
         let checked = auditor.check(&sealed.to_string(), &canaries).await.unwrap();
         assert_eq!(checked.fault, None);
@@ -554,7 +562,7 @@ async fn drawn_queries_open_and_canaries_among_them_are_found() {
         (touched[0].canaries, touched[0].positions.as_slice()),
         (1, [2].as_slice())
     );
-    assert!(opener.find([7; 32]).await.is_err());
+    assert!(opener.find([7; 32], always).await.is_err());
 
     bed.network.stop(&member("gamma")).await.unwrap();
     let came = auditor.draw(wanted("dice: 4 2 6", 5)).await.unwrap();

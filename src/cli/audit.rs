@@ -21,6 +21,7 @@ use super::opening;
 use super::operator::NodeAt;
 use super::output::Output;
 use super::reconcile;
+use super::samples;
 use crate::domain::Timestamp;
 use crate::limits::AUDIT_FAULTS_MAX;
 use crate::protocol::audit::{AuditFault, AuditJudge, AuditVerdict, CosignedUpTo, WitnessKey};
@@ -71,6 +72,15 @@ pub(super) enum AuditCommand {
     /// At an auditor: draw queries of a member, to have them opened.
     #[command(after_help = draw::EXAMPLE)]
     Draw(draw::DrawArgs),
+    /// At an auditor: samples that members are to open, and what came of each.
+    #[command(after_help = samples::SAMPLES_EXAMPLE)]
+    Samples(samples::SamplesArgs),
+    /// At a member: which samples auditors want opened, and until when.
+    #[command(after_help = samples::REQUESTS_EXAMPLE)]
+    Requests(samples::RequestsArgs),
+    /// At a member: open what auditors want opened, and deliver it.
+    #[command(after_help = samples::ANSWER_EXAMPLE)]
+    AnswerRequests(samples::AnswerArgs),
     /// Compare this member's log with a peer's: whether both tell the same.
     #[command(after_help = reconcile::EXAMPLE)]
     Reconcile(reconcile::ReconcileArgs),
@@ -113,6 +123,9 @@ pub(super) async fn run(command: AuditCommand, output: &Output) -> Result<Exit, 
         AuditCommand::Open(args) => opening::open(&args, output).await,
         AuditCommand::Check(args) => opening::check(&args, output).await,
         AuditCommand::Draw(args) => draw::run(&args, output).await,
+        AuditCommand::Samples(args) => samples::samples(&args, output).await,
+        AuditCommand::Requests(args) => samples::requests(&args, output).await,
+        AuditCommand::AnswerRequests(args) => samples::answer(&args, output).await,
         AuditCommand::Reconcile(args) => reconcile::run(&args, output).await,
         AuditCommand::Forks(args) => forks::list(&args, output).await,
         AuditCommand::VerifyFork(args) => forks::verify(&args, output),

@@ -45,6 +45,7 @@ mod retention;
 mod rights;
 mod rollover;
 mod rollover_registrar;
+mod samples;
 mod signal;
 mod standing;
 mod usage;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -14,6 +14,7 @@ use super::output::Output;
 use crate::crypto::sha256;
 use crate::domain::Timestamp;
 use crate::limits::OPENING_FILE_BYTES_MAX;
+use crate::node::read_text;
 use crate::wire::pb;
 
 pub(super) const OPEN_EXAMPLE: &str = "Example:\n  \
@@ -109,17 +110,10 @@ pub(super) async fn check(args: &CheckArgs, output: &Output) -> Result<Exit, Cli
     let file = std::fs::read_to_string(&args.file);
     let file = file.map_err(|error| CliError::file(&args.file, &error))?;
     let mut client = args.node.openings().await?;
-    let canaries = match &args.canaries {
-        Some(path) => {
-            std::fs::read_to_string(path).map_err(|error| CliError::file(path, &error))?
-        }
-        None => String::new(),
-    };
-    let canaries = canaries.lines().map(str::trim);
-    let canaries = canaries.filter(|line| !line.is_empty()).map(str::to_owned);
+    let canaries = args.canaries.as_deref().map(canaries).transpose()?;
     let request = pb::CheckOpeningRequest {
         file,
-        canaries: canaries.collect(),
+        canaries: canaries.unwrap_or_default(),
     };
     let checked = client.check_opening(request).await?.into_inner();
     let consent = args.consent.as_ref().map(|text| {
@@ -129,6 +123,16 @@ pub(super) async fn check(args: &CheckArgs, output: &Output) -> Result<Exit, Cli
     });
     output.show(&value_of(&checked, consent), || text_of(&checked, consent));
     Ok(exit_of(&checked, consent))
+}
+
+/// The lines of a file of canaries.
+pub(super) fn canaries(path: &Path) -> Result<Vec<String>, CliError> {
+    let text = read_text(path).map_err(|error| CliError::file(path, &error))?;
+    let lines = text.lines().map(str::trim);
+    Ok(lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect())
 }
 
 fn exit_of(checked: &pb::CheckOpeningResponse, consent: Option<bool>) -> Exit {

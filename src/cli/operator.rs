@@ -24,6 +24,7 @@ use crate::wire::pb::operator_client::OperatorClient;
 use crate::wire::pb::peer_standings_client::PeerStandingsClient;
 use crate::wire::pb::reports_client::ReportsClient;
 use crate::wire::pb::revisions_client::RevisionsClient;
+use crate::wire::pb::samples_client::SamplesClient;
 use crate::wire::pb::witnessing_client::WitnessingClient;
 
 /// A client of a node's service for watching and alerts.
@@ -107,6 +108,14 @@ impl NodeAt {
     pub(super) async fn erasures(&self) -> Result<ErasuresClient<Channel>, CliError> {
         let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
         Ok(ErasuresClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
+    }
+
+    /// The running node's service for samples, or how to start it.
+    pub(super) async fn samples(&self) -> Result<SamplesClient<Channel>, CliError> {
+        let channel = self.channel().await?.ok_or_else(|| self.not_running())?;
+        Ok(SamplesClient::new(channel)
+            .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX))
     }
 
     /// The running node's service for findings, or how to start it.

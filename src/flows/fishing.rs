@@ -126,6 +126,12 @@ impl Fishing {
                 }
             }
         }
+        for (member, suspicion) in super::samples::overdue(&self.home, now).await? {
+            let about = (suspicion.code, Some(member.clone()));
+            if settled.get(&about).is_none_or(|at| suspicion.since > *at) {
+                found.push((Some(member), suspicion));
+            }
+        }
         let mut new = 0;
         for (peer, suspicion) in found {
             new += usize::from(self.keep(&kept, peer, suspicion).await?);

@@ -52,6 +52,7 @@ mod retention;
 mod revision_rows;
 mod revision_terms;
 mod revisions;
+mod samples;
 mod standing;
 mod standing_months;
 mod standing_rows;
@@ -102,6 +103,9 @@ pub use reconcile::{Reconciled, Reconciler};
 pub use report::{BorrowerReport, HeldRecord, OwnQuery, PublishedState, Reports};
 pub use retention::Scheduled;
 pub use revisions::{RevisionNotice, Revisions};
+pub use samples::{
+    ItemOutcome, NewSample, OpeningRequest, OpeningRequests, Sample, SampleId, SampleItem, Samples,
+};
 pub use standing::{PeerReport, SeenEnd, Standings};
 pub use watch::{NewWatched, PeerProgress, Watch, WatchSettings, WatchedEntry};
 pub use webhook::{DeadLetter, Webhook, WebhookTarget};

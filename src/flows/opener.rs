@@ -62,17 +62,17 @@ impl Opener {
         Ok(stated)
     }
 
-    /// The position of the query with this commitment in this node's log.
+    /// The position of the query with this commitment in this node's log, logged within a span.
     ///
     /// # Errors
     /// [`FlowError::NotFound`] where there is none, [`FlowError::Store`].
-    pub async fn find(&self, commitment: [u8; 32]) -> Result<u64, FlowError> {
-        let always = (
-            Timestamp::from_unix_ms(0),
-            Timestamp::from_unix_ms(i64::MAX),
-        );
+    pub async fn find(
+        &self,
+        commitment: [u8; 32],
+        span: (Timestamp, Timestamp),
+    ) -> Result<u64, FlowError> {
         let logged = Logged::new(Arc::clone(&self.home));
-        let found = logged.asked(commitment, always).await?;
+        let found = logged.asked(commitment, span).await?;
         let (entry, _) = found.ok_or(FlowError::NotFound {
             what: "query with this commitment",
         })?;

@@ -20,14 +20,16 @@ use crate::wire::pb::peer_client::PeerClient;
 use crate::wire::pb::standing_client::StandingClient;
 use crate::wire::pb::witness_client::WitnessClient;
 use crate::wire::pb::{
-    CosignRequest, CosignResponse, DescribeRequest, DescribeResponse, EncryptionKeyRequest,
-    EncryptionKeyResponse, EvaluateRequest, EvaluateResponse, ExplainRequest, ExplainResponse,
-    FeedChunk, GossipRequest, GossipResponse, GrowthRequest, GrowthResponse, LoggedRequest,
-    LoggedResponse, MonthlyCountsRequest, MonthlyCountsResponse, StreamNoticesRequest,
+    CosignRequest, CosignResponse, DeliverOpeningRequest, DeliverOpeningResponse, DescribeRequest,
+    DescribeResponse, EncryptionKeyRequest, EncryptionKeyResponse, EvaluateRequest,
+    EvaluateResponse, ExplainRequest, ExplainResponse, FeedChunk, GossipRequest, GossipResponse,
+    GrowthRequest, GrowthResponse, LoggedRequest, LoggedResponse, MonthlyCountsRequest,
+    MonthlyCountsResponse, RequestOpeningsRequest, RequestOpeningsResponse, StreamNoticesRequest,
 };
 use crate::wire::{
-    Chunk, CosignGiven, CosignWanted, Description, Evaluation, FeedWanted, GrowthGiven, LoggedPage,
-    LoggedWanted, Malformed, Question, Sightings, Verdict, monthly_statements,
+    Chunk, CosignGiven, CosignWanted, Delivered, Description, Evaluation, FeedWanted, GrowthGiven,
+    LoggedPage, LoggedWanted, Malformed, OpeningsWanted, Question, Sightings, Verdict,
+    monthly_statements,
 };
 
 /// Why asking a peer gave nothing.
@@ -148,6 +150,38 @@ impl AskedPeers {
         let make = |channel| logged(channel, Request::new(message.clone()));
         let response = self.peers.call(peer, deadline, make).await?;
         Ok(LoggedPage::try_from(response.into_inner())?)
+    }
+
+    /// Asks a member to open queries that this node, an auditor's, drew.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn request_openings(
+        &self,
+        member: &Member,
+        deadline: Duration,
+        wanted: OpeningsWanted,
+    ) -> Result<(), AskError> {
+        let message = RequestOpeningsRequest::from(wanted);
+        let make = |channel| request_openings(channel, Request::new(message.clone()));
+        self.peers.call(member, deadline, make).await?;
+        Ok(())
+    }
+
+    /// Gives an auditor's node what it wanted of one query.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn deliver_opening(
+        &self,
+        auditor: &Member,
+        deadline: Duration,
+        given: Delivered,
+    ) -> Result<(), AskError> {
+        let message = DeliverOpeningRequest::from(given);
+        let make = |channel| deliver_opening(channel, Request::new(message.clone()));
+        self.peers.call(auditor, deadline, make).await?;
+        Ok(())
     }
 
     /// Asks a peer to cosign a checkpoint of this node's audit log. Nothing of the answer is
@@ -307,6 +341,20 @@ fn encryption_key(
 
 fn logged(channel: PeerChannel, request: Request<LoggedRequest>) -> Calling<LoggedResponse> {
     Box::pin(async move { auditing(channel).logged(request).await })
+}
+
+fn request_openings(
+    channel: PeerChannel,
+    request: Request<RequestOpeningsRequest>,
+) -> Calling<RequestOpeningsResponse> {
+    Box::pin(async move { auditing(channel).request_openings(request).await })
+}
+
+fn deliver_opening(
+    channel: PeerChannel,
+    request: Request<DeliverOpeningRequest>,
+) -> Calling<DeliverOpeningResponse> {
+    Box::pin(async move { auditing(channel).deliver_opening(request).await })
 }
 
 fn auditing(channel: PeerChannel) -> AuditingClient<PeerChannel> {

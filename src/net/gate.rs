@@ -114,6 +114,8 @@ const METHODS: &[(&str, Right)] = &[
     ("/creditmesh.v1.Standing/MonthlyCounts", Right::Describe),
     ("/creditmesh.v1.Auditing/EncryptionKey", Right::Describe),
     ("/creditmesh.v1.Auditing/Logged", Right::Describe),
+    ("/creditmesh.v1.Auditing/RequestOpenings", Right::Describe),
+    ("/creditmesh.v1.Auditing/DeliverOpening", Right::Describe),
     ("/creditmesh.v1.Witness/Cosign", Right::Describe),
     ("/creditmesh.v1.Witness/Gossip", Right::Describe),
     ("/creditmesh.v1.Witness/ProveGrowth", Right::Describe),

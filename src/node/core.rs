@@ -8,8 +8,8 @@ use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
     Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
-    OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Reports, Revisions,
-    Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
+    OpeningRequests, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Reports,
+    Revisions, Samples, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -39,6 +39,10 @@ pub struct Core {
     pub fishing: Fishing,
     /// What opens queries to auditors.
     pub opener: Opener,
+    /// Samples that this auditor has opened.
+    pub samples: Samples,
+    /// Samples that auditors want of this node.
+    pub requests: OpeningRequests,
     /// What compares this node's log with peers'.
     pub reconciler: Reconciler,
     /// What goes with age.
@@ -116,6 +120,8 @@ impl Core {
         let (reports, eraser) = about_borrowers(&desk, ledger, &watch);
         let (witness, cosigning, gossip) = checking_each_other(&home, (&mirrors, tree), feeds);
         Self {
+            samples: Samples::new(Arc::clone(&home)),
+            requests: OpeningRequests::new(Arc::clone(&home), opener.clone()),
             follower: Follower::new(home.clone(), peer_keys.clone(), mirrors.clone()),
             home,
             desk,
@@ -155,6 +161,8 @@ impl Core {
         self.tasks.spawn(self.ageing.clone().run());
         self.tasks.spawn(Arc::clone(&self.standings).run());
         self.tasks.spawn(self.fishing.clone().run());
+        self.tasks.spawn(self.samples.clone().run());
+        self.tasks.spawn(self.requests.clone().run());
         self.tasks.spawn(Arc::clone(&self.cosigning).run());
         self.tasks.spawn(Arc::clone(&self.gossip).run());
     }

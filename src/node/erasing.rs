@@ -2,6 +2,7 @@
 //! unreadable by a re-keying.
 
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::erased::{Name, Stage};
@@ -57,12 +58,15 @@ impl ErasureDesk for Erasing {
 }
 
 impl Erasing {
-    /// Comes to the end of what was cut short, then keeps the store re-keyed; never ends.
-    pub(super) async fn keep(self) {
+    /// Comes to the end of what was cut short, then keeps the store re-keyed, until `stop`: what is
+    /// under way then goes on at the next start.
+    pub(super) async fn keep(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.look().await {
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let Some(looked) = stop.run_until_cancelled(self.look()).await else {
+                return;
+            };
+            if let Err(error) = looked {
                 tracing::warn!(%error, "an erasure or re-keying did not end; it is tried again");
             }
         }

@@ -19,10 +19,10 @@ use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
     AuditService, CorrectionsService, CredentialService, ErasureService, FindingsService,
     OpeningsService, OperatorService, PeerStandingsService, ReportService, RevisionService,
-    WatchService, WitnessingService, audit_server, corrections_server, credentials_server,
-    erasures_server, findings_server, health, openings_server, operator_server,
-    peer_standings_server, reflection, reports_server, revisions_server, watch_server,
-    witnessing_server,
+    SampleService, WatchService, WitnessingService, audit_server, corrections_server,
+    credentials_server, erasures_server, findings_server, health, openings_server, operator_server,
+    peer_standings_server, reflection, reports_server, revisions_server, samples_server,
+    watch_server, witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -38,6 +38,7 @@ pub(super) struct Desks {
     pub(super) openings: OpeningsService,
     pub(super) witnessing: WitnessingService,
     pub(super) reports: ReportService,
+    pub(super) samples: SampleService,
     pub(super) erasures: ErasureService,
 }
 
@@ -56,6 +57,11 @@ impl Desks {
             standings: PeerStandingsService::new(Arc::clone(&core.standings)),
             operator: OperatorService::new(core.desk.clone(), currency, Arc::new(status)),
             reports: ReportService::new(core.reports.clone()),
+            samples: SampleService::new(
+                core.samples.clone(),
+                core.requests.clone(),
+                Arc::clone(&home.clock),
+            ),
             erasures: ErasureService::new(Arc::new(erasing)),
             revisions: RevisionService::new(revisions, home.policy.show_members),
             watch: WatchService::new(core.watch.clone(), Arc::clone(&core.alerts)),
@@ -102,6 +108,7 @@ pub(super) async fn serve_socket(
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
             .add_service(reports_server(desks.reports))
+            .add_service(samples_server(desks.samples))
             .add_service(erasures_server(desks.erasures))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
@@ -134,6 +141,7 @@ pub(super) async fn serve_port(
             .add_service(openings_server(desks.openings))
             .add_service(witnessing_server(desks.witnessing))
             .add_service(reports_server(desks.reports))
+            .add_service(samples_server(desks.samples))
             .add_service(erasures_server(desks.erasures))
             .add_service(reflection)
             .add_service(health)

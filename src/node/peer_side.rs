@@ -26,7 +26,10 @@ pub(super) async fn serve_peers(
         Logged::new(Arc::clone(home)),
         Auditor::new(Arc::clone(home)),
     );
-    let auditing = AuditingService::new(logged, auditor);
+    let auditing = AuditingService::new(
+        (logged, auditor),
+        (core.samples.clone(), core.requests.clone()),
+    );
     let witness = WitnessService::new(Arc::clone(&core.witness), Arc::clone(&core.gossip));
     let notices = notices_server(Arc::clone(&core.answerer));
     let (reflection, health) = (reflection()?, health().await);

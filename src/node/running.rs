@@ -204,7 +204,7 @@ impl RunningNode {
     ) -> Result<(), NodeError> {
         let home = Arc::clone(&self.core.home);
         let erasing = erasing(&folder, config, &self.core);
-        self.tasks.spawn(erasing.clone().keep());
+        self.tasks.spawn(erasing.clone().keep(self.stop.clone()));
         let source = super::status::Source {
             home: Arc::clone(&home),
             mirrors: Arc::clone(&self.core.mirrors),

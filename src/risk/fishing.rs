@@ -51,6 +51,8 @@ pub enum FishingCode {
     QuotaSpent,
     /// A peer: one commitment under many questions.
     CommitmentReused,
+    /// A sample that was not opened in time: at its auditor, and at the member that was asked.
+    Unopened,
 }
 
 impl FishingCode {
@@ -68,6 +70,7 @@ impl FishingCode {
         Self::BeyondItsBook,
         Self::QuotaSpent,
         Self::CommitmentReused,
+        Self::Unopened,
     ];
 
     /// The word for it in JSON and on the command line, which stays.
@@ -86,6 +89,7 @@ impl FishingCode {
             Self::BeyondItsBook => "beyond-its-book",
             Self::QuotaSpent => "quota-spent",
             Self::CommitmentReused => "commitment-reused",
+            Self::Unopened => "unopened",
         }
     }
 
@@ -99,7 +103,9 @@ impl FishingCode {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::Sequential | Self::EqualSteps | Self::CommitmentReused => Severity::High,
+            Self::Sequential | Self::EqualSteps | Self::CommitmentReused | Self::Unopened => {
+                Severity::High
+            }
             Self::RepeatedStrangers | Self::Volume | Self::BeyondItsBook | Self::Purposes => {
                 Severity::Medium
             }
@@ -143,6 +149,11 @@ impl FishingCode {
             Self::QuotaSpent => {
                 "ask the member for its own count of applications; then have the administrators \
                  raise its quota, or an auditor draw a sample"
+            }
+            Self::Unopened => {
+                "at the member: `creditmesh audit requests`, then answer them with \
+                 `creditmesh audit answer-requests`; at the auditor: ask the member why, then have \
+                 the administrators decide"
             }
             Self::CommitmentReused => {
                 "have an auditor open these questions: each must be of the one borrower and \

@@ -10,25 +10,38 @@ use tonic::{Request, Response, Status};
 use super::admitted::admitted;
 use super::status::refused;
 use crate::domain::{Identifier, MemberId, Timestamp};
-use crate::flows::{Auditor, Checked, FlowError, Logged, NewDraw, Opener, Reconciled, Reconciler};
+use crate::flows::{
+    Auditor, Checked, DrawnSample, FlowError, Logged, NewDraw, Opener, OpeningRequests, Reconciled,
+    Reconciler, Samples,
+};
 use crate::limits::{CANARIES_MAX, OPENING_FILE_BYTES_MAX, RECONCILE_SHOWN_MAX, RECONCILE_SPAN};
 use crate::protocol::opening::OpenedBorrower;
 use crate::risk::fishing::Canaries;
 use crate::wire::pb::{self, auditing_server::Auditing, openings_server::Openings};
-use crate::wire::{LoggedWanted, Malformed};
+use crate::wire::{Delivered, LoggedWanted, Malformed, OpeningsWanted};
 
 /// The service that members and auditors call.
 #[derive(Debug, Clone)]
 pub struct AuditingService {
     logged: Logged,
     auditor: Auditor,
+    samples: Samples,
+    requests: OpeningRequests,
 }
 
 impl AuditingService {
     /// Tells of this log, and of this auditor's key.
     #[must_use]
-    pub const fn new(logged: Logged, auditor: Auditor) -> Self {
-        Self { logged, auditor }
+    pub fn new(
+        (logged, auditor): (Logged, Auditor),
+        (samples, requests): (Samples, OpeningRequests),
+    ) -> Self {
+        Self {
+            logged,
+            auditor,
+            samples,
+            requests,
+        }
     }
 }
 
@@ -51,6 +64,26 @@ impl Auditing for AuditingService {
         let wanted = LoggedWanted::try_from(request.into_inner()).map_err(refused)?;
         let page = self.logged.page_for(&peer, &wanted).await;
         Ok(Response::new(page.map_err(refused)?.into()))
+    }
+
+    async fn request_openings(
+        &self,
+        request: Request<pb::RequestOpeningsRequest>,
+    ) -> Result<Response<pb::RequestOpeningsResponse>, Status> {
+        let peer = admitted(&request)?;
+        let wanted = OpeningsWanted::try_from(request.into_inner()).map_err(refused)?;
+        self.requests.take(&peer, wanted).await.map_err(refused)?;
+        Ok(Response::new(pb::RequestOpeningsResponse {}))
+    }
+
+    async fn deliver_opening(
+        &self,
+        request: Request<pb::DeliverOpeningRequest>,
+    ) -> Result<Response<pb::DeliverOpeningResponse>, Status> {
+        let peer = admitted(&request)?;
+        let given = Delivered::try_from(request.into_inner()).map_err(refused)?;
+        self.samples.take(&peer, given).await.map_err(refused)?;
+        Ok(Response::new(pb::DeliverOpeningResponse {}))
     }
 }
 
@@ -79,8 +112,12 @@ fn member(field: &'static str, text: &str) -> Result<MemberId, Status> {
         .map_err(|error| refused(Malformed::new(field, format!("{error}"))))
 }
 
-/// The canaries of a request. What is wrong with one is told by its place alone.
 fn canaries_in(texts: &[String]) -> Result<Canaries, Status> {
+    Ok(Canaries::of(canary_identifiers(texts)?))
+}
+
+/// The canaries of a request. What is wrong with one is told by its place alone.
+pub(super) fn canary_identifiers(texts: &[String]) -> Result<Vec<Identifier>, Status> {
     if texts.len() > CANARIES_MAX {
         let reason = format!("must be at most {CANARIES_MAX}");
         return Err(refused(Malformed::new("canaries", reason)));
@@ -91,8 +128,43 @@ fn canaries_in(texts: &[String]) -> Result<Canaries, Status> {
             refused(Malformed::new("canaries", reason))
         })
     });
-    Ok(Canaries::of(parsed.collect::<Result<Vec<_>, Status>>()?))
+    parsed.collect()
 }
+
+/// What a request wants drawn.
+pub(super) fn draw_of(wanted: pb::DrawSampleRequest) -> Result<NewDraw, Status> {
+    Ok(NewDraw {
+        member: member("member", &wanted.member)?,
+        count: usize::try_from(wanted.count).unwrap_or(usize::MAX),
+        seed: wanted.seed,
+        from: Timestamp::from_unix_ms(wanted.from_unix_ms),
+        until: Timestamp::from_unix_ms(wanted.until_unix_ms),
+    })
+}
+
+/// What was drawn, as a message.
+pub(super) fn drawn(came: DrawnSample) -> pb::DrawSampleResponse {
+    let drawn = came.drawn.into_iter().map(|one| pb::DrawnQuery {
+        commitment: one.commitment.to_vec().into(),
+        at_unix_ms: one.at.unix_ms(),
+        answered_by: one
+            .seen
+            .iter()
+            .map(|(member, _)| member.to_string())
+            .collect(),
+    });
+    pb::DrawSampleResponse {
+        drawn: drawn.collect(),
+        offered: came.offered,
+        unreached: came.unreached.iter().map(MemberId::to_string).collect(),
+    }
+}
+
+/// All time: where a person names a query by its commitment alone.
+const ALWAYS: (Timestamp, Timestamp) = (
+    Timestamp::from_unix_ms(0),
+    Timestamp::from_unix_ms(i64::MAX),
+);
 
 fn borrower(opened: &OpenedBorrower) -> pb::OpenedBorrower {
     let identifiers = [&opened.national, &opened.phone];
@@ -222,7 +294,10 @@ impl Openings for OpeningsService {
             let commitment = <[u8; 32]>::try_from(wanted.commitment.as_ref());
             let commitment = commitment
                 .map_err(|_| refused(Malformed::new("commitment", "must be 32 bytes")))?;
-            self.opener.find(commitment).await.map_err(refused)?
+            self.opener
+                .find(commitment, ALWAYS)
+                .await
+                .map_err(refused)?
         };
         let opened = self.opener.open(entry, &auditor).await;
         let file = opened.map_err(refused)?.to_string();
@@ -233,29 +308,9 @@ impl Openings for OpeningsService {
         &self,
         request: Request<pb::DrawSampleRequest>,
     ) -> Result<Response<pb::DrawSampleResponse>, Status> {
-        let wanted = request.into_inner();
-        let draw = NewDraw {
-            member: member("member", &wanted.member)?,
-            count: usize::try_from(wanted.count).unwrap_or(usize::MAX),
-            seed: wanted.seed,
-            from: Timestamp::from_unix_ms(wanted.from_unix_ms),
-            until: Timestamp::from_unix_ms(wanted.until_unix_ms),
-        };
+        let draw = draw_of(request.into_inner())?;
         let came = self.auditor.draw(draw).await.map_err(refused)?;
-        let drawn = came.drawn.into_iter().map(|one| pb::DrawnQuery {
-            commitment: one.commitment.to_vec().into(),
-            at_unix_ms: one.at.unix_ms(),
-            answered_by: one
-                .seen
-                .iter()
-                .map(|(member, _)| member.to_string())
-                .collect(),
-        });
-        Ok(Response::new(pb::DrawSampleResponse {
-            drawn: drawn.collect(),
-            offered: came.offered,
-            unreached: came.unreached.iter().map(MemberId::to_string).collect(),
-        }))
+        Ok(Response::new(drawn(came)))
     }
 
     async fn check_opening(

@@ -18,6 +18,7 @@ mod operator_rows;
 mod peer;
 mod registrar;
 mod report;
+mod samples;
 mod standard;
 mod standing;
 mod status;
@@ -39,11 +40,12 @@ pub use operator_rows::outcome;
 pub use peer::PeerService;
 pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar_server};
 pub use report::ReportService;
+pub use samples::SampleService;
 pub use standard::{
     audit_server, auditing_server, corrections_server, credentials_server, erasures_server,
     explain_server, findings_server, health, notices_server, openings_server, operator_server,
     peer_server, peer_standings_server, reflection, reports_server, revisions_server,
-    standing_server, watch_server, witness_server, witnessing_server,
+    samples_server, standing_server, watch_server, witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

@@ -9,8 +9,8 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use super::{
     AuditService, AuditingService, CorrectionsService, CredentialService, ErasureService,
     ExplainService, FindingsService, NoticeService, OpeningsService, OperatorService, PeerService,
-    PeerStandingsService, ReportService, RevisionService, StandingService, WatchService,
-    WitnessService, WitnessingService,
+    PeerStandingsService, ReportService, RevisionService, SampleService, StandingService,
+    WatchService, WitnessService, WitnessingService,
 };
 use crate::flows::{Answerer, FlowError};
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
@@ -29,6 +29,7 @@ use crate::wire::pb::peer_server::PeerServer;
 use crate::wire::pb::peer_standings_server::PeerStandingsServer;
 use crate::wire::pb::reports_server::ReportsServer;
 use crate::wire::pb::revisions_server::RevisionsServer;
+use crate::wire::pb::samples_server::SamplesServer;
 use crate::wire::pb::standing_server::StandingServer;
 use crate::wire::pb::watch_server::WatchServer;
 use crate::wire::pb::witness_server::WitnessServer;
@@ -78,6 +79,14 @@ pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorServi
 #[must_use]
 pub fn erasures_server(service: ErasureService) -> ErasuresServer<ErasureService> {
     ErasuresServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service for samples, with its bounds on messages.
+#[must_use]
+pub fn samples_server(service: SampleService) -> SamplesServer<SampleService> {
+    SamplesServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

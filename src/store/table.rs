@@ -142,6 +142,10 @@ tables! {
     AskerDay = 51, "asker-day";
     /// What looks like fishing, and who looked at it.
     Finding = 52, "finding";
+    /// Samples that this auditor drew: head, queries with what came of each, canaries.
+    Sample = 60, "sample";
+    /// Samples that auditors want this node to open.
+    OpeningRequest = 61, "opening-request";
 }
 
 impl Table {

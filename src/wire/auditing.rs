@@ -4,7 +4,9 @@
 use super::peer::{fixed, named};
 use super::{Malformed, pb};
 use crate::domain::{Epoch, Level, MemberId, Purpose, Timestamp};
-use crate::limits::{EVALUATE_ELEMENTS_MAX, LOGGED_PAGE_MAX};
+use crate::limits::{
+    EVALUATE_ELEMENTS_MAX, LOGGED_PAGE_MAX, OPENING_FILE_BYTES_MAX, SAMPLE_REQUESTED_MAX,
+};
 use crate::membership::AuditorKeyStatement;
 
 /// Which entries of a log are asked for.
@@ -54,6 +56,94 @@ pub struct LoggedPage {
     pub next: Option<u64>,
     /// Queries of which the node does not keep any more whom it put them to.
     pub unknown: u32,
+}
+
+/// Queries that an auditor wants opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpeningsWanted {
+    /// The auditor's number of the sample.
+    pub sample: [u8; 8],
+    /// Until when.
+    pub deadline: Timestamp,
+    /// The commitment of each, and when one that answered it logged it.
+    pub wanted: Vec<([u8; 32], Timestamp)>,
+}
+
+/// What a member gives for one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The auditor's number of the sample.
+    pub sample: [u8; 8],
+    /// Which query.
+    pub commitment: [u8; 32],
+    /// Its opening; `None` where there is none.
+    pub file: Option<String>,
+    /// Whether, where there is none, the query is in the log.
+    pub is_gone: bool,
+}
+
+impl TryFrom<pb::RequestOpeningsRequest> for OpeningsWanted {
+    type Error = Malformed;
+
+    fn try_from(message: pb::RequestOpeningsRequest) -> Result<Self, Malformed> {
+        if message.wanted.len() > SAMPLE_REQUESTED_MAX {
+            let reason = format!("must be at most {SAMPLE_REQUESTED_MAX}");
+            return Err(Malformed::new("wanted", reason));
+        }
+        let wanted = message.wanted.iter().map(|one| {
+            let commitment = fixed("commitment", &one.commitment)?;
+            Ok((commitment, Timestamp::from_unix_ms(one.at_unix_ms)))
+        });
+        Ok(Self {
+            sample: fixed("sample", &message.sample)?,
+            deadline: Timestamp::from_unix_ms(message.deadline_unix_ms),
+            wanted: wanted.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<OpeningsWanted> for pb::RequestOpeningsRequest {
+    fn from(wanted: OpeningsWanted) -> Self {
+        let queries = wanted.wanted.iter();
+        Self {
+            sample: wanted.sample.to_vec().into(),
+            deadline_unix_ms: wanted.deadline.unix_ms(),
+            wanted: queries
+                .map(|(commitment, at)| pb::WantedOpening {
+                    commitment: commitment.to_vec().into(),
+                    at_unix_ms: at.unix_ms(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<pb::DeliverOpeningRequest> for Delivered {
+    type Error = Malformed;
+
+    fn try_from(message: pb::DeliverOpeningRequest) -> Result<Self, Malformed> {
+        if message.file.len() > OPENING_FILE_BYTES_MAX {
+            let reason = format!("must be at most {OPENING_FILE_BYTES_MAX} bytes");
+            return Err(Malformed::new("file", reason));
+        }
+        Ok(Self {
+            sample: fixed("sample", &message.sample)?,
+            commitment: fixed("commitment", &message.commitment)?,
+            file: (!message.file.is_empty()).then_some(message.file),
+            is_gone: message.gone,
+        })
+    }
+}
+
+impl From<Delivered> for pb::DeliverOpeningRequest {
+    fn from(given: Delivered) -> Self {
+        Self {
+            sample: given.sample.to_vec().into(),
+            commitment: given.commitment.to_vec().into(),
+            file: given.file.unwrap_or_default(),
+            gone: given.is_gone,
+        }
+    }
 }
 
 impl TryFrom<pb::LoggedRequest> for LoggedWanted {
@@ -221,6 +311,40 @@ mod tests {
         let mut short = message;
         short.commitment = vec![1; 31].into();
         assert!(LoggedWanted::try_from(short).is_err());
+    }
+
+    #[test]
+    fn requests_to_open_and_what_is_given_survive_the_wire() {
+        let wanted = OpeningsWanted {
+            sample: [7; 8],
+            deadline: Timestamp::from_unix_ms(9),
+            wanted: vec![([1; 32], Timestamp::from_unix_ms(3)); SAMPLE_REQUESTED_MAX],
+        };
+        let mut message = pb::RequestOpeningsRequest::from(wanted.clone());
+        assert_eq!(OpeningsWanted::try_from(message.clone()).unwrap(), wanted);
+        message.wanted.push(pb::WantedOpening::default());
+        let refused = OpeningsWanted::try_from(message.clone()).unwrap_err();
+        assert_eq!(refused.field, "wanted");
+        message.wanted = vec![pb::WantedOpening::default()];
+        let refused = OpeningsWanted::try_from(message).unwrap_err();
+        assert_eq!(refused.field, "commitment");
+        for (file, is_gone) in [
+            (Some("text".to_owned()), false),
+            (None, true),
+            (None, false),
+        ] {
+            let given = Delivered {
+                sample: [7; 8],
+                commitment: [2; 32],
+                file,
+                is_gone,
+            };
+            let message = pb::DeliverOpeningRequest::from(given.clone());
+            assert_eq!(Delivered::try_from(message.clone()).unwrap(), given);
+            let mut long = message;
+            long.file = "x".repeat(OPENING_FILE_BYTES_MAX + 1);
+            assert_eq!(Delivered::try_from(long).unwrap_err().field, "file");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod witness;
 
 pub mod pb;
 
-pub use auditing::{LoggedEntry, LoggedPage, LoggedWanted};
+pub use auditing::{Delivered, LoggedEntry, LoggedPage, LoggedWanted, OpeningsWanted};
 pub use explain::Verdict;
 pub use log::{LogPage, filed_statement};
 pub use malformed::Malformed;

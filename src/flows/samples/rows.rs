@@ -1,0 +1,250 @@
+//! How samples lie in the store: at the auditor a head, a row for each query and the canaries; at
+//! the member one row.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::FlowError;
+use crate::domain::{MemberId, Timestamp};
+
+/// First byte of each row.
+const FORMAT: u8 = 1;
+
+/// The number of a sample, drawn at random by the auditor's node.
+pub type SampleId = [u8; 8];
+
+/// What became of a drawn query. It names no borrower beyond what the member showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemOutcome {
+    /// `agrees`; the code of an opening's fault; `differs`, `not-logged` or `unreachable` of a
+    /// peer; `other-query`, `unreadable`, `canary`; `never-asked` or `gone` where the member opened
+    /// nothing.
+    pub verdict: String,
+    /// The same in words.
+    pub says: String,
+    /// Position of the query in the member's audit log.
+    pub entry: u64,
+    /// What its first borrowers rest on: the reference where the member keeps it, else its SHA-256.
+    pub consents: Vec<String>,
+    /// When it came, milliseconds since 1970.
+    pub at_unix_ms: i64,
+}
+
+/// A query that was drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SampleItem {
+    #[serde(with = "hex")]
+    /// Its commitment.
+    pub commitment: [u8; 32],
+    /// When one that answered it logged it, milliseconds since 1970.
+    pub at_unix_ms: i64,
+    /// What became of it; `None` until the member answers.
+    pub outcome: Option<ItemOutcome>,
+}
+
+/// A sample, at the auditor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Its number.
+    pub id: SampleId,
+    /// Whose queries.
+    pub member: MemberId,
+    /// What drew them.
+    pub seed: String,
+    /// When.
+    pub drawn_at: Timestamp,
+    /// Until when they must be opened.
+    pub deadline: Timestamp,
+    /// How many evaluations they were drawn from.
+    pub offered: u64,
+    /// Whether the member has the request.
+    pub is_sent: bool,
+    /// How many queries.
+    pub count: usize,
+}
+
+/// A sample, at the member that is to open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpeningRequest {
+    /// The auditor's number of it.
+    pub id: SampleId,
+    /// The auditor.
+    pub auditor: MemberId,
+    /// When it asked.
+    pub asked_at: Timestamp,
+    /// Until when it wants them.
+    pub deadline: Timestamp,
+    /// The queries, by their commitments, and when one that answered each logged it.
+    pub wanted: Vec<([u8; 32], Timestamp)>,
+    /// Whether a person had it answered.
+    pub is_answering: bool,
+    /// How many of them, from the first on, the auditor has.
+    pub delivered: usize,
+    /// How many of those could not be opened.
+    pub closed: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSample {
+    member: String,
+    seed: String,
+    drawn_at: i64,
+    deadline: i64,
+    offered: u64,
+    is_sent: bool,
+    count: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRequest {
+    #[serde(with = "hex")]
+    id: SampleId,
+    auditor: String,
+    asked_at: i64,
+    deadline: i64,
+    wanted: Vec<(String, i64)>,
+    is_answering: bool,
+    delivered: usize,
+    closed: usize,
+}
+
+/// Bytes as lower-case hexadecimal.
+mod hex {
+    use data_encoding::HEXLOWER;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&HEXLOWER.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<[u8; N], D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        bytes.try_into().map_err(|_| D::Error::custom("length"))
+    }
+}
+
+fn unreadable() -> FlowError {
+    FlowError::Unreadable { what: "sample" }
+}
+
+fn written(row: &impl Serialize) -> Vec<u8> {
+    // Texts and numbers always serialise.
+    [vec![FORMAT], serde_json::to_vec(row).unwrap_or_default()].concat()
+}
+
+fn read<'a, T: Deserialize<'a>>(row: &'a [u8]) -> Result<T, FlowError> {
+    let json = row.strip_prefix(&[FORMAT]).ok_or_else(unreadable)?;
+    serde_json::from_slice(json).map_err(|_| unreadable())
+}
+
+/// The key of a sample's head.
+pub(super) fn head_key(id: &SampleId) -> Vec<u8> {
+    [b"h".as_slice(), id].concat()
+}
+
+/// The prefix of a sample's queries; the number of each follows, two bytes.
+pub(super) fn items_prefix(id: &SampleId) -> Vec<u8> {
+    [b"i".as_slice(), id].concat()
+}
+
+/// The key of one of a sample's queries.
+pub(super) fn item_key(id: &SampleId, number: u16) -> Vec<u8> {
+    [items_prefix(id).as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// The prefix of a sample's canaries.
+pub(super) fn canaries_prefix(id: &SampleId) -> Vec<u8> {
+    [b"c".as_slice(), id].concat()
+}
+
+impl SampleItem {
+    /// How the member finds it.
+    pub(super) const fn place(&self) -> ([u8; 32], Timestamp) {
+        (self.commitment, Timestamp::from_unix_ms(self.at_unix_ms))
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        written(self)
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, FlowError> {
+        read(row)
+    }
+}
+
+impl Sample {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        written(&WrittenSample {
+            member: self.member.to_string(),
+            seed: self.seed.clone(),
+            drawn_at: self.drawn_at.unix_ms(),
+            deadline: self.deadline.unix_ms(),
+            offered: self.offered,
+            is_sent: self.is_sent,
+            count: self.count,
+        })
+    }
+
+    pub(super) fn decode(key: &[u8], row: &[u8]) -> Result<Self, FlowError> {
+        let head: WrittenSample = read(row)?;
+        let id = key.strip_prefix(b"h").and_then(|id| id.try_into().ok());
+        Ok(Self {
+            id: id.ok_or_else(unreadable)?,
+            member: head.member.parse().map_err(|_| unreadable())?,
+            seed: head.seed,
+            drawn_at: Timestamp::from_unix_ms(head.drawn_at),
+            deadline: Timestamp::from_unix_ms(head.deadline),
+            offered: head.offered,
+            is_sent: head.is_sent,
+            count: head.count,
+        })
+    }
+}
+
+impl OpeningRequest {
+    /// Whether the auditor has all it asked for.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.delivered >= self.wanted.len()
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let wanted = self.wanted.iter();
+        written(&WrittenRequest {
+            id: self.id,
+            auditor: self.auditor.to_string(),
+            asked_at: self.asked_at.unix_ms(),
+            deadline: self.deadline.unix_ms(),
+            wanted: wanted
+                .map(|(one, at)| (data_encoding::HEXLOWER.encode(one), at.unix_ms()))
+                .collect(),
+            is_answering: self.is_answering,
+            delivered: self.delivered,
+            closed: self.closed,
+        })
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, FlowError> {
+        let held: WrittenRequest = read(row)?;
+        let wanted = held.wanted.iter().map(|(text, at)| {
+            let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+            Some((bytes.try_into().ok()?, Timestamp::from_unix_ms(*at)))
+        });
+        Ok(Self {
+            id: held.id,
+            auditor: held.auditor.parse().map_err(|_| unreadable())?,
+            asked_at: Timestamp::from_unix_ms(held.asked_at),
+            deadline: Timestamp::from_unix_ms(held.deadline),
+            wanted: wanted.collect::<Option<_>>().ok_or_else(unreadable)?,
+            is_answering: held.is_answering,
+            delivered: held.delivered,
+            closed: held.closed,
+        })
+    }
+}
