@@ -73,10 +73,13 @@ impl Adverse {
         let disputed = standing.is_disputed(record);
         match signal.kind {
             SignalKind::Disputed => self.disputed = true,
-            SignalKind::Cured if cures_default(standing, signal) => {
-                self.cured(signal.event_on, group, terms);
+            SignalKind::Cured => {
+                // Also of a loan that is not the borrower's own, and so is not told itself.
+                self.disputed |= disputed;
+                if cures_default(standing, signal) {
+                    self.cured(signal.event_on, group, terms);
+                }
             }
-            SignalKind::Cured => {}
             SignalKind::Dpd30
             | SignalKind::Dpd60
             | SignalKind::Dpd90

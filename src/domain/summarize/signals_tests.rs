@@ -75,6 +75,27 @@ fn linked_records() -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
+/// A guarantee is not told itself; that the cure of it is disputed is.
+#[test]
+fn a_cure_of_a_disputed_guarantee_is_told_as_disputed() {
+    let mut guarantee = late_loan(1, 0);
+    let Body::Loan(loan) = &mut guarantee.body else {
+        panic!("a loan")
+    };
+    loan.role = crate::domain::LoanRole::Guarantor;
+    loan.dispute = Dispute::Open;
+    let cure = signal(2, SignalKind::Cured, 1, "2026-03-01");
+    let records = [guarantee, cure];
+    let now = Timestamp::parse_rfc3339("2026-03-15T10:00:00Z").unwrap();
+    assert!(
+        signals_of(&records, now)
+            .standing
+            .iter()
+            .any(|one| one.disputed)
+    );
+    assert!(summary_at(&records, now).summary.disputed);
+}
+
 proptest! {
     #[test]
     fn signals_agree_with_the_summary(records in linked_records(), days in 0_i64..2_600) {
