@@ -111,6 +111,13 @@ pub(crate) struct Town {
     running: Vec<Option<Core>>,
 }
 
+/// Each node reaches the others, and so itself: nothing of a town would ever be let go otherwise.
+impl Drop for Town {
+    fn drop(&mut self) {
+        self.serving.lock().unwrap().clear();
+    }
+}
+
 impl Town {
     /// A network in which nobody runs yet.
     pub(crate) fn new(seed: u64, begin: Timestamp, retractions: Retractions) -> Self {
