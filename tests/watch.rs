@@ -84,8 +84,8 @@ async fn who_is_watched_no_more_is_not_told_of() {
     bed.evaluated("beta").await;
     assert_eq!(watch.expected_tags().await, 2);
     let national = borrower(1).national.unwrap();
-    assert!(watch.remove(&national).await.unwrap());
-    assert!(!watch.remove(&national).await.unwrap());
+    assert!(watch.remove(national.canonical()).await.unwrap());
+    assert!(!watch.remove(national.canonical()).await.unwrap());
     assert_eq!(watch.expected_tags().await, 1);
 
     bed.furnish("alpha", &[default_of(1, 1)]).await;

@@ -188,10 +188,16 @@ impl Keyring {
         }
     }
 
+    /// How many data keys the ring holds; more than one while a re-keying is under way.
+    #[must_use]
+    pub fn data_key_count(&self) -> usize {
+        self.sealer.as_ref().map_or(0, Sealer::key_count)
+    }
+
     /// Whether the ring holds data keys besides the newest one: a re-keying is under way.
     #[must_use]
     pub fn has_older_data_keys(&self) -> bool {
-        self.sealer.as_ref().is_some_and(Sealer::has_older_keys)
+        self.data_key_count() > 1
     }
 
     /// Whether the newest data key sealed this.

@@ -160,8 +160,8 @@ impl Sealer {
     }
 
     /// Whether there are keys besides the newest.
-    pub(super) fn has_older_keys(&self) -> bool {
-        self.keys().all.len() > 1
+    pub(super) fn key_count(&self) -> usize {
+        self.keys().all.len()
     }
 
     /// Whether the newest key sealed this.

@@ -1,6 +1,6 @@
 //! Who a record is about.
 
-use super::{Identifier, IdentifierClass, NameDob};
+use super::{Identifier, NameDob};
 
 /// A borrower as one record names it; at least one of `national` and `phone` is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,20 +14,6 @@ pub struct Borrower {
 }
 
 impl Borrower {
-    /// Whoever holds this one identifier.
-    #[must_use]
-    pub fn of(identifier: Identifier) -> Self {
-        let (national, phone) = match identifier.class() {
-            IdentifierClass::National => (Some(identifier), None),
-            IdentifierClass::Phone => (None, Some(identifier)),
-        };
-        Self {
-            national,
-            phone,
-            name_dob: None,
-        }
-    }
-
     /// The identifiers that can be matched, the strong one first.
     pub fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
         self.national.iter().chain(self.phone.iter())

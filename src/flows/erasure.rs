@@ -68,8 +68,28 @@ pub async fn erase_again(vault: &Vault, name: &[u8; 32], at: Timestamp) -> Resul
         return Ok(0);
     };
     let book = Book::new(vault.clone());
-    let records = book.records_of(&canonical).await?;
+    let records = owned(&book, &[canonical]).await?;
     delete_all(&book, records, None, at).await
+}
+
+/// The records of whoever holds these identifiers. A record belongs to the national identity that
+/// it names, and to its telephone number only where it names none: a number may be shared, and
+/// whoever else has it is not erased along.
+async fn owned(book: &Book, names: &[String]) -> Result<Vec<Record>, FlowError> {
+    let mut records: Vec<Record> = Vec::new();
+    for name in names {
+        let of_it = book.records_of(name).await?.into_iter();
+        records.extend(of_it.filter(|record| owner(record) == Some(name.as_str())));
+    }
+    records.sort_by_key(|record| record.head.record_id);
+    records.dedup_by_key(|record| record.head.record_id);
+    Ok(records)
+}
+
+/// The identifier of whom a record is about.
+fn owner(record: &Record) -> Option<&str> {
+    let strongest = record.borrower.identifiers().next();
+    strongest.map(Identifier::canonical)
 }
 
 async fn canonical_of(vault: &Vault, name: &[u8; 32]) -> Result<Option<String>, FlowError> {
@@ -97,8 +117,9 @@ impl Eraser {
     /// [`FlowError::NotFound`], [`FlowError::NotPossible`] with what is to be ended first.
     pub async fn check(&self, borrower: &Borrower) -> Result<Vec<String>, FlowError> {
         let now = self.desk.now();
-        let records = self.records(borrower).await?;
-        if records.is_empty() && !self.is_watched(borrower).await? {
+        let names = names_of(borrower);
+        let records = self.records(&names).await?;
+        if records.is_empty() && !self.is_watched(&names).await? {
             return Err(FlowError::NotFound {
                 what: "borrower in this book",
             });
@@ -112,14 +133,13 @@ impl Eraser {
             }
         }
         for pending in self.desk.pending_signals().await? {
-            let about = |one: &Identifier| borrower.identifiers().any(|other| other == one);
-            if pending.borrower.identifiers().any(about) {
+            if owner(&pending).is_some_and(|owner| names.iter().any(|name| name == owner)) {
                 let id = pending.head.record_id;
                 let why = format!("signal {id} waits for its reviewer: review it first");
                 return Err(FlowError::NotPossible(why));
             }
         }
-        Ok(names_of(borrower))
+        Ok(names)
     }
 
     /// Deletes the borrower's records and publishes that. It is logged before, and can be done
@@ -139,12 +159,10 @@ impl Eraser {
             reason: erasure.reason,
         };
         self.ledger.log(event, Vec::new()).await?;
-        let records = self.records(&erasure.borrower).await?;
-        let mut watched = false;
-        for identifier in erasure.borrower.identifiers() {
-            watched |= self.watch.remove(identifier).await?;
-        }
-        let deleted = self.delete(&erasure.borrower, records).await?;
+        let names = names_of(&erasure.borrower);
+        let records = self.records(&names).await?;
+        let watched = self.watch_no_more(&names).await?;
+        let deleted = self.delete(&names, records).await?;
         Ok(Erased {
             id,
             at,
@@ -162,27 +180,26 @@ impl Eraser {
         let Some(canonical) = canonical_of(self.vault(), name).await? else {
             return Ok(());
         };
-        let identifier = Identifier::parse(&canonical, None);
-        let identifier = identifier.map_err(|_| FlowError::Unreadable { what: "identity" })?;
-        let borrower = Borrower::of(identifier);
+        let names = [canonical];
         let mut records = Vec::new();
         if let Some(until) = until {
-            self.watch_no_more(&borrower).await?;
-            records = self.records(&borrower).await?;
+            self.watch_no_more(&names).await?;
+            records = self.records(&names).await?;
             records.retain(|record| record.head.reported_at <= until);
         }
-        self.delete(&borrower, records).await.map(|_| ())
+        self.delete(&names, records).await.map(|_| ())
     }
 
-    async fn watch_no_more(&self, borrower: &Borrower) -> Result<(), FlowError> {
-        for identifier in borrower.identifiers() {
-            self.watch.remove(identifier).await?;
+    async fn watch_no_more(&self, names: &[String]) -> Result<bool, FlowError> {
+        let mut watched = false;
+        for name in names {
+            watched |= self.watch.remove(name).await?;
         }
-        Ok(())
+        Ok(watched)
     }
 
-    async fn delete(&self, borrower: &Borrower, records: Vec<Record>) -> Result<u64, FlowError> {
-        let mut touched: BTreeSet<String> = names_of(borrower).into_iter().collect();
+    async fn delete(&self, names: &[String], records: Vec<Record>) -> Result<u64, FlowError> {
+        let mut touched: BTreeSet<String> = names.iter().cloned().collect();
         for record in &records {
             touched.extend(names_of(&record.borrower));
         }
@@ -196,9 +213,9 @@ impl Eraser {
         Ok(deleted)
     }
 
-    async fn is_watched(&self, borrower: &Borrower) -> Result<bool, FlowError> {
-        for identifier in borrower.identifiers() {
-            if self.watch.watched_since(identifier).await?.is_some() {
+    async fn is_watched(&self, names: &[String]) -> Result<bool, FlowError> {
+        for name in names {
+            if self.watch.watched_since(name).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -206,8 +223,8 @@ impl Eraser {
     }
 
     /// The borrower's records, and what is said about them under other identifiers.
-    async fn records(&self, borrower: &Borrower) -> Result<Vec<Record>, FlowError> {
-        let mut records = self.desk.records_about(borrower).await?;
+    async fn records(&self, names: &[String]) -> Result<Vec<Record>, FlowError> {
+        let mut records = owned(&self.desk.book, names).await?;
         for record in records.clone() {
             for id in self.desk.said_about(&record).await? {
                 if records.iter().all(|held| held.head.record_id != id) {

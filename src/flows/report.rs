@@ -135,7 +135,7 @@ impl Reports {
         }
         let mut watched_since = None;
         for identifier in borrower.identifiers() {
-            let since = self.watch.watched_since(identifier).await?;
+            let since = self.watch.watched_since(identifier.canonical()).await?;
             watched_since = watched_since.or(since);
         }
         let (id, made_at) = self.log(borrower).await?;

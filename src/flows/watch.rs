@@ -21,9 +21,7 @@ use super::draft::Draft;
 use super::home::Home;
 use super::question::Asker;
 use super::{Book, FlowError, Ledger, Mirrors, PeerKeys};
-use crate::domain::{
-    Body, Borrower, Epoch, HoldState, Identifier, LoanState, MemberId, Record, Timestamp,
-};
+use crate::domain::{Body, Borrower, Epoch, HoldState, LoanState, MemberId, Record, Timestamp};
 use crate::limits::{WATCH_PAGE_MAX, WATCH_TICK, WATCHED_MAX};
 use crate::store::{Scan, Table};
 use board::{Board, Feed};
@@ -196,11 +194,11 @@ impl Watch {
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn remove(&self, identifier: &Identifier) -> Result<bool, FlowError> {
+    pub async fn remove(&self, canonical: &str) -> Result<bool, FlowError> {
         let inner = &self.0;
         let mut board = inner.board.lock().await;
         inner.open_board(&mut board).await?;
-        let removed = inner.remove_from(&mut board, identifier).await;
+        let removed = inner.remove_from(&mut board, canonical).await;
         if removed.is_err() {
             board.forget();
         }
@@ -211,13 +209,10 @@ impl Watch {
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn watched_since(
-        &self,
-        identifier: &Identifier,
-    ) -> Result<Option<Timestamp>, FlowError> {
+    pub async fn watched_since(&self, canonical: &str) -> Result<Option<Timestamp>, FlowError> {
         let inner = &self.0;
         let vault = &inner.home.vault;
-        let index = inner.indexed(identifier);
+        let index = inner.indexed(canonical);
         let Some(held) = vault.read(Table::Watched, &index).await? else {
             return Ok(None);
         };
@@ -289,9 +284,11 @@ impl Inner {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn indexed(&self, identifier: &Identifier) -> Vec<u8> {
-        let name = identifier.canonical().as_bytes();
-        let hash = self.home.vault.row_key(Table::Watched, name);
+    fn indexed(&self, canonical: &str) -> Vec<u8> {
+        let hash = self
+            .home
+            .vault
+            .row_key(Table::Watched, canonical.as_bytes());
         [&[INDEXED], hash.as_slice()].concat()
     }
 
@@ -315,7 +312,7 @@ impl Inner {
         {
             let none = || FlowError::NotPossible("a borrower needs an identifier".to_owned());
             let strongest = borrower.identifiers().next().ok_or_else(none)?;
-            let index = self.indexed(strongest);
+            let index = self.indexed(strongest.canonical());
             let held = match draft.staged(Table::Watched, &index).flatten() {
                 Some(staged) => Some(rows::number_in(staged)?),
                 None => match vault.read(Table::Watched, &index).await? {
@@ -381,13 +378,9 @@ impl Inner {
         row.map(|row| rows::decode(&row.bytes)).transpose()
     }
 
-    async fn remove_from(
-        &self,
-        board: &mut Board,
-        identifier: &Identifier,
-    ) -> Result<bool, FlowError> {
+    async fn remove_from(&self, board: &mut Board, canonical: &str) -> Result<bool, FlowError> {
         let vault = &self.home.vault;
-        let index = self.indexed(identifier);
+        let index = self.indexed(canonical);
         let Some(held) = vault.read(Table::Watched, &index).await? else {
             return Ok(false);
         };

@@ -22,6 +22,12 @@ pub const REKEY_DAYS_DEFAULT: u64 = 7;
 /// Days between two re-keyings at most.
 pub const REKEY_DAYS_MAX: u64 = 90;
 
+/// Data keys in a ring at which a re-keying that is under way is ended before another begins.
+pub const DATA_KEYS_MAX: usize = 8;
+
+/// How long after a failure an erasure or a re-keying is tried again.
+pub const ERASING_RETRY: Duration = Duration::from_secs(60);
+
 /// How often a page is tried again whose rows change while they are sealed anew.
 pub const RESEAL_RETRIES: u32 = 64;
 

@@ -5,10 +5,10 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
-use super::erased::{Name, Stage};
+use super::erased::{Entry, Name, Stage};
 use super::rekey::{Begin, Pace, Rekeying};
 use crate::flows::{Erased, Eraser, Erasure, FlowError, erased_name};
-use crate::limits::SWEEP_EVERY;
+use crate::limits::{ERASING_RETRY, SWEEP_EVERY};
 use crate::service::{ErasureDesk, Rekeyed};
 use crate::store::Vault;
 
@@ -61,13 +61,20 @@ impl Erasing {
     /// Comes to the end of what was cut short, then keeps the store re-keyed, until `stop`: what is
     /// under way then goes on at the next start.
     pub(super) async fn keep(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(SWEEP_EVERY);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
             let Some(looked) = stop.run_until_cancelled(self.look()).await else {
                 return;
             };
-            if let Err(error) = looked {
-                tracing::warn!(%error, "an erasure or re-keying did not end; it is tried again");
+            let next = match looked {
+                Ok(()) => SWEEP_EVERY,
+                Err(error) => {
+                    tracing::warn!(%error, "an erasure or re-keying failed; it is tried again");
+                    ERASING_RETRY
+                }
+            };
+            let waiting = tokio::time::sleep(next);
+            if stop.run_until_cancelled(waiting).await.is_none() {
+                return;
             }
         }
     }
@@ -77,16 +84,27 @@ impl Erasing {
     /// # Errors
     /// [`NodeError`].
     pub(super) async fn look(&self) -> Result<(), NodeError> {
+        let mut outcome = Ok(());
         for entry in self.rekeying.erased.entries()? {
-            let until = match entry.stage {
-                Stage::Begun => Some(entry.at()),
-                Stage::Deleted => None,
-                Stage::Unreadable => continue,
-            };
-            let Some(name) = entry.name() else { continue };
-            self.eraser.resume(&name, until).await?;
-            self.rekeying.erased.deleted_now(&[name])?;
+            if let Err(error) = self.resume(&entry).await {
+                outcome = Err(error);
+            }
         }
-        self.rekeying.look().await
+        // What cannot be deleted keeps nothing else from being made unreadable.
+        self.rekeying.look().await?;
+        outcome
+    }
+
+    async fn resume(&self, entry: &Entry) -> Result<(), NodeError> {
+        let until = match entry.stage {
+            Stage::Begun => Some(entry.at()),
+            Stage::Deleted => None,
+            Stage::Unreadable => return Ok(()),
+        };
+        let Some(name) = entry.name() else {
+            return Ok(());
+        };
+        self.eraser.resume(&name, until).await?;
+        self.rekeying.erased.deleted_now(&[name])
     }
 }

@@ -23,7 +23,7 @@ use crate::crypto::{DataKeys, Keyring, KeyringError, Unlock};
 use crate::domain::Timestamp;
 use crate::env::{Clock, Entropy};
 use crate::flows::Home;
-use crate::limits::RESEAL_RETRIES;
+use crate::limits::{DATA_KEYS_MAX, RESEAL_RETRIES};
 use crate::service::Rekeyed;
 use crate::store::{StoreError, Table, Vault};
 
@@ -102,19 +102,34 @@ impl Rekeying {
         }
         let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let at = self.clock.now();
-        let deleted = self.erased.deleted()?;
+        if self.vault.keys().data_key_count() >= DATA_KEYS_MAX {
+            self.bring_under_newest(pace, progress).await?;
+        }
+        let mut deleted = Vec::new();
         if begin == Begin::Anew || !self.vault.keys().has_older_data_keys() {
+            // What is deleted later may have been sealed under the new key.
+            deleted = self.erased.deleted()?;
             let text = self.rewritten(Keyring::add_data_key).await?;
             self.vault.turn_keys(text).await?;
         }
-        // A second pass finds nothing: no row is written under an older key any more.
-        while self.reseal(pace, progress).await? > 0 {}
-        let only = self.rewritten(Keyring::drop_old_data_keys).await?;
-        self.vault.turn_keys(only).await?;
+        self.bring_under_newest(pace, progress).await?;
         self.note(at).await?;
         self.erased.unreadable(&deleted)?;
         self.ended.store(number, Ordering::Release);
         tracing::info!("every row is under one data key, and older keys are destroyed");
+        Ok(())
+    }
+
+    /// Seals every row under the newest key and destroys the others.
+    async fn bring_under_newest(
+        &self,
+        pace: Pace,
+        progress: &watch::Sender<Rekeyed>,
+    ) -> Result<(), NodeError> {
+        // A second pass finds nothing: no row is written under an older key any more.
+        while self.reseal(pace, progress).await? > 0 {}
+        let only = self.rewritten(Keyring::drop_old_data_keys).await?;
+        self.vault.turn_keys(only).await?;
         Ok(())
     }
 
@@ -203,11 +218,12 @@ impl Rekeying {
     /// Re-keys where it is time, or where a re-keying was cut short.
     pub(super) async fn look(&self) -> Result<(), NodeError> {
         let now = self.clock.now();
-        let Some(last) = self.last().await? else {
+        let last = self.last().await?;
+        if last.is_none() {
             // It counts from the first start.
-            return self.note(now).await;
-        };
-        let is_due = now.since(last) >= self.every;
+            self.note(now).await?;
+        }
+        let is_due = last.is_some_and(|last| now.since(last) >= self.every);
         let waits = !self.erased.deleted()?.is_empty();
         if is_due || waits || self.vault.keys().has_older_data_keys() {
             let begin = if waits { Begin::Anew } else { Begin::GoOn };

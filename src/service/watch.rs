@@ -85,7 +85,11 @@ impl Watch for WatchService {
         let identifier = Identifier::parse(&request.into_inner().identifier, None);
         let identifier =
             identifier.map_err(|error| refused(Malformed::new("identifier", error.to_string())))?;
-        let removed = self.watch.remove(&identifier).await.map_err(refused)?;
+        let removed = self
+            .watch
+            .remove(identifier.canonical())
+            .await
+            .map_err(refused)?;
         Ok(Response::new(pb::RemoveWatchedResponse { removed }))
     }
 

@@ -295,6 +295,27 @@ fn an_erasure_is_refused_while_something_runs_and_says_what() {
     assert!(lying_is_empty_after(&alpha, _served, "never borrowed"));
 }
 
+#[test]
+fn another_person_with_the_same_telephone_number_stays() {
+    let town = Town::found();
+    town.join("alpha");
+    let alpha = town.path("alpha");
+    let mut other = loan(2, STAYS, true);
+    other["phone"] = loan(1, GONE, true)["phone"].clone();
+    import(&town, "alpha", &[loan(1, GONE, true), other]);
+    let _served = Served::start(&alpha);
+    let phone = "phone:+14155552001";
+    erase(&alpha, phone, &BY).says(1, &["borrower"]);
+    let fixed = ["records", "erase", GONE, phone, "--dir", &alpha, "--json"];
+    let erased = creditmesh(&[&fixed[..], &BY].concat()).json(0);
+    assert_eq!(erased["records"], 1);
+    assert_eq!(
+        (records_of(&alpha, GONE), records_of(&alpha, STAYS)),
+        (0, 1)
+    );
+    assert_eq!(records_of(&alpha, phone), 1);
+}
+
 /// Whether no row tells this once the node is stopped.
 fn lying_is_empty_after(dir: &str, served: Served, text: &str) -> bool {
     drop(served);
