@@ -199,6 +199,20 @@ pub const STORE_SCAN_ROWS_MAX: usize = 500;
 /// Most connections that one node keeps open to the database of its store.
 pub const STORE_CONNECTIONS_MAX: usize = 64;
 
+/// How often the process that uses a database's store shows that it lives.
+pub const LEASE_BEAT: Duration = Duration::from_secs(1);
+
+/// How long that process may be silent before another takes the store over.
+pub const LEASE_SILENT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(LEASE_SILENT.as_millis() >= 4 * LEASE_BEAT.as_millis());
+
+/// Connections of a replica to its database at least: one writes, the others read.
+pub const STORE_CONNECTIONS_MIN: usize = 2;
+
+/// Connections of a replica to its database where `node.toml` names no number.
+pub const STORE_CONNECTIONS_DEFAULT: usize = 16;
+
 /// Bytes of the longest key of a stored row.
 pub const STORE_KEY_BYTES_MAX: usize = 128;
 

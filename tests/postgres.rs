@@ -14,6 +14,8 @@
 mod cutting;
 #[path = "postgres/failover.rs"]
 mod failover;
+#[path = "postgres/lease.rs"]
+mod lease;
 #[path = "postgres/races.rs"]
 mod races;
 #[path = "postgres/secured.rs"]
@@ -23,7 +25,7 @@ mod server;
 
 use creditmesh::crypto::{Sealed, Secret};
 use creditmesh::store::{
-    Batch, Change, OpenMode, PostgresOptions, PostgresStore, StoreError, Table,
+    Batch, Change, Holding, OpenMode, PostgresOptions, PostgresStore, StoreError, Table,
 };
 
 /// A store over the database that `config` names.
@@ -33,6 +35,7 @@ pub(crate) async fn store(config: tokio_postgres::Config) -> Result<PostgresStor
         tls: None,
         mode: OpenMode::ExistingOrNew,
         connections: 8,
+        holding: Holding::Shared,
     };
     PostgresStore::open(options, &Secret::from_bytes([7; 32]), rand::random()).await
 }

@@ -15,7 +15,7 @@ use creditmesh::config::UnlockSource;
 use creditmesh::domain::{MemberId, Role, Timestamp};
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
 use creditmesh::membership::{MemberState, RootError};
-use creditmesh::node::{AdminError, NodeParts, Stage};
+use creditmesh::node::{AdminError, Elsewhere, NodeParts, Stage};
 use creditmesh::workload::{Seat, SimulatedNetwork};
 use tempfile::TempDir;
 
@@ -265,7 +265,10 @@ async fn an_old_list_an_old_root_and_an_old_backup_do_not_come_back() {
     let other = creditmesh::node::Folder::at(&bed.place("alpha-again"));
     std::fs::create_dir_all(other.path()).unwrap();
     std::fs::copy(place.join("unlock.key"), other.path().join("unlock.key")).unwrap();
-    other.restore(&backup, None, Some(now), None).await.unwrap();
+    other
+        .restore(&backup, Elsewhere::default(), Some(now), None)
+        .await
+        .unwrap();
     assert!(!other.path().join("members.json").exists());
     let parts = NodeParts {
         clock: Arc::new(bed.clock.clone()),

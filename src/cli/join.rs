@@ -10,9 +10,10 @@ use serde_json::json;
 use super::exit::{CliError, Exit};
 use super::operator::NodeDir;
 use super::output::Output;
-use crate::config::UnlockSource;
+use crate::config::{DatabaseConfig, StoreConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::env::{Clock, OsEntropy, SystemClock};
+use crate::limits::STORE_CONNECTIONS_DEFAULT;
 use crate::membership::InvitationToken;
 use crate::node::{EnrolStep, Enrolling, Folder, Invited, read_text};
 
@@ -24,7 +25,9 @@ use crate::node::{EnrolStep, Enrolling, Folder, Invited, read_text};
     --endpoint alpha.example.com:7401\n  creditmesh node join alpha.invite --dir alpha \\\n    \
     --listen 0.0.0.0:7401 \
     --endpoint alpha.example.com:7401 --passphrase-file /run/secrets/creditmesh\n  \
-    creditmesh node join alpha.welcome --dir alpha"
+    creditmesh node join alpha.welcome --dir alpha\n  \
+    creditmesh node join TOKEN --dir bureau \\\n    \
+    --database \"host=/run/postgresql user=creditmesh dbname=creditmesh\""
 )]
 pub(super) struct JoinArgs {
     #[command(flatten)]
@@ -41,6 +44,8 @@ pub(super) struct JoinArgs {
     endpoint: Option<String>,
     #[command(flatten)]
     unlock: UnlockArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Where the request goes; without it beside the invitation, as MEMBER.request.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -55,6 +60,36 @@ pub(super) struct UnlockArgs {
     /// File with the key of the key ring; `node join` makes it where it is missing.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+}
+
+/// Which database keeps the rows. Without it sled does, in the node's folder.
+#[derive(Debug, Args)]
+pub(super) struct DatabaseArgs {
+    /// An empty database that speaks PostgreSQL's wire protocol, without its password: "host=db
+    /// user=creditmesh dbname=creditmesh".
+    #[arg(long, value_name = "CONNECTION")]
+    database: Option<String>,
+    /// File whose first line is the database's password.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_password_file: Option<PathBuf>,
+    /// Root certificates (PEM) of a database on another machine; without it the system's.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_roots: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    pub(super) fn store(&self) -> Result<Option<StoreConfig>, CliError> {
+        let Some(connection) = &self.database else {
+            return Ok(None);
+        };
+        let full = |path: &PathBuf| std::path::absolute(path).map_err(|e| CliError::file(path, &e));
+        Ok(Some(StoreConfig::Postgres(DatabaseConfig {
+            connection: connection.clone(),
+            password_file: self.database_password_file.as_ref().map(full).transpose()?,
+            roots: self.database_roots.as_ref().map(full).transpose()?,
+            connections: STORE_CONNECTIONS_DEFAULT,
+        })))
+    }
 }
 
 impl UnlockArgs {
@@ -104,6 +139,7 @@ pub(super) async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliEr
             .clone()
             .unwrap_or_else(|| args.listen.to_string()),
         unlock,
+        store: args.database.store()?.unwrap_or_default(),
         cost: KdfCost::PRODUCTION,
         registrars: &[],
     };
@@ -161,6 +197,7 @@ async fn join_by_token(
         listen: args.listen,
         endpoint: endpoint.unwrap_or_else(|| args.listen.to_string()),
         unlock: unlock.unwrap_or_else(|| UnlockSource::KeyFile("unlock.key".into())),
+        store: args.database.store()?.unwrap_or_default(),
         cost: KdfCost::PRODUCTION,
     };
     let told = |step: EnrolStep| match step {

@@ -6,14 +6,15 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::exit::{CliError, Exit};
-use super::join::{JoinArgs, UnlockArgs, join};
+use super::join::{DatabaseArgs, JoinArgs, UnlockArgs, join};
 use super::operator::{NodeAt, NodeDir};
 use super::output::Output;
-use crate::config::UnlockSource;
+use crate::config::StoreConfig;
 use crate::domain::Timestamp;
 use crate::env::{Clock, SystemClock};
 use crate::net::RegistrarError;
-use crate::node::{self, Folder, NodeError, NodeParts, RunningNode};
+use crate::node::{self, Elsewhere, Folder, NodeError, NodeParts, RunningNode};
+use crate::store::StoreError;
 use crate::wire::pb;
 
 /// `creditmesh node …`.
@@ -80,6 +81,11 @@ pub(super) enum NodeCommand {
         erased: Option<PathBuf>,
         #[command(flatten)]
         unlock: UnlockArgs,
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// Keep the rows in the folder, wherever they were.
+        #[arg(long, conflicts_with = "database")]
+        no_database: bool,
     },
     /// Read everything in a stopped node back: every seal, digest and index.
     #[command(after_help = "Example:\n  creditmesh node verify --dir alpha")]
@@ -147,9 +153,13 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
             latest,
             erased,
             unlock,
+            database,
+            no_database,
         } => {
             let restored_at = (!latest).then(now);
-            let how = (unlock.source()?, restored_at, erased);
+            let in_folder = no_database.then_some(StoreConfig::Sled);
+            let (unlock, store) = (unlock.source()?, database.store()?.or(in_folder));
+            let how = (Elsewhere { unlock, store }, restored_at, erased);
             restore(&node, &file, how, output).await
         }
         NodeCommand::Verify { node } => verify(&node, output).await,
@@ -170,9 +180,15 @@ async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
             operators.unwrap_or_default()
         )
     });
-    stop_signal().await?;
+    let taken_over = tokio::select! {
+        stopped = stop_signal() => { stopped?; false }
+        () = node.taken_over() => true,
+    };
     output.remark("stopping");
     node.shutdown().await?;
+    if taken_over {
+        return Err(CliError::local(StoreError::TakenOver.to_string()));
+    }
     Ok(Exit::Done)
 }
 
@@ -380,13 +396,13 @@ async fn backup(node: &NodeDir, file: &std::path::Path, output: &Output) -> Resu
 async fn restore(
     node: &NodeDir,
     file: &std::path::Path,
-    (unlock, restored_at, erased): (Option<UnlockSource>, Option<Timestamp>, Option<PathBuf>),
+    (elsewhere, restored_at, erased): (Elsewhere, Option<Timestamp>, Option<PathBuf>),
     output: &Output,
 ) -> Result<Exit, CliError> {
     let folder = Folder::at(&node.path);
     let bar = output.progress("restoring", None);
     let known = erased.is_some() || folder.path().join("erased.json").exists();
-    let restored = folder.restore(file, unlock, restored_at, erased.as_deref());
+    let restored = folder.restore(file, elsewhere, restored_at, erased.as_deref());
     let rows = restored.await?.rows;
     bar.finish_and_clear();
     let value = json!({ "rows": rows, "dir": node.path.display().to_string() });

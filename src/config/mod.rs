@@ -5,8 +5,10 @@ mod alerts;
 mod node;
 mod registrar;
 mod retention;
+mod store;
 
 pub use alerts::{AlertsConfig, WebhookConfig};
 pub use node::{ConfigError, NodeConfig, UnlockSource};
 pub use registrar::{RegistrarConfig, RegistrarConfigError};
 pub use retention::{RetentionFileError, built_in_retention, parse_retention};
+pub use store::{DatabaseConfig, StoreConfig};

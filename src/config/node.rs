@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::alerts::{AlertsConfig, RawAlerts};
 use super::registrar::addresses_are_sound;
+use super::store::{RawStore, StoreConfig};
 use crate::domain::{MemberId, OperatorName};
 use crate::limits::{
     GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX, REKEY_DAYS_DEFAULT, REKEY_DAYS_MAX,
@@ -70,6 +71,8 @@ pub struct NodeConfig {
     pub peer_deadline: Duration,
     /// What is told of watched borrowers, and where to.
     pub alerts: AlertsConfig,
+    /// Which engine keeps the rows.
+    pub store: StoreConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,6 +99,8 @@ struct RawNode {
     peer_deadline_ms: u64,
     #[serde(default)]
     alerts: RawAlerts,
+    #[serde(default)]
+    store: RawStore,
 }
 
 const fn cache_mib_default() -> u32 {
@@ -209,6 +214,7 @@ impl NodeConfig {
                 PEER_DEADLINE_MS_MAX,
             )?,
             alerts: raw.alerts.checked()?,
+            store: raw.store.checked()?,
         })
     }
 
@@ -219,6 +225,7 @@ impl NodeConfig {
         listen: SocketAddr,
         unlock: &UnlockSource,
         registrar: &[String],
+        store: &StoreConfig,
     ) -> String {
         let unlock = match unlock {
             UnlockSource::PassphraseFile(path) => format!("passphrase_file = {path:?}"),
@@ -253,12 +260,13 @@ impl NodeConfig {
              group_interval_ms = {group}\n\
              # How long a peer may take to answer before it counts as silent.\n\
              peer_deadline_ms = {deadline}\n\
-             {alerts}",
+             {alerts}{store}",
             cache = cache_mib_default(),
             rekey = rekey_days_default(),
             group = group_interval_ms_default(),
             deadline = peer_deadline_ms_default(),
             alerts = AlertsConfig::SAMPLE,
+            store = store.sample(),
         )
     }
 }
@@ -274,7 +282,9 @@ mod tests {
         let member: MemberId = "alpha".parse().unwrap();
         let listen: SocketAddr = "127.0.0.1:7401".parse().unwrap();
         let unlock = UnlockSource::KeyFile("unlock.key".into());
-        let config = NodeConfig::parse(&NodeConfig::sample(&member, listen, &unlock, &[])).unwrap();
+        let store = StoreConfig::Sled;
+        let sample = NodeConfig::sample(&member, listen, &unlock, &[], &store);
+        let config = NodeConfig::parse(&sample).unwrap();
         assert_eq!(
             (config.member, config.listen, config.unlock),
             (member, listen, unlock)

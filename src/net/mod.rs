@@ -8,6 +8,8 @@
 //! The same listener, behind an [`OperatorDoor`], lets in the member's own systems on other
 //! machines; [`operator_channel`] is their end.
 
+mod authorities;
+
 pub mod bench;
 
 mod call_bytes;
@@ -76,6 +78,7 @@ mod webhook;
 
 mod words;
 
+pub use authorities::database_tls;
 pub use client::{AskError, AskedPeers, FeedStream};
 pub use connections::{Connections, NamesHolder, Opened, PeerConnection, TooManyConnections};
 pub use dial::{Attempt, DialError};

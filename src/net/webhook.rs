@@ -7,14 +7,13 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::authorities::authorities;
 use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, WEBHOOK_DEADLINE};
 use crate::membership::server_name;
 
@@ -70,7 +69,9 @@ impl WebhookClient {
             _ => return Err(WebhookError::Address),
         };
         let tls = match is_tls {
-            true => Some(Arc::new(config(roots(authorities_pem)?)?)),
+            true => Some(Arc::new(config(
+                authorities(authorities_pem).map_err(WebhookError::Authorities)?,
+            )?)),
             false => None,
         };
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -157,28 +158,6 @@ fn is_loopback(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
     let is_loopback = |address: std::net::IpAddr| address.is_loopback();
     host == "localhost" || host.parse().is_ok_and(is_loopback)
-}
-
-fn roots(authorities_pem: Option<&str>) -> Result<RootCertStore, WebhookError> {
-    let mut roots = RootCertStore::empty();
-    let why = match authorities_pem {
-        Some(pem) => {
-            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-            let read = read.map_err(|error| WebhookError::Authorities(error.to_string()))?;
-            roots.add_parsable_certificates(read);
-            "the file has none".to_owned()
-        }
-        None => {
-            let held = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(held.certs);
-            let errors = held.errors.first().map(ToString::to_string);
-            errors.unwrap_or_else(|| "the system has none".to_owned())
-        }
-    };
-    if roots.is_empty() {
-        return Err(WebhookError::Authorities(why));
-    }
-    Ok(roots)
 }
 
 fn config(roots: RootCertStore) -> Result<ClientConfig, WebhookError> {

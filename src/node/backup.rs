@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::erased::{self, Entry, ErasedList};
+use super::erased::{self, Entry, ErasedList, Name};
 use super::unlock::{read_unlock, write_private};
 use super::{Folder, NodeError};
-use crate::config::{NodeConfig, UnlockSource};
+use crate::config::{NodeConfig, StoreConfig, UnlockSource};
 use crate::crypto::Keyring;
 use crate::domain::Timestamp;
 use crate::env::OsEntropy;
@@ -17,9 +17,18 @@ use crate::flows::{erase_again, raise_fence};
 use crate::membership::Seen;
 use crate::net::Memory;
 use crate::store::{
-    BackedUp, OpenMode, SledOptions, SledStore, Vault, back_up, read_backup_header,
-    restore as restore_store,
+    BackedUp, Holding, OpenMode, SledOptions, Vault, back_up, read_backup_header, restore,
+    restore_rows,
 };
+
+/// What is other than where a backup was taken.
+#[derive(Debug, Default)]
+pub struct Elsewhere {
+    /// Where the passphrase or key comes from.
+    pub unlock: Option<UnlockSource>,
+    /// Which engine keeps the rows; a database must be empty.
+    pub store: Option<StoreConfig>,
+}
 
 /// What a backup carries beside the sealed rows. None of it is secret.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,8 +79,9 @@ impl Folder {
         Ok(written?)
     }
 
-    /// Restores a backup into this folder, which must hold no node. `unlock` replaces where the
-    /// passphrase or key comes from; without it the configuration in the backup says.
+    /// Restores a backup into this folder, which must hold no node. `elsewhere` replaces where the
+    /// passphrase or key comes from, and which engine keeps the rows; where it names neither, the
+    /// configuration in the backup says.
     ///
     /// With `restored_at` the node counts as one that ran after the backup was taken, and neither
     /// publishes nor answers until the next key epoch; `None` where it is known that it did not.
@@ -86,7 +96,7 @@ impl Folder {
     pub async fn restore(
         &self,
         file: &Path,
-        unlock: Option<UnlockSource>,
+        elsewhere: Elsewhere,
         restored_at: Option<Timestamp>,
         erased: Option<&Path>,
     ) -> Result<BackedUp, NodeError> {
@@ -106,31 +116,30 @@ impl Folder {
         let papers: Papers = serde_json::from_slice(&header.wrapped_keyring)
             .map_err(|_| NodeError::Folder("the backup's papers cannot be read".to_owned()))?;
         let held = NodeConfig::parse(&papers.config)?;
-        let config_text = match &unlock {
-            Some(source) => NodeConfig::sample(&held.member, held.listen, source, &held.registrar),
-            None => papers.config.clone(),
+        let Elsewhere { unlock, store } = elsewhere;
+        let config_text = if unlock.is_some() || store.is_some() {
+            let unlock = unlock.unwrap_or(held.unlock);
+            let store = store.unwrap_or(held.store);
+            NodeConfig::sample(&held.member, held.listen, &unlock, &held.registrar, &store)
+        } else {
+            papers.config.clone()
         };
         let config = NodeConfig::parse(&config_text)?;
         let key = read_unlock(self.path(), &config.unlock)?;
         let keys = Keyring::unlock(&papers.keyring, &key, &OsEntropy::default())?;
         std::fs::create_dir_all(self.path()).map_err(|e| NodeError::file(self.path(), &e))?;
-        let options = SledOptions::new(self.store(), OpenMode::New);
         let keys = Arc::new(keys);
-        let restored = restore_store(file, Arc::clone(&keys), options).await?;
+        let restored = self
+            .restore_store(file, (&keys, &papers.keyring), &config)
+            .await?;
         let list = ErasedList::at(self);
         list.join(papers.erased)?;
         list.join(erased)?;
         let again = list.since(header.made_at)?;
         if restored_at.is_some() || !again.is_empty() {
-            let options = SledOptions::new(self.store(), OpenMode::Existing);
-            let store = SledStore::open(options, &keys.digest_key()).await?;
-            let vault = Vault::new(Arc::new(store), keys);
-            if let Some(now) = restored_at {
-                raise_fence(&vault, now).await?;
-            }
-            for (name, at) in &again {
-                erase_again(&vault, name, *at).await?;
-            }
+            let mode = (OpenMode::Existing, Holding::Alone);
+            let vault = self.vault_under(keys, mode, &config).await?;
+            catch_up(&vault, restored_at, &again).await?;
             vault.store().close().await?;
             let names: Vec<_> = again.iter().map(|(name, _)| *name).collect();
             list.deleted_now(&names)?;
@@ -161,4 +170,40 @@ impl Folder {
         }
         Ok(restored)
     }
+    /// The rows, in a store that appears only when it is whole; a database keeps what came before a
+    /// failure, and is to be emptied then.
+    async fn restore_store(
+        &self,
+        file: &Path,
+        (keys, keyring): (&Arc<Keyring>, &str),
+        config: &NodeConfig,
+    ) -> Result<BackedUp, NodeError> {
+        let keys = Arc::clone(keys);
+        if config.store == StoreConfig::Sled {
+            let options = SledOptions::new(self.store(), OpenMode::New);
+            return Ok(restore(file, keys, options).await?);
+        }
+        let vault = self
+            .vault_under(keys, (OpenMode::New, Holding::Alone), config)
+            .await?;
+        let restored = restore_rows(file, &vault).await;
+        vault.store().share_ring(keyring).await?;
+        vault.store().close().await?;
+        Ok(restored?)
+    }
+}
+
+/// Brings restored rows to what has happened since: a fence where the node ran on, and erasures.
+async fn catch_up(
+    vault: &Vault,
+    restored_at: Option<Timestamp>,
+    erased: &[(Name, Timestamp)],
+) -> Result<(), NodeError> {
+    if let Some(now) = restored_at {
+        raise_fence(vault, now).await?;
+    }
+    for (name, at) in erased {
+        erase_again(vault, name, *at).await?;
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::join::document_error;
 use super::{Folder, Invited, NodeError};
-use crate::config::UnlockSource;
+use crate::config::{StoreConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::domain::MemberId;
 use crate::env::{Clock, Entropy};
@@ -28,6 +28,8 @@ pub struct Enrolling {
     pub endpoint: String,
     /// Where the passphrase or key comes from; a key file that is not there is made.
     pub unlock: UnlockSource,
+    /// Which engine keeps the rows; a database must be empty.
+    pub store: StoreConfig,
     /// What one guess at the passphrase costs.
     pub cost: KdfCost,
 }
@@ -183,6 +185,7 @@ impl Folder {
             listen: enrolling.listen,
             endpoint: enrolling.endpoint,
             unlock: enrolling.unlock,
+            store: enrolling.store,
             cost: enrolling.cost,
             registrars: &token.registrars,
         };

@@ -19,7 +19,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::parts::Sealing;
 use super::unlock::{read_unlock, write_private};
@@ -33,9 +32,7 @@ use crate::membership::{
     PeerCertificate, RootError, Roster, SeenError, TrustError, chain_parts, check_chain,
 };
 use crate::net::RegistrarError;
-use crate::store::{
-    BackupError, OpenMode, SledOptions, SledStore, Store, StoreError, Table, Vault,
-};
+use crate::store::{BackupError, Holding, OpenMode, StoreError, Table, Vault};
 
 /// Why a node's folder cannot be made, opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +135,7 @@ impl NodeError {
 #[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
-    sealing: Sealing,
+    pub(super) sealing: Sealing,
 }
 
 /// An opened folder: its configuration and its store.
@@ -336,7 +333,10 @@ impl Folder {
         let unlock = read_unlock(&self.path, &config.unlock)?;
         let (keys, text) = Keyring::create(&unlock, making.node_name, making.entropy, making.cost)?;
         write_private(&self.keyring(), text.as_bytes())?;
-        let vault = self.vault_under(keys, OpenMode::New, &config).await?;
+        let vault = self
+            .vault_under(self.sealed(keys), (OpenMode::New, Holding::Alone), &config)
+            .await?;
+        vault.store().share_ring(&text).await?;
         let mut batch = vault.batch();
         let seed = Secret::<32>::random(making.entropy)?;
         let tls = CertificateKey::generate()?;
@@ -395,28 +395,24 @@ impl Folder {
     /// # Errors
     /// [`NodeError`]; a running node holds the lock of its store.
     pub async fn open(&self) -> Result<Opened, NodeError> {
-        let config = self.config()?;
-        let unlock = read_unlock(&self.path, &config.unlock)?;
-        let keys = Keyring::unlock(&self.keyring_text()?, &unlock, &OsEntropy::default())?;
-        let vault = self.vault_under(keys, OpenMode::Existing, &config).await?;
-        Ok(Opened { config, vault })
+        self.open_holding(Holding::Alone).await
     }
 
-    async fn vault_under(
-        &self,
-        keys: Keyring,
-        mode: OpenMode,
-        config: &NodeConfig,
-    ) -> Result<Vault, NodeError> {
-        let keys = match self.sealing {
-            Sealing::On => keys,
-            Sealing::OffForScannerTest => Keyring::without_sealing_for_scanner_tests(),
-        };
-        let mut options = SledOptions::new(self.store(), mode);
-        options.cache_bytes = u64::from(config.cache_mib) << 20;
-        let store = SledStore::open(options, &keys.digest_key()).await?;
-        let store: Arc<dyn Store> = Arc::new(store);
-        Ok(Vault::new(store, Arc::new(keys)))
+    /// As [`Self::open`]; waits until no other process uses the store of a database.
+    pub(super) async fn open_when_free(&self) -> Result<Opened, NodeError> {
+        self.open_holding(Holding::AloneWhenFree).await
+    }
+
+    async fn open_holding(&self, holding: Holding) -> Result<Opened, NodeError> {
+        let config = self.config()?;
+        let unlock = read_unlock(&self.path, &config.unlock)?;
+        let text = self.keyring_text()?;
+        let keys = Keyring::unlock(&text, &unlock, &OsEntropy::default())?;
+        let vault = self
+            .vault_under(self.sealed(keys), (OpenMode::Existing, holding), &config)
+            .await?;
+        self.take_shared_ring(&vault, &text, &unlock).await?;
+        Ok(Opened { config, vault })
     }
 }
 

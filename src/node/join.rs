@@ -6,7 +6,7 @@ use std::path::Path;
 use super::folder::{Making, Opened};
 use super::own_tls_keys::OwnTlsKeys;
 use super::{Folder, NodeError};
-use crate::config::{NodeConfig, UnlockSource};
+use crate::config::{NodeConfig, StoreConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::domain::{MemberId, Timestamp};
 use crate::env::Entropy;
@@ -26,6 +26,8 @@ pub struct Invited<'a> {
     pub endpoint: String,
     /// Where the passphrase or key comes from; a key file that is not there is made.
     pub unlock: UnlockSource,
+    /// Which engine keeps the rows; a database must be empty.
+    pub store: StoreConfig,
     /// What one guess at the passphrase costs.
     pub cost: KdfCost,
     /// `host:port` of the network's registrars; none where the network works by files.
@@ -76,6 +78,7 @@ impl Folder {
                     invited.listen,
                     &invited.unlock,
                     invited.registrars,
+                    &invited.store,
                 ),
                 node_name: member.as_str(),
                 cost: invited.cost,

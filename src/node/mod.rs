@@ -8,6 +8,7 @@ mod ceremony;
 mod core;
 mod credential_folder;
 mod doctor;
+mod engine;
 mod enrol;
 mod erased;
 mod erasing;
@@ -53,6 +54,7 @@ mod witness_findings;
 pub use admin::{AdminError, AdminFolder, Found, Invite};
 pub use admin_keys::NetworkKeys;
 pub use administration::{Administration, MemberWish};
+pub use backup::Elsewhere;
 pub use ceremony::{
     Assembled, Drafting, Paper, administrator_key, assemble, certify_issuing, draft,
     found_offline_root, request_issuing,

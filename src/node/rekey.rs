@@ -183,19 +183,18 @@ impl Rekeying {
         change: fn(&str, &Unlock, &dyn Entropy) -> Result<String, KeyringError>,
     ) -> Result<DataKeys, NodeError> {
         let this = self.clone();
-        // The passphrase costs a second of one core.
-        let rewriting = tokio::task::spawn_blocking(move || {
+        let changed = blocking(move || {
             let unlock = read_unlock(this.folder.path(), &this.unlock)?;
             let text = change(&this.folder.keyring_text()?, &unlock, &*this.entropy)?;
             let keys = this.vault.keys().data_keys_of(&text, &unlock)?;
-            let path = this.folder.keyring();
-            replace_and_destroy(&path, text.as_bytes())
-                .map_err(|error| NodeError::file(&path, &error))?;
-            Ok(keys)
+            Ok((text, keys))
         });
-        rewriting
-            .await
-            .map_err(|error| NodeError::Folder(format!("re-keying: {error}")))?
+        let (text, keys) = changed.await?;
+        // First where the other processes of this node find it.
+        self.vault.store().share_ring(&text).await?;
+        let path = self.folder.keyring();
+        blocking(move || replace_ring(&path, &text)).await?;
+        Ok(keys)
     }
 
     async fn note(&self, at: Timestamp) -> Result<(), NodeError> {
@@ -232,6 +231,19 @@ impl Rekeying {
         }
         Ok(())
     }
+}
+
+/// Off the threads that serve: a passphrase costs a second of one core.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
+) -> Result<T, NodeError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| NodeError::Folder(format!("re-keying: {error}")))?
+}
+
+/// Puts another text of the key ring into the folder, in place of the one before.
+pub(super) fn replace_ring(path: &Path, text: &str) -> Result<(), NodeError> {
+    replace_and_destroy(path, text.as_bytes()).map_err(|error| NodeError::file(path, &error))
 }
 
 /// Replaces a file that only its owner may read, and writes zeros over what the file before held.

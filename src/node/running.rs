@@ -67,7 +67,7 @@ impl RunningNode {
     /// store.
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
-        let opened = folder.open().await?;
+        let opened = folder.open_when_free().await?;
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
         let trusted = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
@@ -146,6 +146,12 @@ impl RunningNode {
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator_address
+    }
+
+    /// Comes to its end when another process took the store over; this node then does nothing
+    /// more and is to be shut down.
+    pub async fn taken_over(&self) {
+        self.core.home.vault.store().taken_over().await;
     }
 
     /// Renews the certificate now, without dropping a call; gives its end.

@@ -166,6 +166,27 @@ pub enum StoreError {
          the file of its root certificates"
     )]
     DatabaseNeedsTls,
+    /// What is to say how the database is reached says it wrongly.
+    #[error(
+        "store.connection: {reason}; write it as \"host=db.example user=creditmesh \
+         dbname=creditmesh\""
+    )]
+    ConnectionText {
+        /// What is wrong, without content.
+        reason: String,
+    },
+    /// Another process uses the database's store.
+    #[error(
+        "another process uses the store in this database; stop that node first (a node that was \
+         killed counts as stopped after a few seconds)"
+    )]
+    HeldElsewhere,
+    /// Another process took the database's store over.
+    #[error(
+        "another process took the store over, because this one was silent for too long; start \
+         this one again if it is to stand by"
+    )]
+    TakenOver,
     /// The database holds no store.
     #[error("the database holds no store; name the right database, or join a network")]
     DatabaseEmpty,

@@ -44,7 +44,7 @@ pub use digest::{BUCKETS, BucketDigest, Digester};
 pub use error::StoreError;
 pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
-pub use postgres::{PostgresOptions, PostgresStore};
+pub use postgres::{Holding, PostgresOptions, PostgresStore};
 pub use reseal::Resealed;
 pub use restore::{BackupHeader, read_backup_header, restore, restore_rows};
 pub use table::Table;
@@ -89,6 +89,29 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StoreError`] where the engine cannot read.
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError>;
+
+    /// The wrapped key ring that lies beside the rows, for processes that use them one after the
+    /// other; `None` where the ring lies in the one folder that the store is in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot read.
+    async fn shared_ring(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// Puts the wrapped key ring beside the rows, durably, where the engine keeps one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot write.
+    async fn share_ring(&self, _text: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Comes to its end when another process took this store over: this one reads and writes
+    /// nothing more. For ever under way where an engine keeps others away by itself.
+    async fn taken_over(&self) {
+        std::future::pending::<()>().await;
+    }
 
     /// Waits for commits under way and gives the store back; later calls get
     /// [`StoreError::Closed`].

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use crate::config::UnlockSource;
+use crate::config::{StoreConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, NetworkId, Purpose, Role};
 use crate::env::{Entropy, OsEntropy};
@@ -149,6 +149,7 @@ impl SimulatedNetwork {
             listen,
             endpoint: listen.to_string(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
+            store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,
             registrars: &[],
         };

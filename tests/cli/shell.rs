@@ -175,6 +175,11 @@ impl Town {
 
     /// Invites a member and makes its request; gives the request's path.
     pub(crate) fn request(&self, member: &str) -> String {
+        self.request_with(member, &[])
+    }
+
+    /// As [`Self::request`], with further options of `node join`.
+    fn request_with(&self, member: &str, more: &[&str]) -> String {
         let (admin, invite) = (self.path("admin"), self.path(&format!("{member}.invite")));
         let run = creditmesh(&[
             "network", "invite", &admin, "--member", member, "--out", &invite, "--json",
@@ -182,9 +187,10 @@ impl Town {
         let invited = run.json(0);
         let listen = free_address();
         let folder = self.path(member);
-        let run = creditmesh(&[
+        let fixed = [
             "node", "join", &invite, "--dir", &folder, "--listen", &listen, "--json",
-        ]);
+        ];
+        let run = creditmesh(&[&fixed[..], more].concat());
         let joined = run.json(0);
         assert_eq!(joined["fingerprint"], invited["fingerprint"]);
         joined["request"].as_str().unwrap().to_owned()
@@ -192,7 +198,12 @@ impl Town {
 
     /// Lets a member join by the documented steps; the others get the new list.
     pub(crate) fn join(&self, member: &str) {
-        let request = self.request(member);
+        self.join_with(member, &[]);
+    }
+
+    /// As [`Self::join`], with further options of `node join`.
+    pub(crate) fn join_with(&self, member: &str, more: &[&str]) {
+        let request = self.request_with(member, more);
         let (admin, folder) = (self.path("admin"), self.path(member));
         let welcome = self.path(&format!("{member}.welcome"));
         let run = creditmesh(&[

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use creditmesh::crypto::{Sealed, Secret};
 use creditmesh::store::{
-    Batch, Change, MemoryStore, OpenMode, PostgresOptions, PostgresStore, Row, SledOptions,
-    SledStore, Store, StoreError, Table,
+    Batch, Change, Holding, MemoryStore, OpenMode, PostgresOptions, PostgresStore, Row,
+    SledOptions, SledStore, Store, StoreError, Table,
 };
 
 /// An engine under test.
@@ -93,6 +93,7 @@ impl PostgresBed {
             tls: None,
             mode,
             connections: 4,
+            holding: Holding::Shared,
         };
         PostgresStore::open(options, &digest_key(), rand::random()).await
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use creditmesh::crypto::Secret;
-use creditmesh::store::{OpenMode, PostgresOptions, PostgresStore, Store, StoreError, Table};
+use creditmesh::store::{
+    Holding, OpenMode, PostgresOptions, PostgresStore, Store, StoreError, Table,
+};
 use rustls::pki_types::CertificateDer;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -45,6 +47,7 @@ async fn open(
         tls,
         mode: OpenMode::ExistingOrNew,
         connections: 2,
+        holding: Holding::Shared,
     };
     PostgresStore::open(options, &Secret::from_bytes([7; 32]), rand::random()).await
 }

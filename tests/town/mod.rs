@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use creditmesh::config::{RegistrarConfig, UnlockSource};
+use creditmesh::config::{RegistrarConfig, StoreConfig, UnlockSource};
 use creditmesh::crypto::KdfCost;
 use creditmesh::domain::{Currency, Level, MemberId, Purpose, Role, Timestamp};
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
@@ -121,6 +121,7 @@ impl Town {
             listen,
             endpoint: listen.to_string(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
+            store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,
         };
         let (folder, clock) = (self.folder(member), Arc::new(self.clock.clone()));

@@ -6,7 +6,7 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, Recycling
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, NoTls};
 
-use crate::limits::STORE_CONNECTIONS_MAX;
+use crate::limits::{STORE_CONNECTIONS_MAX, STORE_CONNECTIONS_MIN};
 use crate::store::StoreError;
 
 use super::PostgresOptions;
@@ -33,7 +33,8 @@ const DURABLE: &str = "select set_config('synchronous_commit', 'on', false) \
 
 /// The pool of a store's connections, none of which is open yet.
 pub(super) fn pool(options: &PostgresOptions) -> Result<Pool, StoreError> {
-    let connections = options.connections.clamp(2, STORE_CONNECTIONS_MAX);
+    let most = STORE_CONNECTIONS_MIN..=STORE_CONNECTIONS_MAX;
+    let connections = options.connections.clamp(*most.start(), *most.end());
     let mut config = options.config.clone();
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     config.connect_timeout(CONNECT_WITHIN);
@@ -75,7 +76,7 @@ pub(super) fn pool(options: &PostgresOptions) -> Result<Pool, StoreError> {
 }
 
 /// Whether the database is reached by a Unix socket or the loopback interface only.
-fn stays_on_this_machine(config: &Config) -> bool {
+pub(super) fn stays_on_this_machine(config: &Config) -> bool {
     let hosts = config.get_hosts();
     !hosts.is_empty()
         && hosts.iter().all(|host| match host {

@@ -12,6 +12,8 @@ mod group;
 
 mod layout;
 
+mod lease;
+
 mod statements;
 
 mod writer;
@@ -27,14 +29,19 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::crypto::{Sealed, Secret};
-use crate::limits::STORE_SCAN_ROWS_MAX;
+use crate::limits::{STORE_CONNECTIONS_DEFAULT, STORE_SCAN_ROWS_MAX};
 
 use super::digest::{SHELVES, Shelf};
 use super::layout::row_key;
 use super::{Batch, BucketDigest, Digester, OpenMode, Row, Scan, Store, StoreError, Table};
 
 use self::fault::Fault;
-use self::statements::{READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice, slice_of};
+pub use self::lease::Holding;
+use self::lease::Lease;
+use self::statements::{
+    READ_RING, READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, SINGLE_SLICE, WRITE_RING,
+    shelf_slice, slice_of,
+};
 use self::writer::{Request, Writer, pauses};
 
 /// Batches that may wait for the writer; later callers wait for a place.
@@ -52,6 +59,8 @@ pub struct PostgresOptions {
     pub mode: OpenMode,
     /// Most connections, 2 to `limits::STORE_CONNECTIONS_MAX`.
     pub connections: usize,
+    /// Whether other processes may use the store meanwhile.
+    pub holding: Holding,
 }
 
 impl std::fmt::Debug for PostgresOptions {
@@ -62,7 +71,46 @@ impl std::fmt::Debug for PostgresOptions {
             .field("tls", &self.tls.is_some())
             .field("mode", &self.mode)
             .field("connections", &self.connections)
+            .field("holding", &self.holding)
             .finish()
+    }
+}
+
+impl PostgresOptions {
+    /// The database of a connection string, without TLS and with a password only where
+    /// [`Self::set_password`] sets one.
+    ///
+    /// # Errors
+    /// [`StoreError::ConnectionText`].
+    pub fn reached_by(connection: &str, mode: OpenMode) -> Result<Self, StoreError> {
+        let config: Config = connection.parse().map_err(|error: tokio_postgres::Error| {
+            let source = std::error::Error::source(&error).map(ToString::to_string);
+            let reason = source.unwrap_or_else(|| error.to_string());
+            StoreError::ConnectionText { reason }
+        })?;
+        if config.get_password().is_some() {
+            let reason = "it holds a password, which belongs into a file of its own".to_owned();
+            return Err(StoreError::ConnectionText { reason });
+        }
+        Ok(Self {
+            config,
+            tls: None,
+            mode,
+            connections: STORE_CONNECTIONS_DEFAULT,
+            holding: Holding::Alone,
+        })
+    }
+
+    /// What the database asks the user for.
+    pub fn set_password(&mut self, password: &str) {
+        self.config.password(password);
+    }
+
+    /// Whether the database is reached by a Unix socket or the loopback interface only: then it
+    /// needs no TLS.
+    #[must_use]
+    pub fn stays_on_this_machine(&self) -> bool {
+        connect::stays_on_this_machine(&self.config)
     }
 }
 
@@ -73,6 +121,8 @@ pub struct PostgresStore {
     digester: Digester,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    lease: Option<Lease>,
+    keeping: Option<JoinHandle<()>>,
 }
 
 impl PostgresStore {
@@ -83,6 +133,7 @@ impl PostgresStore {
     /// [`StoreError::DatabaseNeedsTls`]; [`StoreError::Unreachable`]; by mode
     /// [`StoreError::DatabaseEmpty`] or [`StoreError::DatabaseUsed`];
     /// [`StoreError::LayoutVersion`], [`StoreError::NewerTable`]; [`StoreError::ForeignKeys`];
+    /// [`StoreError::HeldElsewhere`];
     /// [`StoreError::DatabaseRefused`].
     pub async fn open(
         options: PostgresOptions,
@@ -94,8 +145,13 @@ impl PostgresStore {
         let mode = options.mode;
         let settled = retried(|| layout::settle(&pool, mode, &digester)).await;
         settled?;
+        let lease = Lease::take(&pool, writer_id, options.holding).await?;
+        let keeping = lease
+            .clone()
+            .map(|lease| tokio::spawn(lease.keep(pool.clone())));
         let writer = Writer {
             pool: pool.clone(),
+            lease: lease.clone(),
             digester: digester.clone(),
             id: writer_id,
             number: 0,
@@ -107,10 +163,15 @@ impl PostgresStore {
             digester,
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(task)),
+            lease,
+            keeping,
         })
     }
 
     fn sender(&self) -> Result<mpsc::Sender<Request>, StoreError> {
+        if let Some(lease) = &self.lease {
+            lease.check_held()?;
+        }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.clone().ok_or(StoreError::Closed)
     }
@@ -200,7 +261,38 @@ impl Store for PostgresStore {
         Ok(shelves.into_iter().flat_map(Shelf::digests).collect())
     }
 
+    async fn shared_ring(&self) -> Result<Option<String>, StoreError> {
+        let rows = self.query(READ_RING, &[&SINGLE_SLICE]).await?;
+        let ring = rows.first().map(|row| row.try_get(0)).transpose();
+        ring.map_err(|error| Fault::from(error).into_error())
+    }
+
+    async fn share_ring(&self, text: &str) -> Result<(), StoreError> {
+        retried(|| async {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            if let Some(lease) = &self.lease {
+                lease.check(&transaction).await?;
+            }
+            transaction
+                .execute(WRITE_RING, &[&SINGLE_SLICE, &text])
+                .await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn taken_over(&self) {
+        match &self.lease {
+            Some(lease) => lease.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
+        if let Some(keeping) = &self.keeping {
+            keeping.abort();
+        }
         drop(taken(&self.queue));
         let writer = taken(&self.writer);
         let ended = match writer {

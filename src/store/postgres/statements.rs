@@ -10,6 +10,8 @@
 //! | `creditmesh_row` | slice, key | revision, sealed content |
 //! | `creditmesh_shelf` | slice, number | digests of eight buckets |
 //! | `creditmesh_writer` | slice 0, writer | number of its newest group |
+//! | `creditmesh_ring` | slice 0 | the wrapped key ring |
+//! | `creditmesh_lease` | slice 0 | which process uses the store, and how far it counted |
 
 use crate::store::Table;
 
@@ -34,17 +36,26 @@ pub(super) const WRITE_LAYOUT: &str =
     "update creditmesh_layout set version = $2, layout = $3 where slice = $1";
 
 /// What each version of the tables adds to the one before; only ever appended to.
-pub(super) const MIGRATIONS: &[&[&str]] = &[&[
-    "create table creditmesh_row (\
+pub(super) const MIGRATIONS: &[&[&str]] = &[
+    &[
+        "create table creditmesh_row (\
      slice int4 not null, key bytea not null, revision int8 not null, sealed bytea not null, \
      primary key (slice, key))",
-    "create table creditmesh_shelf (\
+        "create table creditmesh_shelf (\
      slice int4 not null, number int2 not null, digests bytea not null, \
      primary key (slice, number))",
-    "create table creditmesh_writer (\
+        "create table creditmesh_writer (\
      slice int4 not null, writer bytea not null, number int8 not null, \
      primary key (slice, writer))",
-]];
+    ],
+    &[
+        "create table creditmesh_lease (\
+     slice int4 not null, holder bytea not null, beat int8 not null, \
+     primary key (slice))",
+        "create table creditmesh_ring (\
+     slice int4 not null, ring text not null, primary key (slice))",
+    ],
+];
 
 /// A row by its key.
 pub(super) const READ_ROW: &str =
@@ -108,6 +119,28 @@ pub(super) const READ_GROUP: &str =
 pub(super) const FORGET_WRITER: &str =
     "delete from creditmesh_writer where slice = $1 and writer = $2";
 
+/// Which process holds the store.
+pub(super) const READ_LEASE: &str = "select holder, beat from creditmesh_lease where slice = $1";
+
+/// Takes the store where nobody holds it, or where its holder did not count since it was read.
+pub(super) const TAKE_LEASE: &str = "insert into creditmesh_lease as l (slice, holder, beat) \
+     values ($1, $2, 0) on conflict (slice) do update \
+     set holder = excluded.holder, beat = 0 where l.slice = $1 and l.holder = $3 and l.beat = $4";
+
+/// Shows that the holder lives; changes nothing where another process holds the store.
+pub(super) const BEAT_LEASE: &str =
+    "update creditmesh_lease set beat = beat + 1 where slice = $1 and holder = $2";
+
+/// Lets the store go.
+pub(super) const FREE_LEASE: &str = "delete from creditmesh_lease where slice = $1 and holder = $2";
+
+/// The wrapped key ring.
+pub(super) const READ_RING: &str = "select ring from creditmesh_ring where slice = $1";
+
+/// Writes the wrapped key ring.
+pub(super) const WRITE_RING: &str = "insert into creditmesh_ring as r (slice, ring) \
+     values ($1, $2) on conflict (slice) do update set ring = excluded.ring where r.slice = $1";
+
 /// The slice of the rows that there is one of.
 pub(super) const SINGLE_SLICE: i32 = 0;
 
@@ -146,6 +179,12 @@ mod tests {
         CLAIM_GROUP,
         READ_GROUP,
         FORGET_WRITER,
+        READ_LEASE,
+        TAKE_LEASE,
+        BEAT_LEASE,
+        FREE_LEASE,
+        READ_RING,
+        WRITE_RING,
     ];
 
     /// What one of the engines lacks, or gives another value on each shard.

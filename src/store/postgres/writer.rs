@@ -17,6 +17,7 @@ use crate::store::{Batch, StoreError};
 
 use super::fault::Fault;
 use super::group::{self, Locked};
+use super::lease::Lease;
 use super::statements::{CLAIM_GROUP, FORGET_WRITER, READ_GROUP, SINGLE_SLICE};
 
 /// A batch that waits, and where its outcome goes.
@@ -47,6 +48,8 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 pub(super) struct Writer {
     pub(super) pool: Pool,
     pub(super) digester: Digester,
+    /// What says that no other process uses the store; none where several may.
+    pub(super) lease: Option<Lease>,
     /// Random for each start of a node, so that no two writers share a row.
     pub(super) id: [u8; 16],
     /// Number of the newest group that was begun.
@@ -81,6 +84,9 @@ impl Writer {
             gone.map_err(Fault::from)
         };
         drop(forgotten.await);
+        if let Some(lease) = &self.lease {
+            lease.free(&self.pool).await;
+        }
     }
 
     async fn answer(&mut self, waiting: Vec<Request>) {
@@ -129,6 +135,9 @@ impl Writer {
         transaction
             .execute(&claim, &[&SINGLE_SLICE, &id, &self.number])
             .await?;
+        if let Some(lease) = &self.lease {
+            lease.check(&transaction).await?;
+        }
         let locked = Locked::read(&transaction, batches, &self.digester).await?;
         let mut stage = Stage::over(&locked, &self.digester);
         outcomes.extend(batches.iter().map(|batch| stage.add(batch.clone())));

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::DemoError;
-use crate::config::{RegistrarConfig, UnlockSource};
+use crate::config::{RegistrarConfig, StoreConfig, UnlockSource};
 use crate::crypto::KdfCost;
 use crate::domain::{Currency, Level, MemberId, Purpose, Role};
 use crate::membership::{InvitationToken, MemberState, Terms};
@@ -264,6 +264,7 @@ impl Town {
             listen,
             endpoint: listen.to_string(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
+            store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,
         };
         let folder = Folder::at(&self.folder.join(name));

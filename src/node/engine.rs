@@ -1,0 +1,97 @@
+//! The store that a node's configuration names, opened or made.
+
+use std::sync::Arc;
+
+use super::parts::Sealing;
+use super::rekey::replace_ring;
+use super::unlock::read_private;
+use super::{Folder, NodeError, read_text};
+use crate::config::{DatabaseConfig, NodeConfig, StoreConfig};
+use crate::crypto::{Keyring, Secret, Unlock};
+use crate::env::OsEntropy;
+use crate::net::database_tls;
+use crate::store::{
+    Holding, OpenMode, PostgresOptions, PostgresStore, SledOptions, SledStore, Store, Vault,
+};
+
+impl Folder {
+    /// The store that `config` names, under a key ring. sled always is this process's alone.
+    pub(super) async fn vault_under(
+        &self,
+        keys: Arc<Keyring>,
+        (mode, holding): (OpenMode, Holding),
+        config: &NodeConfig,
+    ) -> Result<Vault, NodeError> {
+        let store: Arc<dyn Store> = match &config.store {
+            StoreConfig::Sled => {
+                let mut options = SledOptions::new(self.store(), mode);
+                options.cache_bytes = u64::from(config.cache_mib) << 20;
+                Arc::new(SledStore::open(options, &keys.digest_key()).await?)
+            }
+            StoreConfig::Postgres(database) => {
+                let mut options = self.database(database, mode)?;
+                options.holding = holding;
+                let writer = Secret::<16>::random(&OsEntropy::default())?;
+                let id = *writer.expose();
+                Arc::new(PostgresStore::open(options, &keys.digest_key(), id).await?)
+            }
+        };
+        Ok(Vault::new(store, keys))
+    }
+
+    /// Takes the key ring that lies beside the rows of a database, where another process of this
+    /// node changed it meanwhile.
+    pub(super) async fn take_shared_ring(
+        &self,
+        vault: &Vault,
+        text: &str,
+        unlock: &Unlock,
+    ) -> Result<(), NodeError> {
+        let shared = vault.store().shared_ring().await?;
+        let Some(shared) = shared.filter(|shared| shared != text) else {
+            return Ok(());
+        };
+        let keys = vault.keys().data_keys_of(&shared, unlock)?;
+        vault.keys().take_data_keys(keys);
+        replace_ring(&self.keyring(), &shared)
+    }
+
+    /// The key ring, or what stands in for it in the byte scanner's test.
+    pub(super) fn sealed(&self, keys: Keyring) -> Arc<Keyring> {
+        Arc::new(match self.sealing {
+            Sealing::On => keys,
+            Sealing::OffForScannerTest => Keyring::without_sealing_for_scanner_tests(),
+        })
+    }
+
+    fn database(
+        &self,
+        config: &DatabaseConfig,
+        mode: OpenMode,
+    ) -> Result<PostgresOptions, NodeError> {
+        let mut options = PostgresOptions::reached_by(&config.connection, mode)?;
+        options.connections = config.connections;
+        if let Some(path) = &config.password_file {
+            let text = read_private(&self.path().join(path))?;
+            let line = text.lines().next().unwrap_or_default();
+            if line.is_empty() {
+                return Err(NodeError::unlock(
+                    path,
+                    "its first line must be the password",
+                ));
+            }
+            options.set_password(line);
+        }
+        if !options.stays_on_this_machine() {
+            let path = config.roots.as_ref().map(|path| self.path().join(path));
+            let pem = path.as_ref().map(|path| read_text(path));
+            let pem = pem
+                .transpose()
+                .map_err(|error| NodeError::file(path.as_deref().unwrap_or(self.path()), &error))?;
+            let tls = database_tls(pem.as_deref())
+                .map_err(|why| NodeError::Folder(format!("store.roots: {why}")))?;
+            options.tls = Some(tls);
+        }
+        Ok(options)
+    }
+}
