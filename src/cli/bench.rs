@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::bench_audit::bench_audit;
+use super::bench_store::{StoreArgs, bench_store};
 use super::exit::{CliError, Exit};
 use super::output::Output;
 use crate::crypto::bench::{self, BenchRow};
@@ -47,6 +48,8 @@ pub(super) enum BenchCommand {
               value_parser = clap::value_parser!(u32).range(64..=10_000_000))]
         watched: u32,
     },
+    /// The store beside its bare engine: loads, durable commits, reads, bytes on disk.
+    Store(StoreArgs),
     /// Checking an audit log from its segment files, entry by entry.
     #[command(after_help = "Example:\n  creditmesh bench audit --json\n\n\
         `segment-hash` is the check of a copy of 65,536 entries, written as `audit copy` does it\n\
@@ -63,10 +66,13 @@ pub(super) enum BenchCommand {
 }
 
 pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit, CliError> {
-    let (BenchCommand::Oprf { seconds }
-    | BenchCommand::Lookup { seconds }
-    | BenchCommand::Feed { seconds, .. }
-    | BenchCommand::Audit { seconds }) = command;
+    let seconds = match command {
+        BenchCommand::Oprf { seconds }
+        | BenchCommand::Lookup { seconds }
+        | BenchCommand::Feed { seconds, .. }
+        | BenchCommand::Audit { seconds } => seconds,
+        BenchCommand::Store(args) => return bench_store(args, output).await,
+    };
     if !(0.05..=600.0).contains(seconds) {
         return Err(CliError::usage("--seconds: 0.05 to 600"));
     }
@@ -87,6 +93,7 @@ pub(super) async fn run(command: &BenchCommand, output: &Output) -> Result<Exit,
             let rows = bench_feed(cpu, *watched, &entropy).map_err(|error| failed(&error))?;
             show("feed", &rows, output);
         }
+        BenchCommand::Store(_) => {}
         BenchCommand::Audit { .. } => {
             let folder = std::env::temp_dir().join(format!("creditmesh-{}", std::process::id()));
             std::fs::create_dir(&folder).map_err(|error| CliError::file(&folder, &error))?;

@@ -79,16 +79,20 @@ pub(super) struct DatabaseArgs {
 
 impl DatabaseArgs {
     pub(super) fn store(&self) -> Result<Option<StoreConfig>, CliError> {
+        Ok(self.database()?.map(StoreConfig::Postgres))
+    }
+
+    pub(super) fn database(&self) -> Result<Option<DatabaseConfig>, CliError> {
         let Some(connection) = &self.database else {
             return Ok(None);
         };
         let full = |path: &PathBuf| std::path::absolute(path).map_err(|e| CliError::file(path, &e));
-        Ok(Some(StoreConfig::Postgres(DatabaseConfig {
+        Ok(Some(DatabaseConfig {
             connection: connection.clone(),
             password_file: self.database_password_file.as_ref().map(full).transpose()?,
             roots: self.database_roots.as_ref().map(full).transpose()?,
             connections: STORE_CONNECTIONS_DEFAULT,
-        })))
+        }))
     }
 }
 

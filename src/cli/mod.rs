@@ -13,6 +13,7 @@ mod alerts;
 mod audit;
 mod bench;
 mod bench_audit;
+mod bench_store;
 mod ceremony;
 mod cert;
 mod cert_metrics;

@@ -1,5 +1,6 @@
 //! The store that a node's configuration names, opened or made.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::parts::Sealing;
@@ -29,7 +30,7 @@ impl Folder {
                 Arc::new(SledStore::open(options, &keys.digest_key()).await?)
             }
             StoreConfig::Postgres(database) => {
-                let mut options = self.database(database, mode)?;
+                let mut options = database_options(self.path(), database, mode)?;
                 options.holding = holding;
                 let writer = Secret::<16>::random(&OsEntropy::default())?;
                 let id = *writer.expose();
@@ -63,35 +64,38 @@ impl Folder {
             Sealing::OffForScannerTest => Keyring::without_sealing_for_scanner_tests(),
         })
     }
+}
 
-    fn database(
-        &self,
-        config: &DatabaseConfig,
-        mode: OpenMode,
-    ) -> Result<PostgresOptions, NodeError> {
-        let mut options = PostgresOptions::reached_by(&config.connection, mode)?;
-        options.connections = config.connections;
-        if let Some(path) = &config.password_file {
-            let text = read_private(&self.path().join(path))?;
-            let line = text.lines().next().unwrap_or_default();
-            if line.is_empty() {
-                return Err(NodeError::unlock(
-                    path,
-                    "its first line must be the password",
-                ));
-            }
-            options.set_password(line);
+/// The database that a configuration names; relative paths are relative to `folder`.
+///
+/// # Errors
+/// [`NodeError`] where the connection is written wrongly, or a file cannot be read.
+pub fn database_options(
+    folder: &Path,
+    config: &DatabaseConfig,
+    mode: OpenMode,
+) -> Result<PostgresOptions, NodeError> {
+    let mut options = PostgresOptions::reached_by(&config.connection, mode)?;
+    options.connections = config.connections;
+    if let Some(path) = &config.password_file {
+        let text = read_private(&folder.join(path))?;
+        let line = text.lines().next().unwrap_or_default();
+        if line.is_empty() {
+            return Err(NodeError::unlock(
+                path,
+                "its first line must be the password",
+            ));
         }
-        if !options.stays_on_this_machine() {
-            let path = config.roots.as_ref().map(|path| self.path().join(path));
-            let pem = path.as_ref().map(|path| read_text(path));
-            let pem = pem
-                .transpose()
-                .map_err(|error| NodeError::file(path.as_deref().unwrap_or(self.path()), &error))?;
-            let tls = database_tls(pem.as_deref())
-                .map_err(|why| NodeError::Folder(format!("store.roots: {why}")))?;
-            options.tls = Some(tls);
-        }
-        Ok(options)
+        options.set_password(line);
     }
+    if !options.stays_on_this_machine() {
+        let pem = config.roots.as_ref().map(|path| {
+            let path = folder.join(path);
+            read_text(&path).map_err(|error| NodeError::file(&path, &error))
+        });
+        let tls = database_tls(pem.transpose()?.as_deref());
+        let tls = tls.map_err(|why| NodeError::Folder(format!("store.roots: {why}")))?;
+        options.tls = Some(tls);
+    }
+    Ok(options)
 }

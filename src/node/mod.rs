@@ -62,6 +62,7 @@ pub use ceremony::{
 pub use core::Core;
 pub use credential_folder::CredentialFolder;
 pub use doctor::{examine_folder, examine_stopped};
+pub use engine::database_options;
 pub use enrol::{EnrolStep, Enrolling};
 pub use folder::{Folder, NodeError, Opened};
 pub use import_mark::ImportMark;

@@ -13,6 +13,8 @@ mod backup;
 
 mod batch;
 
+pub mod bench;
+
 mod digest;
 
 mod error;

@@ -38,9 +38,10 @@ use super::{Batch, BucketDigest, Digester, OpenMode, Row, Scan, Store, StoreErro
 use self::fault::Fault;
 pub use self::lease::Holding;
 use self::lease::Lease;
+pub(in crate::store) use self::statements::slice_of;
 use self::statements::{
     READ_RING, READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, SINGLE_SLICE, WRITE_RING,
-    shelf_slice, slice_of,
+    shelf_slice,
 };
 use self::writer::{Request, Writer, pauses};
 
@@ -189,6 +190,11 @@ impl PostgresStore {
         })
         .await
     }
+}
+
+/// Connections to a database, for the bench that uses it without the store.
+pub(super) fn bare_pool(options: &PostgresOptions) -> Result<Pool, StoreError> {
+    connect::pool(options)
 }
 
 /// Runs a step again while it fails for a moment, with growing pauses.

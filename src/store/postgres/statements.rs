@@ -146,7 +146,7 @@ pub(super) const SINGLE_SLICE: i32 = 0;
 
 /// The slice of a row: the table's code and the first byte of the row's key, so that slices are
 /// in the order of the keys.
-pub(super) fn slice_of(full_key: &[u8]) -> i32 {
+pub(in crate::store) fn slice_of(full_key: &[u8]) -> i32 {
     let byte = |at| full_key.get(at).copied().map_or(0, i32::from);
     (byte(0) << 8) | byte(1)
 }
