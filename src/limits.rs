@@ -199,6 +199,9 @@ pub const STORE_SCAN_ROWS_MAX: usize = 500;
 /// Most connections that one node keeps open to the database of its store.
 pub const STORE_CONNECTIONS_MAX: usize = 64;
 
+/// How long the program may take that prints the key of the key ring.
+pub const KEY_COMMAND_DEADLINE: Duration = Duration::from_secs(30);
+
 /// How often the process that uses a database's store shows that it lives.
 pub const LEASE_BEAT: Duration = Duration::from_secs(1);
 

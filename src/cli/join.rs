@@ -39,9 +39,10 @@ pub(super) struct JoinArgs {
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0:7401")]
     listen: SocketAddr,
-    /// host:port by which peers reach this node; without it the address to listen on.
+    /// host:port by which peers reach this node; once more for a process that stands by, up to 8.
+    /// Without it the address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
-    endpoint: Option<String>,
+    endpoint: Vec<String>,
     #[command(flatten)]
     unlock: UnlockArgs,
     #[command(flatten)]
@@ -60,6 +61,10 @@ pub(super) struct UnlockArgs {
     /// File with the key of the key ring; `node join` makes it where it is missing.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// Program that prints that key as 64 hexadecimal characters, run without arguments at every
+    /// start.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["passphrase_file", "key_file"])]
+    key_command: Option<PathBuf>,
 }
 
 /// Which database keeps the rows. Without it sled does, in the node's folder.
@@ -102,8 +107,20 @@ impl UnlockArgs {
         Ok(match (&self.passphrase_file, &self.key_file) {
             (Some(path), _) => Some(UnlockSource::PassphraseFile(full(path)?)),
             (None, Some(path)) => Some(UnlockSource::KeyFile(full(path)?)),
-            (None, None) => None,
+            (None, None) => {
+                let program = self.key_command.as_ref().map(full).transpose()?;
+                program.map(UnlockSource::KeyCommand)
+            }
         })
+    }
+}
+
+impl JoinArgs {
+    fn endpoints(&self) -> Vec<String> {
+        if self.endpoint.is_empty() {
+            return vec![self.listen.to_string()];
+        }
+        self.endpoint.clone()
     }
 }
 
@@ -138,10 +155,7 @@ pub(super) async fn join(args: &JoinArgs, output: &Output) -> Result<Exit, CliEr
     let invited = Invited {
         invitation: &text,
         listen: args.listen,
-        endpoint: args
-            .endpoint
-            .clone()
-            .unwrap_or_else(|| args.listen.to_string()),
+        endpoints: args.endpoints(),
         unlock,
         store: args.database.store()?.unwrap_or_default(),
         cost: KdfCost::PRODUCTION,
@@ -195,11 +209,10 @@ async fn join_by_token(
     output: &Output,
 ) -> Result<Exit, CliError> {
     let unlock = args.unlock.source()?;
-    let endpoint = args.endpoint.clone();
     let enrolling = Enrolling {
         token,
         listen: args.listen,
-        endpoint: endpoint.unwrap_or_else(|| args.listen.to_string()),
+        endpoints: args.endpoints(),
         unlock: unlock.unwrap_or_else(|| UnlockSource::KeyFile("unlock.key".into())),
         store: args.database.store()?.unwrap_or_default(),
         cost: KdfCost::PRODUCTION,

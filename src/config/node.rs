@@ -39,6 +39,8 @@ pub enum UnlockSource {
     PassphraseFile(PathBuf),
     /// A file of 32 random bytes, as 64 hexadecimal characters.
     KeyFile(PathBuf),
+    /// A program that is run without arguments and prints such a key.
+    KeyCommand(PathBuf),
 }
 
 /// A checked configuration. Relative paths are relative to the node's folder.
@@ -87,6 +89,7 @@ struct RawNode {
     registrar: Vec<String>,
     passphrase_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    key_command: Option<PathBuf>,
     policy: Option<PathBuf>,
     retention: Option<PathBuf>,
     #[serde(default = "cache_mib_default")]
@@ -159,15 +162,15 @@ impl NodeConfig {
     /// [`ConfigError`], which names the key and says what it must be.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let raw: RawNode = toml::from_str(text)?;
-        let unlock = match (raw.passphrase_file, raw.key_file) {
-            (Some(path), None) => UnlockSource::PassphraseFile(path),
-            (None, Some(path)) => UnlockSource::KeyFile(path),
-            (None, None) | (Some(_), Some(_)) => {
-                return Err(value(
-                    "passphrase_file",
-                    "or key_file must be set, and not both",
-                ));
-            }
+        let sources = [
+            raw.passphrase_file.map(UnlockSource::PassphraseFile),
+            raw.key_file.map(UnlockSource::KeyFile),
+            raw.key_command.map(UnlockSource::KeyCommand),
+        ];
+        let mut sources = sources.into_iter().flatten();
+        let (Some(unlock), None) = (sources.next(), sources.next()) else {
+            let rule = "or key_file or key_command must be set, and only one of them";
+            return Err(value("passphrase_file", rule));
         };
         let listen = address("listen", &raw.listen)?;
         let operator_listen = raw.operator_listen;
@@ -230,6 +233,7 @@ impl NodeConfig {
         let unlock = match unlock {
             UnlockSource::PassphraseFile(path) => format!("passphrase_file = {path:?}"),
             UnlockSource::KeyFile(path) => format!("key_file = {path:?}"),
+            UnlockSource::KeyCommand(path) => format!("key_command = {path:?}"),
         };
         format!(
             "# How this node runs. Relative paths are relative to this folder.\n\
@@ -244,7 +248,8 @@ impl NodeConfig {
              # Registrars of the network: they renew the certificate and send newer member lists.\n\
              # Without one, both come by file.\n\
              registrar = {registrar:?}\n\
-             # Opens the key ring: a passphrase file or a key file.\n\
+             # Opens the key ring: a passphrase_file, a key_file, or a key_command that prints\n\
+             # the key.\n\
              {unlock}\n\
              # Thresholds of the flags; without it the built-in policy of the network's currency.\n\
              # policy = \"policy.toml\"\n\
@@ -309,6 +314,7 @@ mod tests {
     fn each_broken_key_is_named() {
         let cases = [
             ("passphrase_file = \"p\"\n", "passphrase_file"),
+            ("key_command = \"c\"\n", "only one"),
             ("group_interval_ms = 51\n", "group_interval_ms"),
             ("group_interval_ms = 0\n", "group_interval_ms"),
             ("peer_deadline_ms = 0\n", "peer_deadline_ms"),

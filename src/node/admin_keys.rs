@@ -88,7 +88,10 @@ pub(super) fn ensure_passphrase(
     source: &UnlockSource,
     entropy: &dyn Entropy,
 ) -> Result<(), AdminError> {
-    let (UnlockSource::PassphraseFile(file) | UnlockSource::KeyFile(file)) = source;
+    let file = match source {
+        UnlockSource::PassphraseFile(file) | UnlockSource::KeyFile(file) => file,
+        UnlockSource::KeyCommand(_) => return Ok(()),
+    };
     let file = path.join(file);
     if !file.exists() {
         super::unlock::write_key_file(&file, entropy)?;

@@ -24,8 +24,8 @@ pub struct Enrolling {
     pub token: InvitationToken,
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// `host:port` by which peers reach it.
-    pub endpoint: String,
+    /// Each `host:port` by which peers reach it, in the order in which they try them.
+    pub endpoints: Vec<String>,
     /// Where the passphrase or key comes from; a key file that is not there is made.
     pub unlock: UnlockSource,
     /// Which engine keeps the rows; a database must be empty.
@@ -183,7 +183,7 @@ impl Folder {
         let invited = Invited {
             invitation: &invitation,
             listen: enrolling.listen,
-            endpoint: enrolling.endpoint,
+            endpoints: enrolling.endpoints,
             unlock: enrolling.unlock,
             store: enrolling.store,
             cost: enrolling.cost,

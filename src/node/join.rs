@@ -22,8 +22,8 @@ pub struct Invited<'a> {
     pub invitation: &'a str,
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// `host:port` by which peers reach it.
-    pub endpoint: String,
+    /// Each `host:port` by which peers reach it, in the order in which they try them.
+    pub endpoints: Vec<String>,
     /// Where the passphrase or key comes from; a key file that is not there is made.
     pub unlock: UnlockSource,
     /// Which engine keeps the rows; a database must be empty.
@@ -93,7 +93,7 @@ impl Folder {
         let joiner = Joiner {
             identity: &identity,
             key: &key,
-            endpoints: vec![invited.endpoint],
+            endpoints: invited.endpoints,
             dispute: None,
         };
         let request = request_to_join(invitation, joiner, now)?;

@@ -16,6 +16,7 @@ mod folder;
 mod import_mark;
 mod issued;
 mod join;
+mod key_command;
 mod key_place;
 mod log_book;
 mod log_file;

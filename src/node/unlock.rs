@@ -7,7 +7,7 @@ use std::path::Path;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
-use super::{AdminError, NodeError};
+use super::{AdminError, NodeError, key_command};
 use crate::config::UnlockSource;
 use crate::crypto::{Keyring, Sealed, Secret, SecretBytes, Unlock};
 use crate::env::Entropy;
@@ -33,17 +33,22 @@ pub fn read_unlock(folder: &Path, source: &UnlockSource) -> Result<Unlock, NodeE
         }
         UnlockSource::KeyFile(path) => {
             let text = read_private(&folder.join(path))?;
-            let bytes = HEXLOWER_PERMISSIVE
-                .decode(text.trim().as_bytes())
-                .map(Zeroizing::new);
-            let bytes = bytes
-                .ok()
-                .and_then(|bytes| bytes.as_slice().try_into().ok());
-            let key = bytes
-                .ok_or_else(|| NodeError::unlock(path, "it must hold 64 hexadecimal characters"))?;
-            Ok(Unlock::KeyFile(Secret::from_bytes(key)))
+            let rule = "it must hold 64 hexadecimal characters";
+            key(&text).ok_or_else(|| NodeError::unlock(path, rule))
+        }
+        UnlockSource::KeyCommand(path) => {
+            let text = key_command::printed_by(&folder.join(path))?;
+            let rule = "it must print 64 hexadecimal characters and nothing else";
+            key(&text).ok_or_else(|| NodeError::unlock(path, rule))
         }
     }
+}
+
+fn key(text: &str) -> Option<Unlock> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.trim().as_bytes());
+    let bytes = Zeroizing::new(bytes.ok()?);
+    let key = bytes.as_slice().try_into().ok()?;
+    Some(Unlock::KeyFile(Secret::from_bytes(key)))
 }
 
 /// Writes a fresh random key file that only its owner can read.

@@ -147,7 +147,7 @@ impl SimulatedNetwork {
         let invited = Invited {
             invitation: &invite.text,
             listen,
-            endpoint: listen.to_string(),
+            endpoints: vec![listen.to_string()],
             unlock: UnlockSource::KeyFile("unlock.key".into()),
             store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,

@@ -187,10 +187,11 @@ impl Town {
         let invited = run.json(0);
         let listen = free_address();
         let folder = self.path(member);
-        let fixed = [
-            "node", "join", &invite, "--dir", &folder, "--listen", &listen, "--json",
-        ];
-        let run = creditmesh(&[&fixed[..], more].concat());
+        let mut join = vec!["node", "join", &invite, "--dir", &folder, "--json"];
+        if !more.contains(&"--listen") {
+            join.extend(["--listen", &listen]);
+        }
+        let run = creditmesh(&[&join, more].concat());
         let joined = run.json(0);
         assert_eq!(joined["fingerprint"], invited["fingerprint"]);
         joined["request"].as_str().unwrap().to_owned()

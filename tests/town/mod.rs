@@ -119,7 +119,7 @@ impl Town {
         let enrolling = Enrolling {
             token: InvitationToken::parse(&token).unwrap(),
             listen,
-            endpoint: listen.to_string(),
+            endpoints: vec![listen.to_string()],
             unlock: UnlockSource::KeyFile("unlock.key".into()),
             store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,

@@ -262,7 +262,7 @@ impl Town {
         let enrolling = Enrolling {
             token,
             listen,
-            endpoint: listen.to_string(),
+            endpoints: vec![listen.to_string()],
             unlock: UnlockSource::KeyFile("unlock.key".into()),
             store: StoreConfig::Sled,
             cost: KdfCost::FLOOR,
