@@ -8,6 +8,8 @@ pub mod csv;
 
 pub mod jsonl;
 
+pub mod metro2;
+
 mod answer_json;
 mod cells;
 mod columns;
