@@ -1,8 +1,8 @@
-//! Records as CSV and JSON Lines, and back.
+//! Records as CSV, JSON Lines and Metro 2, and back.
 //!
-//! Both formats are read line by line in constant memory; a broken line rejects only itself, and
-//! what is wrong is told without repeating the value. The columns are described in
-//! `docs/records.md`.
+//! Every format is read line by line, or record by record, in constant memory; a broken one
+//! rejects only itself, and what is wrong is told without repeating the value. The columns are
+//! described in `docs/records.md`, Metro 2 in `docs/metro2.md`.
 
 pub mod csv;
 
@@ -62,6 +62,9 @@ pub enum FormatError {
         /// Its name.
         name: &'static str,
     },
+    /// A Metro 2 file that does not start with its header.
+    #[error("no Metro 2 header: a file starts with a record of 426 bytes (packed: 366), HEADER")]
+    NoMetroHeader,
     /// A record of another kind than the CSV file's.
     #[error("a CSV file holds one kind of record: write the others to files of their own")]
     OtherKind,
@@ -85,6 +88,8 @@ pub enum Format {
     Csv,
     /// One JSON object a line.
     JsonLines,
+    /// Metro 2, in characters or packed.
+    Metro2,
 }
 
 impl Format {
@@ -104,13 +109,15 @@ impl Format {
     }
 }
 
-/// Reads the rows of a file of either format.
+/// Reads the rows of a file of any format.
 #[derive(Debug)]
 pub enum Reader<R> {
     /// Comma-separated values.
     Csv(csv::Reader<R>),
     /// One JSON object a line.
     JsonLines(jsonl::Reader<R>),
+    /// Metro 2.
+    Metro2(metro2::Reader<R>),
 }
 
 impl<R: Read> Reader<R> {
@@ -123,6 +130,7 @@ impl<R: Read> Reader<R> {
         match format {
             Format::Csv => csv::Reader::new(read, default_region).map(Self::Csv),
             Format::JsonLines => Ok(Self::JsonLines(jsonl::Reader::new(read, default_region))),
+            Format::Metro2 => metro2::Reader::new(read).map(Self::Metro2),
         }
     }
 
@@ -135,6 +143,7 @@ impl<R: Read> Reader<R> {
         match self {
             Self::Csv(reader) => reader.skip_through(line),
             Self::JsonLines(reader) => reader.skip_through(line),
+            Self::Metro2(reader) => reader.skip_through(line),
         }
     }
 }
@@ -146,6 +155,7 @@ impl<R: Read> Iterator for Reader<R> {
         match self {
             Self::Csv(reader) => reader.next(),
             Self::JsonLines(reader) => reader.next(),
+            Self::Metro2(reader) => reader.next(),
         }
     }
 }
