@@ -42,7 +42,21 @@ pub(super) fn records_of(account: &Account, coding: Coding) -> Vec<Mapped<Record
             Err(problem) => records.push(Err(problem)),
         }
     }
-    records
+    told_once(records)
+}
+
+/// What is wrong with the account itself is wrong for each of its consumers, and told once.
+fn told_once(records: Vec<Mapped<Record>>) -> Vec<Mapped<Record>> {
+    let mut problems = Vec::new();
+    let is_new = |record: &Mapped<Record>| match record {
+        Ok(_) => true,
+        Err(problem) if problems.contains(problem) => false,
+        Err(problem) => {
+            problems.push(problem.clone());
+            true
+        }
+    };
+    records.into_iter().filter(is_new).collect()
 }
 
 /// How one consumer stands to the account.
@@ -112,12 +126,12 @@ impl Reading<'_> {
 
     /// What the consumer is to the account; nothing for one who only may use it.
     fn role(&self, consumer: &Consumer<'_>) -> Mapped<Option<Part>> {
-        match self.base.account_status {
-            AccountStatus::Delete => return Ok(Some(Part::Gone(RetractionReason::FurnisherError))),
-            AccountStatus::DeleteFraud => {
-                return Ok(Some(Part::Gone(RetractionReason::WrongPerson)));
-            }
-            _ => {}
+        let status = self.base.account_status;
+        if status == AccountStatus::Delete {
+            return Ok(Some(Part::Gone(RetractionReason::FurnisherError)));
+        }
+        if status == AccountStatus::DeleteFraud {
+            return Ok(Some(Part::Gone(RetractionReason::WrongPerson)));
         }
         match consumer.ecoa {
             Ecoa::Individual | Ecoa::Maker | Ecoa::Business | Ecoa::Deceased => {
@@ -323,11 +337,10 @@ impl Reading<'_> {
 
     /// A charge-off, and its cure where it was paid since, where the file tells when.
     fn signals(&self, head: RecordHead, part: &str) -> Vec<(RecordId, Body)> {
-        let is_paid = match self.base.account_status {
-            AccountStatus::ChargedOff => false,
-            AccountStatus::PaidChargeOff => true,
-            _ => return Vec::new(),
-        };
+        let is_paid = self.base.account_status == AccountStatus::PaidChargeOff;
+        if !is_paid && self.base.account_status != AccountStatus::ChargedOff {
+            return Vec::new();
+        }
         let today = head.as_of.day();
         let Some(event_on) = self.charged_off_on(today, is_paid) else {
             return Vec::new();
@@ -426,27 +439,40 @@ fn base_field(field: &str) -> Option<&'static str> {
 
 fn instalment_product(account: AccountType) -> Product {
     use AccountType as T;
-    match account {
-        T::SalesContract | T::ChargeAccount | T::Recreational => Product::ConsumerInstalment,
-        T::Business | T::BusinessInstalment | T::BusinessInstalmentLine | T::Agricultural => {
-            Product::MicroBusiness
-        }
+    let is_secured = matches!(
+        account,
         T::Auto
-        | T::Secured
-        | T::PartlySecured
-        | T::RealEstate
-        | T::TimeShare
-        | T::Construction
-        | T::Lease
-        | T::AutoLease
-        | T::Manufactured
-        | T::SecondMortgage
-        | T::SecondLien
-        | T::GovernmentGuaranteedSecured
-        | T::GovernmentLoanSecured
-        | T::HomeEquity
-        | T::SecuredHomeImprovement => Product::Secured,
-        _ => Product::InstalmentUnsecured,
+            | T::Secured
+            | T::PartlySecured
+            | T::RealEstate
+            | T::TimeShare
+            | T::Construction
+            | T::Lease
+            | T::AutoLease
+            | T::Manufactured
+            | T::SecondMortgage
+            | T::SecondLien
+            | T::GovernmentGuaranteedSecured
+            | T::GovernmentLoanSecured
+            | T::HomeEquity
+            | T::SecuredHomeImprovement
+    );
+    let is_of_goods = matches!(
+        account,
+        T::SalesContract | T::ChargeAccount | T::Recreational
+    );
+    let is_business = matches!(
+        account,
+        T::Business | T::BusinessInstalment | T::BusinessInstalmentLine | T::Agricultural
+    );
+    if is_secured {
+        Product::Secured
+    } else if is_of_goods {
+        Product::ConsumerInstalment
+    } else if is_business {
+        Product::MicroBusiness
+    } else {
+        Product::InstalmentUnsecured
     }
 }
 

@@ -38,15 +38,31 @@ pub(super) fn form(view: &[u8]) -> Option<(Coding, bool)> {
     if !in_blocks && !is_header(view) {
         return None;
     }
-    let words = view.get(..if in_blocks { 2 * WORD } else { WORD })?;
-    // One of the words may be damaged: a text has no zeros, a binary word has two.
-    let zeros = words.iter().filter(|byte| **byte == 0).count();
-    let coding = if zeros >= words.len() / 4 {
+    let packed = likeness(view, Coding::Packed, in_blocks);
+    let character = likeness(view, Coding::Character, in_blocks);
+    // Where no word is left that tells, a text has no zeros.
+    let has_zeros = stands(view, WORD - 2, &[0, 0]);
+    let coding = if packed > character || (packed == character && has_zeros) {
         Coding::Packed
     } else {
         Coding::Character
     };
     Some((coding, in_blocks))
+}
+
+/// How much the words in front of the header look as this coding has them: one may be damaged.
+fn likeness(view: &[u8], coding: Coding, in_blocks: bool) -> usize {
+    let usual = Base::length(coding);
+    let words: &[(usize, usize)] = if in_blocks {
+        &[(0, usual + WORD), (WORD, usual)]
+    } else {
+        &[(0, usual)]
+    };
+    let like = |(at, usual): &(usize, usize)| {
+        let length = record_length(view, *at, coding);
+        length.map_or(0, |length| 1 + usize::from(length == *usual))
+    };
+    words.iter().map(like).sum()
 }
 
 /// The length in the descriptor word at `at`.

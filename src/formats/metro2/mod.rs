@@ -10,6 +10,7 @@ mod coding;
 mod consumers;
 #[cfg(test)]
 mod drawn;
+mod export;
 mod frames;
 mod layout;
 mod loans;
@@ -21,7 +22,12 @@ mod trailer;
 mod window;
 
 #[cfg(test)]
+mod export_tests;
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
 
 pub use coding::Coding;
+pub use export::{Furnisher, Metro2Form, Writer};
 pub use reader::Reader;
