@@ -30,6 +30,8 @@ mod faults;
 mod kills;
 #[path = "cli/lending.rs"]
 mod lending;
+#[path = "cli/metro2.rs"]
+mod metro2;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
 #[path = "cli/modules.rs"]

@@ -40,6 +40,7 @@ mod operator;
 mod output;
 mod reconcile;
 mod records;
+mod records_export;
 mod records_import;
 mod report;
 mod retention;

@@ -1,11 +1,6 @@
 //! The member's own book on the command line.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
 
 use super::dispute::{self, DisputeArgs};
 use super::erase::{self, EraseArgs};
@@ -13,8 +8,9 @@ use super::exit::{CliError, Exit};
 use super::lending::show_change;
 use super::operator::NodeAt;
 use super::output::Output;
+use super::records_export::{self, ExportArgs};
 use super::records_import::{self, ImportArgs};
-use crate::domain::{Record, RecordId, RecordKind, RetractionReason};
+use crate::domain::{RecordId, RecordKind, RetractionReason};
 use crate::env::{Clock, SystemClock};
 use crate::flows::Book;
 use crate::formats::jsonl;
@@ -26,7 +22,7 @@ use crate::wire::pb;
 pub(super) enum RecordsCommand {
     /// Put records into the book; bad rows go to a rejects file.
     Import(ImportArgs),
-    /// Write the whole book as canonical JSON Lines.
+    /// Write the whole book as canonical JSON Lines, or its loans as Metro 2.
     Export(ExportArgs),
     /// Print one record.
     Show(ShowArgs),
@@ -58,20 +54,6 @@ impl From<Kind> for RecordKind {
     }
 }
 
-/// `creditmesh records export`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  creditmesh records export --kind loan --out loans.jsonl")]
-pub(super) struct ExportArgs {
-    #[command(flatten)]
-    node: NodeAt,
-    /// Only this kind.
-    #[arg(long, value_enum)]
-    kind: Option<Kind>,
-    /// File to write; without it standard output.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
 /// `creditmesh records show`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  creditmesh records show 0190a5b2-7c4e-7a10-9c1d-3f5a6b7c8d9e")]
@@ -98,7 +80,7 @@ pub(super) struct RetractArgs {
 pub(super) async fn run(command: RecordsCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         RecordsCommand::Import(args) => records_import::run(&args, output).await,
-        RecordsCommand::Export(args) => export(&args, output).await,
+        RecordsCommand::Export(args) => records_export::run(&args, output).await,
         RecordsCommand::Show(args) => show(&args, output).await,
         RecordsCommand::Retract(args) => retract(&args, output).await,
         RecordsCommand::Erase(args) => erase::run(&args, output).await,
@@ -155,61 +137,4 @@ async fn retract(args: &RetractArgs, output: &Output) -> Result<Exit, CliError> 
         version: record.head.version.number(),
     };
     Ok(show_change(&change, output))
-}
-
-async fn export(args: &ExportArgs, output: &Output) -> Result<Exit, CliError> {
-    let kind = args.kind.map(RecordKind::from);
-    let mut sink: Box<dyn Write + Send> = match &args.out {
-        Some(path) => {
-            let file = File::create_new(path).map_err(|error| CliError::file(path, &error))?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(BufWriter::new(std::io::stdout())),
-    };
-    let bar = output.progress("records", None);
-    let mut count = 0_u64;
-    let mut write = |row: &str| {
-        count += 1;
-        bar.inc(1);
-        writeln!(sink, "{row}").map_err(|error| CliError::local(format!("export: {error}")))
-    };
-    if let Some(mut node) = args.node.running().await? {
-        let kind = kind.map_or_else(String::new, |kind| kind.word().to_owned());
-        let request = pb::ExportRecordsRequest { kind };
-        let mut pages = node.export_records(request).await?.into_inner();
-        while let Some(page) = pages.message().await? {
-            page.rows.iter().try_for_each(|row| write(row))?;
-        }
-    } else {
-        let opened = Folder::at(&args.node.dir.path).open().await?;
-        let outcome = export_local(&Book::new(opened.vault.clone()), kind, &mut write).await;
-        opened.close().await?;
-        outcome?;
-    }
-    sink.flush()
-        .map_err(|error| CliError::local(format!("export: {error}")))?;
-    bar.finish_and_clear();
-    if args.out.is_some() {
-        output.show(&json!({ "exported": count }), || {
-            format!("{count} records exported")
-        });
-    }
-    Ok(Exit::Done)
-}
-
-async fn export_local(
-    book: &Book,
-    kind: Option<RecordKind>,
-    write: &mut impl FnMut(&str) -> Result<(), CliError>,
-) -> Result<(), CliError> {
-    let mut after = None;
-    loop {
-        let (records, next) = book.page(after).await?;
-        let Some(next) = next else { return Ok(()) };
-        after = Some(next);
-        let wanted = |record: &&Record| kind.is_none_or(|kind| record.kind() == kind);
-        for record in records.iter().filter(wanted) {
-            write(&jsonl::to_line(record))?;
-        }
-    }
 }

@@ -21,16 +21,19 @@ use crate::wire::pb;
 use crate::wire::pb::operator_client::OperatorClient;
 
 /// The form of an input file.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
     Csv,
     Jsonl,
+    /// Metro 2, in characters or packed.
+    Metro2,
 }
 
 /// `creditmesh records import`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  creditmesh records import loans.csv\n  \
-    creditmesh records import book.jsonl --dry-run\n\n\
+    creditmesh records import book.jsonl --dry-run\n  \
+    creditmesh records import bureau.dat --format metro2\n\n\
     An import that was interrupted goes on where it was: run it again. Rows are\n\
     idempotent by record id and version. Exit code 1 says that rows were rejected.")]
 pub(super) struct ImportArgs {
@@ -97,6 +100,8 @@ pub(super) async fn run(args: &ImportArgs, output: &Output) -> Result<Exit, CliE
     let mut import = Import {
         sink,
         dry_run: args.dry_run,
+        // In Metro 2 the versions are times: every one skips some.
+        tells_gaps: args.format != Some(Form::Metro2),
         rejects: Rejects {
             path: rejects_path.clone(),
             resumed: done > 0,
@@ -128,13 +133,14 @@ fn open_rows(args: &ImportArgs, input: impl Read + Send + 'static) -> Result<Row
     let format = match args.format {
         Some(Form::Csv) => Format::Csv,
         Some(Form::Jsonl) => Format::JsonLines,
+        Some(Form::Metro2) => Format::Metro2,
         None => Format::of_name(&name).map_err(refused)?,
     };
     let input: Box<dyn Read + Send> = Box::new(input);
     Reader::new(format, input, args.region.as_deref()).map_err(refused)
 }
 
-fn beside(input: &Path) -> PathBuf {
+pub(super) fn beside(input: &Path) -> PathBuf {
     let mut name = input.as_os_str().to_owned();
     name.push(".rejects.csv");
     PathBuf::from(name)
@@ -143,6 +149,7 @@ fn beside(input: &Path) -> PathBuf {
 struct Import {
     sink: Sink,
     dry_run: bool,
+    tells_gaps: bool,
     rejects: Rejects,
     tally: Tally,
 }
@@ -158,18 +165,22 @@ impl Import {
         let unreadable = |error| CliError::local(format!("input: {error}"));
         rows.skip_through(done).map_err(unreadable)?;
         self.tally.skipped = done;
+        let mut last = done;
         for row in rows {
             let row = row.map_err(unreadable)?;
-            match row.result {
-                Ok(record) => batch.push((row.line, record)),
-                Err(reject) => self.reject(&reject)?,
-            }
             if batch.len() >= IMPORT_BATCH_ROWS {
                 self.flush(&mut batch).await?;
                 self.rejects.sync()?;
                 if !self.dry_run {
-                    keep(row.line)?;
+                    // One account of a Metro 2 file can give several records.
+                    let is_whole = row.line > last;
+                    keep(last.saturating_sub(u64::from(!is_whole)))?;
                 }
+            }
+            last = row.line;
+            match row.result {
+                Ok(record) => batch.push((row.line, record)),
+                Err(reject) => self.reject(&reject)?,
             }
         }
         self.flush(&mut batch).await
@@ -199,7 +210,7 @@ impl Import {
     }
 
     fn count(&mut self, line: u64, outcome: pb::RowOutcome) -> Result<(), CliError> {
-        self.tally.gaps += u64::from(outcome.gap);
+        self.tally.gaps += u64::from(outcome.gap && self.tells_gaps);
         match outcome.verdict.as_str() {
             "new" => self.tally.new += 1,
             "newer" => self.tally.newer += 1,

@@ -35,8 +35,8 @@ pub enum FormatError {
     /// The operating system says so.
     #[error("the file cannot be read or written: {0}")]
     Io(#[from] io::Error),
-    /// The name ends in neither of the two formats.
-    #[error("unknown file type: name the file .csv or .jsonl")]
+    /// The name ends in none of the formats that a name tells.
+    #[error("unknown file type: name the file .csv or .jsonl, or say --format")]
     UnknownType,
     /// A CSV file without its header line.
     #[error("the file is empty: a CSV file starts with a line of column names")]
@@ -117,7 +117,7 @@ pub enum Reader<R> {
     /// One JSON object a line.
     JsonLines(jsonl::Reader<R>),
     /// Metro 2.
-    Metro2(metro2::Reader<R>),
+    Metro2(Box<metro2::Reader<R>>),
 }
 
 impl<R: Read> Reader<R> {
@@ -130,7 +130,7 @@ impl<R: Read> Reader<R> {
         match format {
             Format::Csv => csv::Reader::new(read, default_region).map(Self::Csv),
             Format::JsonLines => Ok(Self::JsonLines(jsonl::Reader::new(read, default_region))),
-            Format::Metro2 => metro2::Reader::new(read).map(Self::Metro2),
+            Format::Metro2 => metro2::Reader::new(read).map(Box::new).map(Self::Metro2),
         }
     }
 

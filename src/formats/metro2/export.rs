@@ -60,6 +60,26 @@ pub struct Furnisher {
     pub created_on: Day,
 }
 
+impl Furnisher {
+    /// Checks the words against their fields.
+    ///
+    /// # Errors
+    /// What is wrong with which of them.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let number = &self.identification_number;
+        let fits = |text: &str, most: usize| {
+            text.len() <= most && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        if number.len() < 5 || !fits(number, 20) || number.contains(' ') {
+            return Err("the identification number has 5 to 20 characters without spaces");
+        }
+        if self.reporter_name.trim().is_empty() || !fits(&self.reporter_name, 40) {
+            return Err("the reporter's name has 1 to 40 characters of ASCII");
+        }
+        Ok(())
+    }
+}
+
 /// Writes loans as a Metro 2 file.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
@@ -166,7 +186,11 @@ fn unfit(fault: Fault) -> io::Error {
 fn account_of(record: &Record, furnisher: &Furnisher) -> Result<Account, Problem> {
     let loan = match &record.body {
         Body::Loan(loan) => loan,
-        Body::Application(_) | Body::Hold(_) | Body::Signal(_) | Body::Retracted(_) => {
+        Body::Retracted(_) => {
+            let reason = "is no account any more: have it deleted (status DA) by its number";
+            return Err(Problem::of("retraction", reason));
+        }
+        Body::Application(_) | Body::Hold(_) | Body::Signal(_) => {
             return Err(Problem::of("kind", "only loans can be told in Metro 2"));
         }
     };
@@ -366,9 +390,9 @@ fn history(loan: &Loan) -> String {
         .iter()
         .rposition(|month| *month != MonthStatus::Unknown);
     let known = known.map_or(0, |last| last + 1);
-    let profile = months.iter().enumerate().map(|(at, month)| match month {
-        MonthStatus::Unknown if at < known => 'D',
-        month => month.metro2(),
+    let profile = months.iter().enumerate().map(|(at, month)| {
+        let is_gap = *month == MonthStatus::Unknown && at < known;
+        if is_gap { 'D' } else { month.metro2() }
     });
     profile.collect()
 }

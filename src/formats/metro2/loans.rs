@@ -60,6 +60,7 @@ fn told_once(records: Vec<Mapped<Record>>) -> Vec<Mapped<Record>> {
 }
 
 /// How one consumer stands to the account.
+#[derive(Clone, Copy)]
 enum Part {
     Owes(LoanRole),
     Gone(RetractionReason),
