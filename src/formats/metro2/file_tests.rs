@@ -1,5 +1,8 @@
 //! Whole files: the public samples, and what is said of a damaged one.
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::codes::{AccountStatus, Ecoa};
 use super::coding::Coding;
 use super::layout::Layout;
@@ -400,4 +403,35 @@ fn deleted_accounts_are_retracted_and_users_are_no_borrowers() {
         j1.ecoa = Ecoa::AuthorisedUser;
     }
     assert_eq!(only(user).len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_to_one_record_the_others_are_read(
+        place: prop::sample::Index,
+        damage in vec(any::<u8>(), 0..40),
+        lost in 0..60_usize,
+    ) {
+        for form in Metro2Form::ALL {
+            let mut pieces = pieces(&three(), form);
+            let from = place.index(pieces[2].len());
+            let to = (from + lost).min(pieces[2].len());
+            pieces[2].splice(from..to, damage.iter().copied());
+            let file = pieces.concat();
+            let found = accounts(&file);
+            prop_assert!(found.contains(&"A101".to_owned()), "{form:?} {found:?}");
+            prop_assert!(found.contains(&"A103".to_owned()), "{form:?} {found:?}");
+            prop_assert!(rejects(&file).iter().all(|reject| reject.line > 2), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_behind_a_header_come_to_an_end(bytes in vec(any::<u8>(), 0..3_000)) {
+        for form in Metro2Form::ALL {
+            let mut file = pieces(&[], form).swap_remove(0);
+            file.extend(&bytes);
+            let told = rows(&file);
+            prop_assert!(told.last().is_some_and(|row| row.result.is_err()));
+        }
+    }
 }

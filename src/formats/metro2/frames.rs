@@ -92,7 +92,9 @@ impl<R: Read> Frames<R> {
         if self.is_over {
             return self.behind_trailer().map(Some);
         }
-        let has_word = if is_first {
+        let has_word = if view.len() < 2 * WORD {
+            false
+        } else if is_first {
             self.in_blocks
         } else if is_record(view, WORD, coding) {
             false
@@ -187,7 +189,7 @@ fn descriptor(field: &'static str, coding: Coding, reason: String) -> Fault {
 fn extent(view: &[u8], start: usize, coding: Coding, in_blocks: bool) -> Extent {
     let least = Base::length(coding);
     let found = || next_record(view, start + WORD, coding, in_blocks).map(|next| next - start);
-    let rest = view.len() - start;
+    let rest = view.len().saturating_sub(start);
     let Some(length) = record_length(view, start, coding) else {
         let reason = format!("must be a length, {least} to {METRO2_RECORD_BYTES_MAX}");
         return Extent::Damaged(found().unwrap_or(rest), reason);

@@ -86,21 +86,29 @@ pub(super) fn record_length(view: &[u8], at: usize, coding: Coding) -> Option<us
 /// Whether a trailer, or what looks like a base segment, stands at `at`, whatever the words
 /// before it say. Of five fields four have to be as in a base segment: one may be the damage.
 pub(super) fn is_record(view: &[u8], at: usize, coding: Coding) -> bool {
+    signs_of_record(view, at, coding) >= SIGNS - 1
+}
+
+/// Fields by which a base segment is known.
+const SIGNS: usize = 5;
+
+/// How many of them stand where they should; all of them for a trailer.
+fn signs_of_record(view: &[u8], at: usize, coding: Coding) -> usize {
     let Some(record) = at.checked_sub(WORD).and_then(|start| view.get(start..)) else {
-        return false;
+        return 0;
     };
     if is_trailer(record) {
-        return true;
+        return SIGNS;
     }
     let opened = readable::<Option<Day>>(record, "date_opened", coding).flatten();
-    let signs = [
+    let signs: [bool; SIGNS] = [
         readable::<u64>(record, "processing_indicator", coding) == Some(1),
         readable::<Option<Timestamp>>(record, "time_stamp", coding).is_some(),
         readable::<Portfolio>(record, "portfolio_type", coding).is_some(),
         opened.is_some(),
         readable::<AccountStatus>(record, "account_status", coding).is_some(),
     ];
-    signs.iter().filter(|sign| **sign).count() >= 4
+    signs.iter().filter(|sign| **sign).count()
 }
 
 fn readable<T: Value>(record: &[u8], name: &str, coding: Coding) -> Option<T> {
@@ -109,7 +117,9 @@ fn readable<T: Value>(record: &[u8], name: &str, coding: Coding) -> Option<T> {
     T::read(record.get(first - 1..last)?, field.width.is_packed(coding)).ok()
 }
 
-/// Where the next record starts, at `from` or later: its block's word where it has one.
+/// Where the next record starts, at `from` or later: its block's word where it has one. Its length
+/// must be sound, or else all of its signs: a record that lost its first bytes would otherwise seem
+/// to start in the one before.
 pub(super) fn next_record(
     view: &[u8],
     from: usize,
@@ -117,8 +127,15 @@ pub(super) fn next_record(
     in_blocks: bool,
 ) -> Option<usize> {
     let mut bodies = from + WORD..view.len();
-    let body =
-        bodies.find(|at| could_be_record(view, *at, coding) && is_record(view, *at, coding))?;
+    let body = bodies.find(|at| {
+        let signs = if could_be_record(view, *at, coding) {
+            signs_of_record(view, *at, coding)
+        } else {
+            0
+        };
+        let has_length = record_length(view, at - WORD, coding).is_some();
+        signs + usize::from(has_length) >= SIGNS
+    })?;
     let start = body - WORD;
     let block = start
         .checked_sub(WORD)

@@ -119,7 +119,47 @@ fn fields_stand_at_the_positions_of_the_format() {
     assert_eq!(reporter, Some((80, 119)));
 }
 
+/// The page, with its line breaks as blanks.
+fn page() -> String {
+    include_str!("../../../docs/metro2.md").replace('\n', " ")
+}
+
+fn described<S: Layout>(page: &str) {
+    for field in S::FIELDS {
+        let at = |coding| {
+            let (first, last) = S::positions(field.name, coding).unwrap();
+            format!("{first} to {last}")
+        };
+        let (character, packed) = (at(Coding::Character), at(Coding::Packed));
+        let row = format!(
+            "| `{}` | {} | {character} | {packed} |",
+            field.name, field.class
+        );
+        assert!(page.contains(&row), "{}: {row}", S::LABEL);
+    }
+}
+
+#[test]
+fn the_page_has_every_field_with_its_positions() {
+    let page = page();
+    described::<Header>(&page);
+    described::<Base>(&page);
+    described::<J1>(&page);
+    described::<J2>(&page);
+    described::<K1>(&page);
+    described::<K2>(&page);
+    described::<K3>(&page);
+    described::<K4>(&page);
+    described::<L1>(&page);
+    described::<N1>(&page);
+    described::<Trailer>(&page);
+}
+
 fn distinct<C: Code>(table: &[(&str, &str)]) {
+    let page = page();
+    for (code, meaning) in table {
+        assert!(page.contains(&format!("`{code}` {meaning}")), "{code}");
+    }
     let codes: BTreeSet<&str> = C::ALL.iter().map(|value| value.code()).collect();
     assert_eq!(codes.len(), C::ALL.len());
     assert!(
