@@ -9,9 +9,10 @@ use std::io::{self, Read};
 use super::coding::Coding;
 use super::layout::{Fault, Layout};
 use super::marks::{
-    WORD, after_filler, form, is_record, is_segment, is_trailer, next_record, record_length, word,
+    WORD, after_filler, form, is_header, is_record, is_segment, is_trailer, next_record,
+    record_length, word,
 };
-use super::segments::Base;
+use super::segments::{Account, Base};
 use super::window::Window;
 use crate::limits::{METRO2_BLOCK_BYTES_MAX, METRO2_RECORD_BYTES_MAX};
 
@@ -206,9 +207,19 @@ fn extent(view: &[u8], start: usize, coding: Coding, in_blocks: bool) -> Extent 
         Some(next) if next < length || is_segment(view, start + length) => {
             Extent::Damaged(next, says(next))
         }
+        // Less than half a record in between is more of this one, unless this one is sound.
+        Some(next) if next < length + least / 2 && !is_sound(view, start, length, coding) => {
+            Extent::Damaged(next, says(next))
+        }
         None if is_segment(view, start + length) => Extent::Damaged(rest, says(rest)),
         Some(_) | None => Extent::Sound(length),
     }
+}
+
+/// Whether the record of this length can be read.
+fn is_sound(view: &[u8], start: usize, length: usize, coding: Coding) -> bool {
+    let record = view.get(start..start + length).unwrap_or_default();
+    is_header(record) || is_trailer(record) || Account::read(record, coding).is_ok()
 }
 
 /// Whether at `at` another record starts or the file ends.

@@ -15,6 +15,7 @@ mod frames;
 mod layout;
 mod loans;
 mod marks;
+mod meanings;
 mod reader;
 mod segments;
 mod tables;
