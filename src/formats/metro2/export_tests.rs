@@ -62,10 +62,10 @@ fn record(change: impl FnOnce(&mut Record, &mut Loan)) -> Record {
 }
 
 fn loan(record: &Record) -> &Loan {
-    match &record.body {
-        Body::Loan(loan) => loan,
-        other => panic!("{:?}", other.kind()),
-    }
+    let Body::Loan(loan) = &record.body else {
+        panic!("{:?}", record.kind());
+    };
+    loan
 }
 
 #[test]

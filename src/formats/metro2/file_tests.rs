@@ -30,9 +30,12 @@ fn rejects(file: &[u8]) -> Vec<Reject> {
 
 fn accounts(file: &[u8]) -> Vec<String> {
     let records = rows(file).into_iter().filter_map(|row| row.result.ok());
-    let loans = records.filter_map(|record| match record.body {
-        Body::Loan(loan) => Some(loan.account_ref),
-        _ => None,
+    let loans = records.filter_map(|record| {
+        if let Body::Loan(loan) = record.body {
+            Some(loan.account_ref)
+        } else {
+            None
+        }
     });
     loans.collect()
 }
@@ -363,10 +366,10 @@ fn only(account: Account) -> Vec<Record> {
 }
 
 fn loan(record: &Record) -> &Loan {
-    match &record.body {
-        Body::Loan(loan) => loan,
-        other => panic!("{:?}", other.kind()),
-    }
+    let Body::Loan(loan) = &record.body else {
+        panic!("{:?}", record.kind());
+    };
+    loan
 }
 
 #[test]
