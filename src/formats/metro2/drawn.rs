@@ -4,7 +4,7 @@ use super::codes::Code;
 use super::coding::Width;
 use crate::domain::{Day, Timestamp};
 
-/// A sequence of numbers that follows from its seed (SplitMix64).
+/// A sequence of numbers that follows from its seed (`SplitMix64`).
 pub(super) struct Draw(pub(super) u64);
 
 impl Draw {

@@ -202,11 +202,11 @@ fn a_damaged_record_is_named_once_and_costs_itself_alone() {
         one_damage(form, "base account_status", |record| record[status] = b'?');
         let balance = at(form, "current_balance");
         one_damage(form, "base current_balance", |record| {
-            record[balance] = b'?'
+            record[balance] = b'?';
         });
         let opened = at(form, "date_opened");
         one_damage(form, "base date_opened", |record| {
-            record[opened..opened + 2].fill(b'9')
+            record[opened..opened + 2].fill(b'9');
         });
         one_damage(form, "record record_descriptor", |record| {
             record.truncate(300);
@@ -216,10 +216,10 @@ fn a_damaged_record_is_named_once_and_costs_itself_alone() {
         });
         let word = if form.in_blocks() { 4 } else { 0 };
         one_damage(form, "record record_descriptor", |record| {
-            record[word..word + 2].fill(b'9')
+            record[word..word + 2].fill(b'9');
         });
         one_damage(form, "record record_descriptor", |record| {
-            record[word..word + 4].fill(b'?')
+            record[word..word + 4].fill(b'?');
         });
         one_damage(form, "record segment_identifier", |record| {
             let end = record.len() - 100;
