@@ -22,6 +22,9 @@ mod ring_file;
 
 pub mod labels;
 
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+
 pub mod oprf;
 
 mod secret;
@@ -32,7 +35,9 @@ mod token;
 
 mod unlock;
 
-pub use backend::{avx512_present, vector_backend};
+pub use backend::{
+    GroupArithmetic, avx512_present, choose_arithmetic, dalek_backend, vector_backend,
+};
 pub use digest::{sha256, sha256_of};
 pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};

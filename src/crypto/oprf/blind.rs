@@ -6,7 +6,6 @@ use std::sync::Arc;
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::IsIdentity;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -15,7 +14,8 @@ use super::super::labels;
 use super::super::secret::Secret;
 use super::ELEMENT_BYTES;
 use super::error::{OprfError, checked_batch};
-use super::group::{Suite, VOPRF, encode_doubled, hash_to_group};
+use super::group::{Suite, VOPRF, expand_message, hash_to_group};
+use super::points::{Arithmetic, Points, Uniform};
 use crate::env::{Entropy, EntropyUnavailable};
 
 /// One element of a batch before blinding.
@@ -114,7 +114,7 @@ impl Blinding {
     /// Whether `element` is `input` blinded with this factor.
     #[must_use]
     pub fn blinds(&self, input: Input<'_>, element: &[u8; ELEMENT_BYTES]) -> bool {
-        let blinded = (point_of(&VOPRF, input) * *self.0).compress();
+        let blinded = (point_of(input) * *self.0).compress();
         blinded.as_bytes().ct_eq(element).into()
     }
 }
@@ -126,21 +126,21 @@ impl fmt::Debug for Blinding {
 }
 
 /// What is blinded for an input.
-fn point_of(suite: &Suite, input: Input<'_>) -> RistrettoPoint {
+fn point_of(input: Input<'_>) -> RistrettoPoint {
     match input {
-        Input::Present(bytes) => hash_to_group(bytes, suite.hash_to_group),
+        Input::Present(bytes) => hash_to_group(bytes, VOPRF.hash_to_group),
         Input::Missing => RISTRETTO_BASEPOINT_POINT,
     }
 }
 
 /// Inputs hashed to the group: computed once, blinded for each peer. Clones share the content.
 #[derive(Clone)]
-pub struct HashedInputs(Arc<[Hashed]>);
+pub struct HashedInputs(Arc<Hashed>);
 
-pub(super) struct Hashed {
-    pub(super) point: Zeroizing<RistrettoPoint>,
+struct Hashed {
+    points: Points,
     /// `None` for [`Input::Missing`].
-    pub(super) bytes: Option<Zeroizing<Box<[u8]>>>,
+    inputs: Vec<Option<Zeroizing<Box<[u8]>>>>,
 }
 
 impl HashedInputs {
@@ -150,27 +150,41 @@ impl HashedInputs {
     /// # Errors
     /// [`OprfError::BatchEmpty`], [`OprfError::BatchTooLarge`], [`OprfError::InputRefused`].
     pub fn hash(inputs: &[Input<'_>]) -> Result<Self, OprfError> {
-        Self::hash_in(&VOPRF, inputs)
+        Self::hash_in(&VOPRF, Arithmetic::of_batch(inputs.len()), inputs)
     }
 
-    pub(super) fn hash_in(suite: &Suite, inputs: &[Input<'_>]) -> Result<Self, OprfError> {
+    pub(super) fn hash_in(
+        suite: &Suite,
+        arithmetic: Arithmetic,
+        inputs: &[Input<'_>],
+    ) -> Result<Self, OprfError> {
         checked_batch(inputs.len())?;
-        let mut hashed = Vec::with_capacity(inputs.len());
+        let mut kept = Vec::with_capacity(inputs.len());
+        let mut uniform: Vec<Uniform> = Vec::with_capacity(inputs.len());
         for (index, input) in inputs.iter().enumerate() {
-            let bytes = match input {
+            match input {
                 Input::Present(bytes) if bytes.len() > usize::from(u16::MAX) => {
                     return Err(OprfError::InputRefused(index));
                 }
-                Input::Present(bytes) => Some(Zeroizing::new(Box::from(*bytes))),
-                Input::Missing => None,
-            };
-            let point = Zeroizing::new(point_of(suite, *input));
-            if point.is_identity() {
-                return Err(OprfError::InputRefused(index));
+                Input::Present(bytes) => {
+                    let expanded = expand_message(&[bytes], suite.hash_to_group);
+                    uniform.push(Some(Zeroizing::new(expanded)));
+                    kept.push(Some(Zeroizing::new(Box::from(*bytes))));
+                }
+                Input::Missing => {
+                    uniform.push(None);
+                    kept.push(None);
+                }
             }
-            hashed.push(Hashed { point, bytes });
         }
-        Ok(Self(hashed.into()))
+        let points = Points::from_uniform(arithmetic, &uniform);
+        if let Some(index) = points.first_identity() {
+            return Err(OprfError::InputRefused(index));
+        }
+        Ok(Self(Arc::new(Hashed {
+            points,
+            inputs: kept,
+        })))
     }
 
     /// Blinds the inputs for one peer, with the factors of `seed`.
@@ -178,37 +192,36 @@ impl HashedInputs {
     pub fn blind(&self, seed: &BatchSeed) -> PendingBatch {
         let prk = Prk::from_uniform(&seed.0);
         let factors = (0..=u32::MAX)
-            .zip(self.0.iter())
+            .zip(&self.0.inputs)
             .map(|(index, _)| factor(&prk, index));
-        let mut drawn = Zeroizing::new(Vec::with_capacity(self.0.len()));
+        let mut drawn = Zeroizing::new(Vec::with_capacity(self.0.inputs.len()));
         drawn.extend(factors);
         self.blind_with(drawn)
     }
 
     /// Blinds with explicit factors, one for each input and none of them zero.
     pub(super) fn blind_with(&self, factors: Zeroizing<Vec<Scalar>>) -> PendingBatch {
-        let halves: Vec<RistrettoPoint> = self
-            .0
-            .iter()
-            .zip(factors.iter())
-            .map(|(hashed, factor)| *hashed.point * *Zeroizing::new(factor.div_by_2()))
-            .collect();
+        let mut halved = Zeroizing::new(Vec::with_capacity(factors.len()));
+        halved.extend(factors.iter().map(Scalar::div_by_2));
+        let halves = self.0.points.multiplied_each(&halved);
         PendingBatch {
             inputs: self.clone(),
-            elements: encode_doubled(&halves),
+            elements: halves.encode_doubled(),
             factors,
             halves,
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Hashed> {
-        self.0.iter()
+    /// The bytes of each input, `None` for a missing one.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        let inputs = self.0.inputs.iter();
+        inputs.map(|input| input.as_ref().map(|bytes| bytes.as_ref()))
     }
 }
 
 impl fmt::Debug for HashedInputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HashedInputs({} inputs)", self.0.len())
+        write!(f, "HashedInputs({} inputs)", self.0.inputs.len())
     }
 }
 
@@ -217,7 +230,7 @@ pub struct PendingBatch {
     pub(super) inputs: HashedInputs,
     pub(super) factors: Zeroizing<Vec<Scalar>>,
     /// Half of each blinded element; as public as the elements.
-    pub(super) halves: Vec<RistrettoPoint>,
+    pub(super) halves: Points,
     pub(super) elements: Vec<u8>,
 }
 

@@ -1,13 +1,13 @@
 //! The key holder's side: evaluating a peer's blinded batch, and the tokens of its own records.
 
-use curve25519_dalek::ristretto::RistrettoPoint;
 use zeroize::Zeroizing;
 
 use super::super::token::Token;
 use super::error::{OprfError, checked_batch};
 use super::finalize::token;
-use super::group::{VOPRF, decode_all, encode_doubled, hash_to_group};
+use super::group::{VOPRF, expand_message, hash_to_group};
 use super::keys::SecretKey;
+use super::points::{Arithmetic, Points, Uniform};
 use super::proof::weights;
 use super::{ELEMENT_BYTES, PROOF_BYTES};
 use crate::env::Entropy;
@@ -29,8 +29,9 @@ impl SecretKey {
     /// [`OprfError::ElementRefused`] for the first element that is not strictly encoded,
     /// [`OprfError::Entropy`].
     pub fn evaluate(&self, elements: &[u8], entropy: &dyn Entropy) -> Result<Evaluated, OprfError> {
-        checked_batch(elements.len().div_ceil(ELEMENT_BYTES))?;
-        let blinded = decode_all(elements)?;
+        let count = elements.len().div_ceil(ELEMENT_BYTES);
+        checked_batch(count)?;
+        let blinded = Points::decode(Arithmetic::of_batch(count), elements)?;
         let evaluated = self.multiplied(&blinded);
         let weights = weights(&self.public(), elements, &evaluated);
         let nonce = self.proof_nonce(&evaluated, entropy)?;
@@ -42,9 +43,8 @@ impl SecretKey {
     }
 
     /// `k · P` for each point, encoded flat.
-    pub(super) fn multiplied(&self, points: &[RistrettoPoint]) -> Vec<u8> {
-        let halves: Vec<RistrettoPoint> = points.iter().map(|point| point * self.half()).collect();
-        encode_doubled(&halves)
+    pub(super) fn multiplied(&self, points: &Points) -> Vec<u8> {
+        points.multiplied(self.half()).encode_doubled()
     }
 
     /// The token of an own record (`Evaluate`, RFC 9497 §3.3.2): what an asker with the same
@@ -61,12 +61,15 @@ impl SecretKey {
     /// The tokens of many own records, in their order; cheaper than one by one.
     #[must_use]
     pub fn tokens_of(&self, canonical: &[&[u8]]) -> Vec<Token> {
-        let mut halves = Zeroizing::new(Vec::with_capacity(canonical.len()));
-        halves.extend(canonical.iter().map(|input| {
-            let point = Zeroizing::new(hash_to_group(input, VOPRF.hash_to_group));
-            *point * self.half()
-        }));
-        let encoded = Zeroizing::new(encode_doubled(&halves));
+        let uniform: Vec<Uniform> = canonical
+            .iter()
+            .map(|input| {
+                let bytes = expand_message(&[input], VOPRF.hash_to_group);
+                Some(Zeroizing::new(bytes))
+            })
+            .collect();
+        let points = Points::from_uniform(Arithmetic::of_batch(canonical.len()), &uniform);
+        let encoded = Zeroizing::new(self.multiplied(&points));
         let (elements, _) = encoded.as_chunks::<ELEMENT_BYTES>();
         canonical
             .iter()

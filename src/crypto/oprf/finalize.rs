@@ -1,6 +1,5 @@
 //! The asker's last step: check the proof, take the blinding off, hash to tokens.
 
-use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use ring::digest::{Context, SHA512};
 use zeroize::Zeroizing;
@@ -9,8 +8,9 @@ use super::super::secret::Secret;
 use super::super::token::Token;
 use super::blind::PendingBatch;
 use super::error::OprfError;
-use super::group::{decode_all, encode_doubled, length_prefix};
+use super::group::length_prefix;
 use super::keys::PublicKey;
+use super::points::Points;
 use super::proof::{Proof, verify, weights};
 use super::{ELEMENT_BYTES, PROOF_BYTES};
 
@@ -38,33 +38,27 @@ impl PendingBatch {
             });
         }
         let proof = Proof::from_bytes(proof)?;
-        let points = decode_all(evaluated)?;
+        let points = Points::decode(self.halves.arithmetic(), evaluated)?;
         let weights = weights(public, &self.elements, evaluated);
         verify(public, &self.halves, &points, &weights, &proof)?;
         Ok(self.unblinded(&points))
     }
 
     /// Takes the blinding off elements that are already trusted.
-    pub(super) fn unblinded(mut self, evaluated: &[RistrettoPoint]) -> Vec<Option<Token>> {
+    pub(super) fn unblinded(mut self, evaluated: &Points) -> Vec<Option<Token>> {
         // The factors are not zero, so the batch can be inverted; 1/(2r) gives the halves to be
         // encoded.
         for factor in self.factors.iter_mut() {
             *factor = *factor + *factor;
         }
         let _product = Zeroizing::new(Scalar::invert_batch_alloc(&mut self.factors));
-        let mut halves = Zeroizing::new(Vec::with_capacity(evaluated.len()));
-        halves.extend(
-            evaluated
-                .iter()
-                .zip(self.factors.iter())
-                .map(|(point, inverse)| point * inverse),
-        );
-        let encoded = Zeroizing::new(encode_doubled(&halves));
+        let halves = evaluated.multiplied_each(&self.factors);
+        let encoded = Zeroizing::new(halves.encode_doubled());
         let (elements, _) = encoded.as_chunks::<ELEMENT_BYTES>();
         self.inputs
             .iter()
             .zip(elements)
-            .map(|(hashed, element)| hashed.bytes.as_ref().map(|input| token(input, element)))
+            .map(|(input, element)| input.map(|input| token(input, element)))
             .collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Hashing to group and scalars (RFC 9380, RFC 9497 §4.1), strict decoding, batched encoding.
+//! Hashing to group and scalars (RFC 9380, RFC 9497 §4.1), strict decoding.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,6 @@ use zeroize::Zeroize;
 
 use super::super::labels;
 use super::ELEMENT_BYTES;
-use super::error::OprfError;
 
 /// Bytes of a SHA-512 digest.
 pub(super) const HASH_BYTES: usize = 64;
@@ -101,27 +100,4 @@ pub(super) fn decode(bytes: &[u8; ELEMENT_BYTES]) -> Option<RistrettoPoint> {
         return None;
     }
     encoded.decompress()
-}
-
-/// Decodes a flat list of elements, or names the first that is refused.
-pub(super) fn decode_all(flat: &[u8]) -> Result<Vec<RistrettoPoint>, OprfError> {
-    let (encoded, rest) = flat.as_chunks();
-    if !rest.is_empty() {
-        return Err(OprfError::LengthRefused(flat.len()));
-    }
-    encoded
-        .iter()
-        .enumerate()
-        .map(|(index, bytes)| decode(bytes).ok_or(OprfError::ElementRefused(index)))
-        .collect()
-}
-
-/// The encodings of twice the given points, flat, with a single field inversion for all of them.
-pub(super) fn encode_doubled(halves: &[RistrettoPoint]) -> Vec<u8> {
-    let encoded = RistrettoPoint::double_and_compress_batch(halves);
-    let mut flat = Vec::with_capacity(encoded.len().saturating_mul(ELEMENT_BYTES));
-    for element in &encoded {
-        flat.extend_from_slice(element.as_bytes());
-    }
-    flat
 }

@@ -5,7 +5,8 @@
 //! the asker *finalizes* to one [`Token`](super::Token) each. A furnisher computes the tokens of
 //! its own records with [`SecretKey::token_of`].
 //!
-//! Everything is a composition of calls into curve25519-dalek and ring. Halved scalars let a
+//! Everything is a composition of calls into curve25519-dalek, or for batches into `lanes`, and
+//! ring. Halved scalars let a
 //! whole batch be encoded with one field inversion (`double_and_compress_batch`), all blinding
 //! factors are inverted at once, and the composites of a proof are one multiscalar
 //! multiplication. Secret scalars meet constant-time code only; variable time is for public
@@ -22,6 +23,8 @@ mod finalize;
 mod group;
 
 mod keys;
+
+mod points;
 
 mod proof;
 

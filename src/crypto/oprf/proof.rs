@@ -11,8 +11,9 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::super::labels;
 use super::error::OprfError;
-use super::group::{HASH_BYTES, Suite, VOPRF, encode_doubled, hash_to_scalar, length_prefix};
+use super::group::{HASH_BYTES, Suite, VOPRF, hash_to_scalar, length_prefix};
 use super::keys::{PublicKey, SecretKey};
+use super::points::{Points, encode_doubled};
 use super::{ELEMENT_BYTES, PROOF_BYTES};
 use crate::env::{Entropy, EntropyUnavailable};
 
@@ -87,11 +88,6 @@ fn weights_in(suite: &Suite, public: &PublicKey, blinded: &[u8], evaluated: &[u8
         .collect()
 }
 
-/// Half of `Σ weight · point`, in variable time: for public values only.
-fn half_sum(halved_weights: &[Scalar], points: &[RistrettoPoint]) -> RistrettoPoint {
-    RistrettoPoint::vartime_multiscalar_mul(halved_weights, points)
-}
-
 fn halved(scalars: &[Scalar]) -> Vec<Scalar> {
     scalars.iter().map(Scalar::div_by_2).collect()
 }
@@ -114,11 +110,11 @@ impl SecretKey {
     /// public to nobody and used once; half of it is what the transcript needs.
     pub(super) fn prove(
         &self,
-        blinded: &[RistrettoPoint],
+        blinded: &Points,
         weights: &[Scalar],
         nonce: &Zeroizing<Scalar>,
     ) -> Proof {
-        let half_m = half_sum(&halved(weights), blinded);
+        let half_m = blinded.sum(&halved(weights));
         let half_z = half_m * self.scalar();
         let half_nonce = Zeroizing::new(nonce.div_by_2());
         let half_t2 = RistrettoPoint::mul_base(&half_nonce);
@@ -158,13 +154,13 @@ impl SecretKey {
 /// values are public, so all of it runs in variable time.
 pub(super) fn verify(
     public: &PublicKey,
-    blinded_halves: &[RistrettoPoint],
-    evaluated: &[RistrettoPoint],
+    blinded_halves: &Points,
+    evaluated: &Points,
     weights: &[Scalar],
     proof: &Proof,
 ) -> Result<(), OprfError> {
-    let half_m = half_sum(weights, blinded_halves);
-    let half_z = half_sum(&halved(weights), evaluated);
+    let half_m = blinded_halves.sum(weights);
+    let half_z = evaluated.sum(&halved(weights));
     let half_t2 = RistrettoPoint::vartime_double_scalar_mul_basepoint(
         &proof.challenge.div_by_2(),
         public.point(),

@@ -5,7 +5,8 @@ use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::group::{Suite, VOPRF, decode_all};
+use super::group::{Suite, VOPRF};
+use super::points::{Arithmetic, Points};
 use super::proof::weights;
 use super::*;
 use crate::crypto::Secret;
@@ -71,11 +72,11 @@ impl Mode {
 }
 
 impl Vector {
-    fn pending(&self, suite: &Suite) -> PendingBatch {
+    fn pending(&self, suite: &Suite, arithmetic: Arithmetic) -> PendingBatch {
         let inputs: Vec<Vec<u8>> = self.inputs.iter().map(|input| hex(input)).collect();
         let inputs: Vec<Input<'_>> = inputs.iter().map(|input| Input::Present(input)).collect();
         let blinds = self.blinds.iter().map(|blind| scalar(blind)).collect();
-        HashedInputs::hash_in(suite, &inputs)
+        HashedInputs::hash_in(suite, arithmetic, &inputs)
             .unwrap()
             .blind_with(Zeroizing::new(blinds))
     }
@@ -89,29 +90,48 @@ impl Vector {
     }
 }
 
+/// curve25519-dalek, and the lanes where the machine has them, at any batch size.
+fn arithmetics() -> Vec<Arithmetic> {
+    let mut found = vec![Arithmetic::Dalek, Arithmetic::of_batch(1_024)];
+    found.dedup();
+    found
+}
+
 #[test]
 fn rfc_9497_vectors_of_mode_oprf() {
+    for arithmetic in arithmetics() {
+        assert_vectors_of_mode_oprf(arithmetic);
+    }
+}
+
+fn assert_vectors_of_mode_oprf(arithmetic: Arithmetic) {
     let mode = mode("OPRF");
     let key = mode.key(&OPRF);
     assert_eq!(*key.scalar(), scalar(&mode.secret_key));
     assert_eq!(mode.vectors.len(), 2);
     for vector in &mode.vectors {
-        let pending = vector.pending(&OPRF);
+        let pending = vector.pending(&OPRF, arithmetic);
         assert_eq!(
             HEXLOWER.encode(pending.elements()),
             vector.blinded_elements.concat()
         );
-        let evaluated = key.multiplied(&decode_all(pending.elements()).unwrap());
+        let evaluated = key.multiplied(&Points::decode(arithmetic, pending.elements()).unwrap());
         assert_eq!(
             HEXLOWER.encode(&evaluated),
             vector.evaluation_elements.concat()
         );
-        vector.assert_outputs(&pending.unblinded(&decode_all(&evaluated).unwrap()));
+        vector.assert_outputs(&pending.unblinded(&Points::decode(arithmetic, &evaluated).unwrap()));
     }
 }
 
 #[test]
 fn rfc_9497_vectors_of_mode_voprf() {
+    for arithmetic in arithmetics() {
+        assert_vectors_of_mode_voprf(arithmetic);
+    }
+}
+
+fn assert_vectors_of_mode_voprf(arithmetic: Arithmetic) {
     let mode = mode("VOPRF");
     let key = mode.key(&VOPRF);
     assert_eq!(*key.scalar(), scalar(&mode.secret_key));
@@ -126,12 +146,12 @@ fn rfc_9497_vectors_of_mode_voprf() {
         .collect();
     assert_eq!(batches, [1, 1, 2]);
     for vector in &mode.vectors {
-        let pending = vector.pending(&VOPRF);
+        let pending = vector.pending(&VOPRF, arithmetic);
         assert_eq!(
             HEXLOWER.encode(pending.elements()),
             vector.blinded_elements.concat()
         );
-        let blinded = decode_all(pending.elements()).unwrap();
+        let blinded = Points::decode(arithmetic, pending.elements()).unwrap();
         let evaluated = key.multiplied(&blinded);
         assert_eq!(
             HEXLOWER.encode(&evaluated),
