@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::alerts::{AlertsConfig, RawAlerts};
 use super::registrar::addresses_are_sound;
 use super::store::{RawStore, StoreConfig};
+use crate::crypto::GroupArithmetic;
 use crate::domain::{MemberId, OperatorName};
 use crate::limits::{
     GROUP_INTERVAL_MS_MAX, PEER_DEADLINE_MS_MAX, REKEY_DAYS_DEFAULT, REKEY_DAYS_MAX,
@@ -71,6 +72,8 @@ pub struct NodeConfig {
     pub group_interval: Duration,
     /// How long a peer may take to answer.
     pub peer_deadline: Duration,
+    /// What computes with batches of group elements.
+    pub group_arithmetic: GroupArithmetic,
     /// What is told of watched borrowers, and where to.
     pub alerts: AlertsConfig,
     /// Which engine keeps the rows.
@@ -100,6 +103,7 @@ struct RawNode {
     group_interval_ms: u64,
     #[serde(default = "peer_deadline_ms_default")]
     peer_deadline_ms: u64,
+    group_arithmetic: Option<String>,
     #[serde(default)]
     alerts: RawAlerts,
     #[serde(default)]
@@ -140,6 +144,14 @@ fn within(key: &'static str, found: u64, most: u64) -> Result<Duration, ConfigEr
 fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
     text.parse()
         .map_err(|_| value(key, "must be an address and port such as 0.0.0.0:7401"))
+}
+
+fn group_arithmetic(text: Option<&str>) -> Result<GroupArithmetic, ConfigError> {
+    match text {
+        None | Some("auto") => Ok(GroupArithmetic::Auto),
+        Some("dalek") => Ok(GroupArithmetic::Dalek),
+        Some(_) => Err(value("group_arithmetic", "must be \"auto\" or \"dalek\"")),
+    }
 }
 
 /// A serial number in lower-case hexadecimal has the form of a name too.
@@ -216,6 +228,7 @@ impl NodeConfig {
                 raw.peer_deadline_ms,
                 PEER_DEADLINE_MS_MAX,
             )?,
+            group_arithmetic: group_arithmetic(raw.group_arithmetic.as_deref())?,
             alerts: raw.alerts.checked()?,
             store: raw.store.checked()?,
         })
@@ -265,6 +278,9 @@ impl NodeConfig {
              group_interval_ms = {group}\n\
              # How long a peer may take to answer before it counts as silent.\n\
              peer_deadline_ms = {deadline}\n\
+             # \"auto\" computes with eight group elements at a time where the processor can;\n\
+             # \"dalek\" never does.\n\
+             # group_arithmetic = \"auto\"\n\
              {alerts}{store}",
             cache = cache_mib_default(),
             rekey = rekey_days_default(),
@@ -311,6 +327,23 @@ mod tests {
     }
 
     #[test]
+    fn dalek_alone_computes_where_it_is_asked_for() {
+        let chosen = |line: &str| {
+            let config = NodeConfig::parse(&format!("{SOUND}{line}")).unwrap();
+            config.group_arithmetic
+        };
+        assert_eq!(chosen(""), GroupArithmetic::Auto);
+        assert_eq!(
+            chosen("group_arithmetic = \"auto\"\n"),
+            GroupArithmetic::Auto
+        );
+        assert_eq!(
+            chosen("group_arithmetic = \"dalek\"\n"),
+            GroupArithmetic::Dalek
+        );
+    }
+
+    #[test]
     fn each_broken_key_is_named() {
         let cases = [
             ("passphrase_file = \"p\"\n", "passphrase_file"),
@@ -319,6 +352,7 @@ mod tests {
             ("group_interval_ms = 0\n", "group_interval_ms"),
             ("peer_deadline_ms = 0\n", "peer_deadline_ms"),
             ("cache_mib = 1\n", "cache_mib"),
+            ("group_arithmetic = \"fast\"\n", "group_arithmetic"),
             ("rekey_days = 0\n", "rekey_days"),
             ("rekey_days = 91\n", "rekey_days"),
             ("operator_listen = \"7444\"\n", "operator_listen"),

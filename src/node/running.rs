@@ -25,7 +25,7 @@ use super::trusted::Trusted;
 use super::webhook_target::{start_core, webhook_target};
 use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
-use crate::crypto::vector_backend;
+use crate::crypto::{choose_arithmetic, vector_backend};
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
 use crate::net::{
@@ -68,6 +68,7 @@ impl RunningNode {
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
         let opened = folder.open_when_free().await?;
+        choose_arithmetic(opened.config.group_arithmetic);
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
         let trusted = folder.trusted(now)?;
         let certificate = folder.text(&folder.certificate())?;
