@@ -4,9 +4,8 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::mpsc;
 
-use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::NodeError;
@@ -14,9 +13,6 @@ use crate::limits::KEY_COMMAND_DEADLINE;
 
 /// More than a key needs; what a program prints beyond is not read.
 const PRINTED_BYTES_MAX: u64 = 1 << 10;
-
-/// How often it is looked whether the program ended.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Runs a program without arguments and gives what it prints on standard output. What it prints on
 /// standard error goes where this process's own goes.
@@ -29,33 +25,25 @@ pub(super) fn printed_by(program: &Path) -> Result<Zeroizing<String>, NodeError>
     let child = command.spawn();
     let mut child = child.map_err(|error| NodeError::file(program, &error))?;
     let printed = child.stdout.take();
-    let reading = std::thread::spawn(move || {
+    let (sender, told) = mpsc::channel();
+    std::thread::spawn(move || {
         let mut text = Zeroizing::new(String::new());
         let bounded = printed.map(|pipe| pipe.take(PRINTED_BYTES_MAX));
-        bounded.map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut text))?;
-        Ok::<_, std::io::Error>(text)
+        let read = bounded.map_or(Ok(0), |mut pipe| pipe.read_to_string(&mut text));
+        drop(sender.send(read.map(|_| text)));
     });
-    let begun = Instant::now();
-    let ended = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if begun.elapsed() < KEY_COMMAND_DEADLINE => std::thread::sleep(LOOK_EVERY),
-            Ok(None) => {
-                drop(child.kill());
-                drop(child.wait());
-                let reason = "it did not end within 30 s: run it by hand to see what it waits for";
-                return Err(NodeError::unlock(program, reason));
-            }
-            Err(error) => return Err(NodeError::file(program, &error)),
-        }
+    let Ok(read) = told.recv_timeout(KEY_COMMAND_DEADLINE) else {
+        drop(child.kill());
+        drop(child.wait());
+        let reason = "it did not end within 30 s: run it by hand to see what it waits for";
+        return Err(NodeError::unlock(program, reason));
     };
-    if !ended.success() {
+    let ended = child.wait();
+    if !ended.is_ok_and(|status| status.success()) {
         let reason = "it failed: run it by hand to see why; it must print the key and exit with 0";
         return Err(NodeError::unlock(program, reason));
     }
-    let unreadable = || NodeError::unlock(program, "what it prints is not text");
-    let text = reading.join().map_err(|_| unreadable())?;
-    text.map_err(|_| unreadable())
+    read.map_err(|_| NodeError::unlock(program, "what it prints is not text"))
 }
 
 #[cfg(test)]
@@ -82,7 +70,7 @@ mod tests {
             error.contains("by hand") && !error.contains("secret"),
             "{error}"
         );
-        let absent = std::path::Path::new("/nowhere/key");
+        let absent = Path::new("/nowhere/key");
         assert!(printed_by(absent).is_err());
     }
 }

@@ -131,15 +131,7 @@ fn a_bureau_on_a_database_answers_lenders_on_sled_and_a_standby_takes_over() {
 
     // A second process stands by with a copy of the folder, on another address; the rows are
     // re-keyed meanwhile.
-    let copy = town.path("bureau-standby");
-    copy_folder(Path::new(&bureau), Path::new(&copy));
-    let config = Path::new(&copy).join("node.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let (from, to) = (
-        format!("listen = \"{first}\""),
-        format!("listen = \"{second}\""),
-    );
-    std::fs::write(&config, text.replacen(&from, &to, 1)).unwrap();
+    let copy = copy_listening_at(&town, (&first, &second));
     let rekeyed = creditmesh(&["node", "rekey", "--dir", &bureau, "--json"]).json(0);
     assert!(rekeyed["resealed"].as_u64() > Some(0));
     let out = town.path("x.jsonl");
@@ -160,15 +152,7 @@ fn a_bureau_on_a_database_answers_lenders_on_sled_and_a_standby_takes_over() {
         "the standby serves {:.1} s after the kill",
         killed.elapsed().as_secs_f32()
     );
-    let answer = loop {
-        let run = creditmesh(&question(&town.path("alpha")));
-        assert!(matches!(run.code, 0 | 3), "{run:?}");
-        let answer = run.json(run.code);
-        if answer["coverage"]["answered"] == 2 {
-            break answer;
-        }
-        assert!(killed.elapsed() < Duration::from_secs(60), "{answer}");
-    };
+    let answer = answered_by_two(&town.path("alpha"), killed);
     println!(
         "it answers {:.1} s after the kill",
         killed.elapsed().as_secs_f32()
@@ -213,6 +197,33 @@ fn a_backup_moves_a_node_between_the_engines() {
     assert_eq!(report.code, 0, "{report:?}");
     let told = std::fs::read_to_string(town.path("y.jsonl")).unwrap();
     assert!(told.contains("L-1"), "{told}");
+}
+
+/// Asks until two members answer.
+fn answered_by_two(dir: &str, killed: Instant) -> Value {
+    loop {
+        let run = creditmesh(&question(dir));
+        assert!(matches!(run.code, 0 | 3), "{run:?}");
+        let answer = run.json(run.code);
+        if answer["coverage"]["answered"] == 2 {
+            return answer;
+        }
+        assert!(killed.elapsed() < Duration::from_secs(60), "{answer}");
+    }
+}
+
+/// A copy of the bureau's folder for a process that listens at another address; gives its path.
+fn copy_listening_at(town: &Town, (first, second): (&str, &str)) -> String {
+    let copy = town.path("bureau-standby");
+    copy_folder(Path::new(&town.path("bureau")), Path::new(&copy));
+    let config = Path::new(&copy).join("node.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let (from, to) = (
+        format!("listen = \"{first}\""),
+        format!("listen = \"{second}\""),
+    );
+    std::fs::write(&config, text.replacen(&from, &to, 1)).unwrap();
+    copy
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -73,7 +73,7 @@ const TERRITORIES: &[Territory] = &[
     territory("std::env", &["cli"]),
     territory("std::fs", &["store", "node", "workload", "cli"]),
     territory("tokio::fs", &["store", "node", "workload", "cli"]),
-    territory("std::process", &["workload", "cli"]),
+    territory("std::process", &["node", "workload", "cli"]),
     territory(
         "tokio::spawn",
         &["store", "net", "flows", "node", "workload"],
