@@ -11,7 +11,7 @@ use creditmesh::domain::{
     RecordId, RetractionReason, RevisionKind, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
-use creditmesh::flows::{NewApplication, RevisionNotice};
+use creditmesh::flows::{NewApplication, Resolution, RevisionNotice};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::store::{Scan, Table};
@@ -238,5 +238,33 @@ async fn whoever_was_answered_hears_of_it_though_it_was_offline_over_a_key_epoch
     bed.network.start(&member("beta")).await.unwrap();
     bed.followed().await;
     bed.until_revised("beta", 1).await;
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upheld_dispute_is_one_notice_to_whoever_was_answered_while_it_was_open() {
+    let mut bed = Bed::new().await;
+    let record = default(1_000, bed.clock.now());
+    let id = record.head.record_id;
+    bed.file(record).await;
+    let before = bed.until_told("beta", 1_000, "AD", "TRUE").await;
+    let desk = bed.node("alpha").desk();
+    let opened = desk.open_dispute(id, "not my loan", "ann").await.unwrap();
+    bed.until_revised("beta", 1).await;
+    let during = bed.until_told("gamma", 1_000, "DP", "TRUE").await;
+    let desk = bed.node("alpha").desk();
+    let decided = desk.resolve_dispute(opened.id, Resolution::Upheld, "bob");
+    decided.await.unwrap();
+
+    let told = bed.until_revised("beta", 2).await;
+    for kind in [RevisionKind::Retracted, RevisionKind::Disputed] {
+        let found = told.iter().any(|one| (one.query, one.kind) == (before, kind));
+        assert!(found, "{told:?}");
+    }
+    bed.followed().await;
+    let told = bed.revisions("gamma").await;
+    let told = told.iter().filter(|one| one.query == during);
+    let kinds: Vec<_> = told.map(|one| one.kind).collect();
+    assert_eq!(kinds, [RevisionKind::Retracted]);
     bed.network.stop_all().await.unwrap();
 }

@@ -218,9 +218,35 @@ impl Book {
             let subject = subject.iter().flat_map(|one| one.borrower.identifiers());
             names.extend(subject.map(Identifier::canonical));
             let names = names.into_iter().map(str::to_owned).collect();
-            Withdrawn::stage(&self.vault, draft, record, withdrawn, names);
+            let cause = self.cause(record, held.as_ref(), draft).await?;
+            let cause = cause.as_ref().unwrap_or(record);
+            Withdrawn::stage(&self.vault, draft, cause, withdrawn, names);
         }
         Ok(verdict)
+    }
+
+    /// The retraction that this one is part of: where one commit takes back a record and what is
+    /// about it, whoever was answered from them hears of one event.
+    async fn cause(
+        &self,
+        record: &Record,
+        held: Option<&Record>,
+        draft: &Draft,
+    ) -> Result<Option<Record>, FlowError> {
+        let mut cause = None;
+        let mut about = held
+            .filter(|_| record.is_retracted())
+            .and_then(Record::subject);
+        while let Some(id) = about {
+            let staged = draft.staged(Table::Record, &self.record_key(id)).flatten();
+            let subject = staged.map(decode).transpose()?;
+            let Some(subject) = subject.filter(Record::is_retracted) else {
+                break;
+            };
+            cause = Some(subject);
+            about = self.find(id).await?.and_then(|before| before.subject());
+        }
+        Ok(cause)
     }
 
     /// A signal may be filed only about a record that stands in the book.
