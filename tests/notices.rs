@@ -258,7 +258,9 @@ async fn an_upheld_dispute_is_one_notice_to_whoever_was_answered_while_it_was_op
 
     let told = bed.until_revised("beta", 2).await;
     for kind in [RevisionKind::Retracted, RevisionKind::Disputed] {
-        let found = told.iter().any(|one| (one.query, one.kind) == (before, kind));
+        let found = told
+            .iter()
+            .any(|one| (one.query, one.kind) == (before, kind));
         assert!(found, "{told:?}");
     }
     bed.followed().await;

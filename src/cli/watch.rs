@@ -24,7 +24,8 @@ pub(super) enum WatchCommand {
         A borrower is its identifiers, separated by commas: one national identity, one phone\n\
         number, or both; and ref:TEXT, your own reference, which alerts carry. A file has one\n\
         borrower on each line; `-` reads standard input, and so keeps identifiers out of the\n\
-        shell's history."
+        shell's history. Who has no running contract in your book is left out and named, and the\n\
+        command ends with 1: an account review needs an account."
     )]
     Add(AddArgs),
     /// The watch list, and how far the evaluation at each peer has come.
@@ -105,7 +106,10 @@ fn borrower(text: &str, line: usize) -> Result<pb::WatchedBorrower, CliError> {
     Ok(borrower)
 }
 
-fn borrowers(args: &AddArgs) -> Result<Vec<pb::WatchedBorrower>, CliError> {
+/// Borrowers, each with the number of its line.
+type Borrowers = Vec<(usize, pb::WatchedBorrower)>;
+
+fn borrowers(args: &AddArgs) -> Result<Borrowers, CliError> {
     let lines: Vec<String> = match &args.file {
         None => args.borrowers.clone(),
         Some(path) if path.as_os_str() == "-" => read_lines(std::io::stdin().lock())?,
@@ -114,9 +118,10 @@ fn borrowers(args: &AddArgs) -> Result<Vec<pb::WatchedBorrower>, CliError> {
             read_lines(std::io::BufReader::new(file))?
         }
     };
-    let lines = lines.iter().enumerate();
+    let lines = (1..).zip(&lines);
     let filled = lines.filter(|(_, line)| !line.trim().is_empty());
-    filled.map(|(at, line)| borrower(line, at + 1)).collect()
+    let parsed = filled.map(|(at, line)| Ok((at, borrower(line, at)?)));
+    parsed.collect()
 }
 
 fn read_lines(from: impl BufRead) -> Result<Vec<String>, CliError> {
@@ -130,25 +135,43 @@ async fn add(args: &AddArgs, output: &Output) -> Result<Exit, CliError> {
     let total = u64::try_from(borrowers.len()).unwrap_or(u64::MAX);
     let bar = output.progress("watching", Some(total));
     let (mut added, mut known) = (0_u64, 0_u64);
+    let mut strangers = Vec::new();
     for page in borrowers.chunks(WATCH_PAGE_MAX) {
         let request = pb::AddWatchedRequest {
-            borrowers: page.to_vec(),
+            borrowers: page.iter().map(|(_, one)| one.clone()).collect(),
         };
         let answer = node.add_watched(request).await?.into_inner();
         added += u64::from(answer.added);
         known += u64::from(answer.known);
-        bar.set_position(added + known);
+        let places = answer
+            .strangers
+            .iter()
+            .filter_map(|at| page.get(*at as usize));
+        strangers.extend(places.map(|(line, _)| *line));
+        bar.inc(u64::try_from(page.len()).unwrap_or(0));
     }
     bar.finish_and_clear();
-    let value = json!({ "added": added, "known": known });
+    let value = json!({ "added": added, "known": known, "strangers": strangers });
     output.show(&value, || {
         let node = args.node.typed();
-        format!(
+        let mut lines: Vec<String> = strangers.iter().map(stranger_line).collect();
+        lines.push(format!(
             "{added} watched from now on, {known} were already\n\
              how far: creditmesh watch list {node}"
-        )
+        ));
+        lines.join("\n")
     });
-    Ok(Exit::Done)
+    Ok(match strangers.is_empty() {
+        true => Exit::Done,
+        false => Exit::Refused,
+    })
+}
+
+fn stranger_line(line: &usize) -> String {
+    format!(
+        "borrower {line}: not watched, as no contract runs with it in this member's book (an active \
+         or charged-off loan, or a live hold): an account review needs an account"
+    )
 }
 
 async fn add_book(args: &AddArgs, output: &Output) -> Result<Exit, CliError> {

@@ -151,8 +151,34 @@ impl Watch {
         self.0.evaluate_for_ever().await;
     }
 
+    /// Watches those of these borrowers with whom a contract runs, by the identifier under which
+    /// they are watched; gives for each of them what [`Self::add`] gives, and the places of the
+    /// others in `borrowers`.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub async fn add_customers(
+        &self,
+        borrowers: &[NewWatched],
+    ) -> Result<(Vec<(u32, bool)>, Vec<usize>), FlowError> {
+        let (mut customers, mut strangers) = (Vec::new(), Vec::new());
+        for (place, one) in borrowers.iter().enumerate() {
+            let name = one.borrower.identifiers().next();
+            let records = match name {
+                Some(name) => self.0.book.records_of(name.canonical()).await?,
+                None => Vec::new(),
+            };
+            match records.iter().any(is_customer) {
+                true => customers.push(one.clone()),
+                false => strangers.push(place),
+            }
+        }
+        Ok((self.add(&customers).await?, strangers))
+    }
+
     /// Watches borrowers, at most [`WATCH_PAGE_MAX`] at once; gives for each its number and whether
-    /// it is new. Who is watched already stays as it is.
+    /// it is new. Who is watched already stays as it is. That the borrowers are this member's is
+    /// the caller's to know: [`Self::add_customers`] looks.
     ///
     /// # Errors
     /// [`FlowError::NotPossible`] where the list is full; the store's failure.

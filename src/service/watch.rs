@@ -48,12 +48,13 @@ impl Watch for WatchService {
             return Err(refused(Malformed::new("borrowers", reason)));
         }
         let borrowers: Result<Vec<_>, _> = borrowers.into_iter().map(new_watched).collect();
-        let added = self.watch.add(&borrowers.map_err(refused)?).await;
-        let added = added.map_err(refused)?;
+        let added = self.watch.add_customers(&borrowers.map_err(refused)?).await;
+        let (added, strangers) = added.map_err(refused)?;
         let new = added.iter().filter(|(_, is_new)| *is_new).count();
         Ok(Response::new(pb::AddWatchedResponse {
             added: count(new),
             known: count(added.len() - new),
+            strangers: strangers.into_iter().map(count).collect(),
         }))
     }
 

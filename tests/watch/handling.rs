@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::bed::{Bed, default_of, ssn, watched};
+use crate::bed::{Bed, default_of, loan_of, ssn, watched};
 
 /// A client on a node's socket.
 pub(crate) async fn client(bed: &Bed, name: &str) -> WatchClient<Channel> {
@@ -32,14 +32,18 @@ async fn a_follower_that_comes_back_misses_none_and_alerts_are_settled_once() {
         reference: format!("L-{number}"),
     };
     let request = pb::AddWatchedRequest {
-        borrowers: (0..6).map(wanted).collect(),
+        borrowers: (0..7).map(wanted).collect(),
     };
+    // The seventh is nobody whom beta lent to.
+    let own: Vec<_> = (0..6).map(|number| loan_of(number, 1, 0)).collect();
+    bed.furnish("beta", &own).await;
     let added = beta
         .add_watched(request.clone())
         .await
         .unwrap()
         .into_inner();
     assert_eq!((added.added, added.known), (6, 0));
+    assert_eq!(added.strangers, [6]);
     let again = beta.add_watched(request).await.unwrap().into_inner();
     assert_eq!((again.added, again.known), (0, 6));
     bed.evaluated("beta").await;
