@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Epoch, Identifier, MemberId, Product, Purpose, QueryId, Timestamp,
+    AlertKind, ApplicationKind, Borrower, Epoch, FraudType, Identifier, MemberId, Product, Proof,
+    Purpose, QueryId, Signal, SignalKind, Timestamp,
 };
 use creditmesh::env::{Clock, OsEntropy, PlayedClock};
-use creditmesh::flows::{Ahead, NewApplication};
+use creditmesh::flows::{Ahead, NewAlert, NewApplication, NewSignal, Resolution, Subject};
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::store::{Scan, Table};
 use creditmesh::workload::SimulatedNetwork;
@@ -220,6 +221,81 @@ async fn answers_and_openings_go_after_180_days() {
     for table in [Table::Query, Table::Answer, Table::Idempotency] {
         assert_eq!(bed.rows("alpha", table).await, 1, "{table}");
     }
+    bed.network.stop_all().await.unwrap();
+}
+
+/// A fraud that waits for its reviewer.
+fn suspicion(number: u32, on: Timestamp) -> NewSignal {
+    let mut signal = Signal::new(SignalKind::FraudConfirmed, on.day(), "ann".to_owned());
+    signal.fraud_type = Some(FraudType::Takeover);
+    signal.proof = Some(Proof::Rejected);
+    signal.evidence = Some([7; 32]);
+    NewSignal {
+        borrower: borrower(number),
+        signal,
+    }
+}
+
+fn alert() -> NewAlert {
+    NewAlert {
+        kind: AlertKind::Default,
+        subject: Subject::default(),
+        peer: member("beta"),
+        at: Timestamp::from_unix_ms(0),
+        standing: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_suspicions_and_decided_disputes_go_after_180_days() {
+    let mut bed = Bed::new().await;
+    let start = bed.clock.now();
+    let desk = bed.node("alpha").desk();
+    let alerts = &bed.node("alpha").core().alerts;
+    alerts.raise(&[alert(), alert()]).await.unwrap();
+    desk.file_signal(suspicion(1, start)).await.unwrap();
+    bed.assess("alpha", "a0", 0).await;
+    let name = borrower(0).national.unwrap();
+    let of_it = desk.book().records_of(name.canonical());
+    let id = of_it.await.unwrap().first().unwrap().head.record_id;
+    let dispute = desk.open_dispute(id, "not mine", "ann").await.unwrap();
+    let rejected = desk.resolve_dispute(dispute.id, Resolution::Rejected, "bob");
+    rejected.await.unwrap();
+    bed.clock.advance_to(start.plus(DAY * 20));
+    alerts.raise(&[alert()]).await.unwrap();
+    let open = desk
+        .open_dispute(id, "still not mine", "ann")
+        .await
+        .unwrap();
+    let ahead = bed.ahead("alpha").await;
+    let first = ahead.iter().find(|one| one.kind == "alert").unwrap();
+    assert_eq!(
+        (first.rows, first.due, first.first_at),
+        (3, 0, start.plus(DAY * 180))
+    );
+
+    bed.clock.advance_to(start.plus(DAY * 179));
+    bed.swept("alpha").await;
+    assert_eq!(alerts.page(0).await.unwrap().len(), 3);
+    assert_eq!(bed.rows("alpha", Table::PendingSignal).await, 1);
+    desk.dispute(dispute.id).await.unwrap();
+
+    bed.clock.advance_to(start.plus(DAY * 182));
+    bed.swept("alpha").await;
+    let left: Vec<u64> = alerts
+        .page(0)
+        .await
+        .unwrap()
+        .iter()
+        .map(|one| one.id)
+        .collect();
+    assert_eq!(left, [3]);
+    assert_eq!(bed.rows("alpha", Table::PendingSignal).await, 0);
+    assert!(desk.dispute(dispute.id).await.is_err());
+    // Nobody decided the second dispute: it stays, and so does its number of the next alert.
+    desk.dispute(open.id).await.unwrap();
+    alerts.raise(&[alert()]).await.unwrap();
+    assert_eq!(alerts.page(3).await.unwrap().first().unwrap().id, 4);
     bed.network.stop_all().await.unwrap();
 }
 

@@ -82,11 +82,9 @@ fn every_command_says_what_it_does_and_gives_an_example() {
             let has_text = argument.get_help().is_some();
             assert!(has_text || id == "help" || id == "version", "{name}: {id}");
         }
-        if !command.has_subcommands() {
-            let example = command.get_after_help().map(ToString::to_string);
-            let example = example.unwrap_or_default();
-            assert!(example.contains("creditmesh "), "{name}: no example");
-        }
+        let example = command.get_after_help().map(ToString::to_string);
+        let example = example.unwrap_or_default();
+        assert!(example.contains("creditmesh "), "{name}: no example");
         paths.push(path.to_vec());
     });
     assert!(paths.len() > 25, "{}", paths.len());

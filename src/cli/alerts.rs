@@ -39,7 +39,10 @@ pub(super) enum AlertsCommand {
     )]
     Resolve(ResolveArgs),
     /// Alerts that could not be posted to the webhook.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh alerts dead-letter list"
+    )]
     DeadLetter(DeadLetterCommand),
 }
 

@@ -80,19 +80,34 @@ enum Command {
     /// A whole network on this machine: see it catch a loan stacker.
     Demo(demo::DemoArgs),
     /// Found a network, invite members, approve them, see the member list.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh network init admin --id credit-net --currency USD"
+    )]
     Network(network::NetworkCommand),
     /// Join a network and run this member's node.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh node serve --dir alpha"
+    )]
     Node(node::NodeCommand),
     /// This node's certificate.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh cert show --dir alpha"
+    )]
     Cert(cert::CertCommand),
     /// The member's own book: import, export, show, retract, dispute.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh records import loans.csv --dir alpha"
+    )]
     Records(records::RecordsCommand),
     /// File, review and cure signals by hand.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh signal list --dir alpha"
+    )]
     Signal(signal::SignalCommand),
     /// Write an application, publish it, and ask every peer about the borrower.
     Assess(lending::AssessArgs),
@@ -107,19 +122,31 @@ enum Command {
     /// What this member holds of a borrower, for the borrower itself.
     Report(report::ReportArgs),
     /// Watch borrowers at every peer, so that alerts tell what happens to them there.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh watch add --book --dir alpha"
+    )]
     Watch(watch::WatchCommand),
     /// What happened to watched borrowers elsewhere, and what was done about it.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh alerts follow --dir alpha"
+    )]
     Alerts(alerts::AlertsCommand),
     /// Which answers of this node changed after they were given.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh notices list --dir alpha"
+    )]
     Notices(notices::NoticesCommand),
     /// The log of every query: check it, show it, copy it, prove entries to others.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh audit verify --dir alpha"
+    )]
     Audit(audit::AuditCommand),
     /// Measure, beside the ceiling of the same run.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  creditmesh bench lookup")]
     Bench(bench::BenchCommand),
 }
 

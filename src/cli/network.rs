@@ -94,10 +94,16 @@ pub(super) enum NetworkCommand {
         creditmesh network key admin chair --out chair.key --key-passphrase-file chair.pass")]
     Key(KeyArgs),
     /// Make the keys on machines of their own, file in and file out.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh network ceremony key chair --name chair"
+    )]
     Ceremony(Box<super::ceremony::CeremonyCommand>),
     /// Exchange the X.509 root in stages, or an administrator's lost key.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  creditmesh network rollover --help"
+    )]
     Rollover(RolloverCommand),
     /// Show the network and its members.
     #[command(after_help = "Example:\n  creditmesh network show admin")]

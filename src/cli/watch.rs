@@ -169,8 +169,8 @@ async fn add(args: &AddArgs, output: &Output) -> Result<Exit, CliError> {
 
 fn stranger_line(line: &usize) -> String {
     format!(
-        "borrower {line}: not watched, as no contract runs with it in this member's book (an active \
-         or charged-off loan, or a live hold): an account review needs an account"
+        "borrower {line}: not watched, as no contract runs with it in this member's book (an \
+         active or charged-off loan, or a live hold): an account review needs an account"
     )
 }
 

@@ -1,8 +1,10 @@
-//! What goes with age: key epochs that are served no more, and answers and openings of queries.
+//! What goes with age: key epochs that are served no more, answers and openings of queries, alerts,
+//! and what waits for a person or was decided by one.
 //!
 //! A pass is bounded, and each of its commits leaves nothing half done, so that a node that is
 //! killed goes on where it was.
 
+mod alerts;
 mod answers;
 mod epochs;
 mod rows;
@@ -34,9 +36,9 @@ pub struct Ageing {
 /// What is deleted at a moment ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ahead {
-    /// What: `epoch N` (its leaves, mirrors, tokens and keys), `answer`, `dated` (idempotency keys,
-    /// the index from borrowers to queries, revision notices) or `notice-key` (what tells which
-    /// answers a notice means).
+    /// What: `epoch N` (its leaves, mirrors, tokens and keys), `answer`, `alert`, `dated`
+    /// (idempotency keys, the index from borrowers to queries, revision notices, signals that wait
+    /// for a reviewer, decided disputes) or `notice-key` (what tells which answers a notice means).
     pub kind: String,
     /// The rule: `key_epoch`, `answer_days` or `notice_days`.
     pub rule: &'static str,
@@ -108,7 +110,8 @@ impl Ageing {
         Ok(self.forget_epochs(&mut budget).await?
             && self.date_old_keys(&mut budget).await?
             && self.forget_answers(&mut budget).await?
-            && self.forget_dated(&mut budget).await?)
+            && self.forget_dated(&mut budget).await?
+            && self.forget_alerts(&mut budget).await?)
     }
 
     /// What will be deleted when, the earliest first.
@@ -119,6 +122,7 @@ impl Ageing {
         let mut ahead = self.epochs_ahead().await?;
         ahead.extend(self.answers_ahead().await?);
         ahead.extend(self.dated_ahead().await?);
+        ahead.extend(self.alerts_ahead().await?);
         ahead.extend(self.revisions.ahead().await?);
         ahead.sort_by_key(|one| one.first_at);
         Ok(ahead)

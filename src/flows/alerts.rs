@@ -339,6 +339,21 @@ impl AlertStep {
     }
 }
 
+/// The oldest alerts, at most so many, each with its key and revision.
+///
+/// # Errors
+/// [`FlowError::Store`] where they cannot be read.
+pub(super) async fn oldest(
+    home: &Home,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, u64, Alert)>, FlowError> {
+    let scan = Scan::prefix(&[ALERT], limit);
+    let page = home.vault.scan(Table::Alert, &scan).await?;
+    page.into_iter()
+        .map(|(key, row)| Ok((key, row.revision, rows::decode(&row.bytes)?)))
+        .collect()
+}
+
 /// The key of an alert's row.
 fn key(id: u64) -> Vec<u8> {
     [&[ALERT], id.to_be_bytes().as_slice()].concat()

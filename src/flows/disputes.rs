@@ -2,6 +2,7 @@
 //! record; without a decision in time the record is suppressed by an end that was filed with the
 //! dispute, with no task that would have to run for it.
 
+use super::ageing::dated;
 use super::desk::Desk;
 use super::dispute_row::{Decision, Dispute, DisputeState, Resolution};
 use super::draft::Draft;
@@ -55,6 +56,24 @@ pub(super) async fn check_undecided(
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Stages that the row of a dispute's signal goes in time: it is decided, or what it is about is
+/// gone.
+///
+/// # Errors
+/// The store's failure.
+pub(super) async fn stage_end(
+    vault: &Vault,
+    signal: RecordId,
+    now: Timestamp,
+    draft: &mut Draft,
+) -> Result<(), FlowError> {
+    let (table, name, date) = dated(vault, (Table::Dispute, &row_key(vault, signal)), now);
+    if vault.store().read(table, &name).await?.is_none() {
+        draft.put(table, &name, 0, date);
+    }
+    Ok(())
 }
 
 fn row_key(vault: &Vault, id: RecordId) -> Vec<u8> {
@@ -299,6 +318,7 @@ impl Desk {
         );
         let mut told = Vec::new();
         for (record, signal) in dispute.pairs() {
+            stage_end(vault, signal, now, &mut draft).await?;
             // The row of every signal takes part, so that the guard knows of the decision.
             if signal != dispute.id {
                 let row = vault.read(Table::Dispute, &row_key(vault, signal)).await?;

@@ -1,6 +1,7 @@
 //! Signals filed by hand. What needs a second person waits until that person upholds it, and
 //! publishes nothing until then.
 
+use super::ageing::dated;
 use super::desk::{Applied, Desk};
 use super::draft::Draft;
 use super::steps::first;
@@ -318,6 +319,10 @@ impl Desk {
         let mut draft = Draft::default();
         let line = jsonl::to_line(record).into_bytes();
         draft.put(Table::PendingSignal, &key, 0, line);
+        // Nobody's suspicion is kept for ever because nobody reviewed it.
+        let now = self.home.clock.now();
+        let (table, name, date) = dated(vault, (Table::PendingSignal, &key), now);
+        draft.put(table, &name, 0, date);
         draft.commit(vault).await
     }
 

@@ -108,5 +108,5 @@ pub use samples::{
 };
 pub use standing::{PeerReport, SeenEnd, Standings};
 pub use watch::{NewWatched, PeerProgress, Watch, WatchSettings, WatchedEntry};
-pub use webhook::{DeadLetter, Webhook, WebhookTarget};
+pub use webhook::{DeadLetter, Webhook, WebhookTarget, dead_letters};
 pub use witness::Witness;

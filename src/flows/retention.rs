@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::desk::Desk;
 use super::draft::Draft;
-use super::{Book, FlowError, retry_conflicts};
+use super::{Book, FlowError, disputes, retry_conflicts};
 use crate::domain::{Body, Expiry, Record, RecordId, RecordKind, SignalKind, Timestamp, expiry};
 use crate::limits::SWEEP_EVERY;
 
@@ -185,6 +185,9 @@ impl Desk {
         };
         if !self.is_over(&held, now).await? {
             return Ok(false);
+        }
+        if matches!(&held.body, Body::Signal(signal) if signal.kind == SignalKind::Disputed) {
+            disputes::stage_end(self.vault(), id, now, &mut draft).await?;
         }
         draft.commit(self.vault()).await?;
         Ok(true)

@@ -14,10 +14,12 @@ use tokio::time::timeout;
 
 use super::alerts::{Alert, Alerts};
 use super::draft::Draft;
+use super::home::Home;
 use super::{FlowError, retry_conflicts};
 use crate::domain::Timestamp;
 use crate::limits::{
-    WEBHOOK_ATONCE_MAX, WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_PAUSE_MAX, WEBHOOK_PAUSE_MIN, WEBHOOK_TICK,
+    ALERT_PAGE_MAX, WEBHOOK_ATONCE_MAX, WEBHOOK_ERROR_CHARS_MAX, WEBHOOK_PAUSE_MAX,
+    WEBHOOK_PAUSE_MIN, WEBHOOK_TICK,
 };
 use crate::net::WebhookClient;
 use crate::protocol::webhook::{
@@ -190,22 +192,30 @@ impl Webhook {
     }
 }
 
+/// The first deliveries behind an alert's number that were given up, in the order of their alerts.
+///
+/// # Errors
+/// [`FlowError::Store`] where they cannot be read.
+pub async fn dead_letters(home: &Home, after: u64) -> Result<Vec<DeadLetter>, FlowError> {
+    let scan = Scan {
+        prefix: vec![DEAD],
+        after: Some(dead_key(after)),
+        limit: ALERT_PAGE_MAX,
+    };
+    let page = home.vault.scan(Table::Outbox, &scan).await?;
+    let letters = page
+        .iter()
+        .map(|(key, row)| DeadLetter::decode(key, &row.bytes));
+    letters.collect()
+}
+
 impl Alerts {
     /// Deliveries that were given up, in the order of their alerts.
     ///
     /// # Errors
-    /// [`FlowError::Store`] where they cannot be read.
+    /// As [`dead_letters`].
     pub async fn dead_letters(&self, after: u64) -> Result<Vec<DeadLetter>, FlowError> {
-        let scan = Scan {
-            prefix: vec![DEAD],
-            after: Some(dead_key(after)),
-            limit: crate::limits::ALERT_PAGE_MAX,
-        };
-        let page = self.home().vault.scan(Table::Outbox, &scan).await?;
-        let letters = page
-            .iter()
-            .map(|(key, row)| DeadLetter::decode(key, &row.bytes));
-        letters.collect()
+        dead_letters(self.home(), after).await
     }
 
     /// Tries a delivery again that was given up, as if for the first time.
@@ -272,7 +282,8 @@ pub(super) fn outbox_row(attempts: u32) -> Vec<u8> {
     [&[FORMAT], attempts.to_be_bytes().as_slice()].concat()
 }
 
-fn dead_key(alert: u64) -> Vec<u8> {
+/// The key of a delivery that was given up.
+pub(super) fn dead_key(alert: u64) -> Vec<u8> {
     [&[DEAD], alert.to_be_bytes().as_slice()].concat()
 }
 

@@ -9,8 +9,8 @@ use super::log_book::LogState;
 use super::status::Source;
 use super::{Folder, NodeError};
 use crate::domain::{Level, MemberId, Purpose, Timestamp};
-use crate::flows::{DisputeState, FlowError, Home, late_disputes};
-use crate::limits::{CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER, MIRROR_FAULT_SHOWN};
+use crate::flows::{DisputeState, FlowError, Home, dead_letters, late_disputes};
+use crate::limits::{ALERT_PAGE_MAX, CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER, MIRROR_FAULT_SHOWN};
 use crate::membership::{LifeLeft, Member, PeerCertificate, Rights, Roster, Service, Wish};
 use crate::net::{AskError, CallError};
 use crate::service::Finding;
@@ -223,6 +223,22 @@ async fn disputes(home: &Home) -> Result<Vec<Finding>, FlowError> {
         .collect())
 }
 
+/// Alerts that the webhook never took.
+async fn letters(home: &Home) -> Result<Option<Finding>, FlowError> {
+    let dead = dead_letters(home, 0).await?;
+    let Some(last) = dead.last() else {
+        return Ok(None);
+    };
+    let more = if dead.len() < ALERT_PAGE_MAX {
+        ""
+    } else {
+        " or more"
+    };
+    let says = format!("{}{more} alerts were not taken: {}", dead.len(), last.error);
+    let fix = "mend the receiver, then `creditmesh alerts dead-letter retry`";
+    Ok(Some(Finding::warning("webhook", says, fix)))
+}
+
 impl Source {
     /// What is wrong here and with each peer.
     pub(super) async fn examine(&self) -> Result<Vec<Finding>, FlowError> {
@@ -234,6 +250,7 @@ impl Source {
         findings.push(freshness(home, now));
         findings.push(self.key_epoch(now));
         findings.extend(disputes(home).await?);
+        findings.extend(letters(home).await?);
         findings.extend(self.logs.states().iter().flat_map(log_findings));
         findings.push(self.misuse().await?);
         findings.extend(self.witnessing().await?);

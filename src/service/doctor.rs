@@ -30,7 +30,7 @@ pub enum Concern {
 pub struct Finding {
     /// What was looked at, a word: `clock`, `reach`, `chain`, `list`, `rights`, `quota`, `disk`,
     /// `keys`, `dispute`, `freshness`, `log`, `mirror`, `feed`, `misuse`,
-    /// `witness`, `fork`, `reveals`.
+    /// `witness`, `fork`, `reveals`, `webhook`.
     pub area: &'static str,
     /// The peer that it is about.
     pub peer: Option<MemberId>,

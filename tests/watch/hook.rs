@@ -280,6 +280,14 @@ async fn a_delivery_that_is_given_up_is_listed_and_can_be_tried_again() {
             .all(|one| one.error.contains("the receiver answers"))
     );
     assert_eq!(alerts.dead_letters(1).await.unwrap().len(), 1);
+    let folder = bed.network.folder_of(&crate::bed::member("beta")).unwrap();
+    let doctor = std::process::Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+        .args(["node", "doctor", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let says = String::from_utf8_lossy(&doctor.stdout);
+    assert!(says.contains("2 alerts were not taken"), "{says}");
 
     receiver.feels(Mood::Take);
     alerts.retry(1).await.unwrap();

@@ -28,9 +28,10 @@ const INDEX: &[u8] = b"index";
 /// What [`OLD_KEYS`] says when all have.
 const ALL: &[u8] = &[];
 
-const RULE: &str = "answer_days";
+pub(super) const RULE: &str = "answer_days";
 
-fn life() -> Duration {
+/// How long answers are kept, and what goes with them.
+pub(super) fn life() -> Duration {
     Duration::from_secs(ANSWER_DAYS * 86_400)
 }
 
