@@ -14,6 +14,8 @@ mod audit;
 mod ceremony;
 #[path = "cli/certificates.rs"]
 mod certificates;
+#[path = "cli/corrections.rs"]
+mod corrections;
 #[path = "cli/database.rs"]
 mod database;
 #[path = "cli/deceit.rs"]

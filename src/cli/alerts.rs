@@ -93,7 +93,7 @@ pub(super) struct AcknowledgeArgs {
     #[arg(value_name = "ID", required = true)]
     ids: Vec<u64>,
     /// Who takes them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, alias = "by", value_name = "NAME")]
     owner: String,
 }
 
@@ -113,6 +113,7 @@ pub(super) struct ResolveArgs {
     /// Who settled them; without it whoever has taken them.
     #[arg(
         long,
+        alias = "by",
         value_name = "NAME",
         default_value = "",
         hide_default_value = true

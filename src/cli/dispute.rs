@@ -183,10 +183,14 @@ fn value(one: &pb::Dispute) -> Value {
 fn show(one: &pb::Dispute, output: &Output) -> Exit {
     output.show(&value(one), || {
         let mut lines = vec![format!("dispute {}: {}", one.dispute_id, one.state)];
-        lines.push(format!(
-            "covers {} records; nothing automated rests on them while it is open",
-            one.covers.len()
-        ));
+        let records = match one.covers.len() {
+            1 => "1 record".to_owned(),
+            many => format!("{many} records"),
+        };
+        lines.push(match one.resolution.is_empty() {
+            true => format!("covers {records}; nothing automated rests on it while it is open"),
+            false => format!("covered {records}"),
+        });
         let acknowledge_by = moment(one.acknowledge_by_unix_ms).unwrap_or_default();
         if one.acknowledged_by.is_empty() && one.resolution.is_empty() {
             lines.push(format!("acknowledge by  {acknowledge_by}"));

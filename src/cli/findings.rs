@@ -2,25 +2,24 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 
 use super::exit::{CliError, Exit};
 use super::operator::NodeAt;
 use super::output::Output;
 use crate::domain::Timestamp;
 use crate::wire::pb;
-use crate::wire::pb::findings_client::FindingsClient;
 
 pub(super) const EXAMPLES: &str = "Examples:\n  \
     creditmesh audit findings --dir alpha\n  \
     creditmesh audit findings --dir alpha --now --json\n  \
-    creditmesh audit findings --dir alpha acknowledge 5f0c1d2e3a4b5c6d --by \"Chen Wei\" \\\n    \
+    creditmesh audit findings acknowledge 5f0c1d2e3a4b5c6d --by \"Chen Wei\" \\\n    \
     --says \"month-end batch of branch 12; consents shown\"\n\n\
     No borrower is named in a finding. A finding is a reason to ask, not a proof: see\n\
     docs/lawful-use.md.";
 
 /// `creditmesh audit findings`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct FindingsArgs {
     #[command(flatten)]
     node: NodeAt,
@@ -37,15 +36,15 @@ pub(super) struct FindingsArgs {
 #[derive(Debug, Subcommand)]
 enum FindingsStep {
     /// Note that a person has looked at a finding, and what it came to.
-    #[command(
-        after_help = "Example:\n  creditmesh audit findings --dir alpha acknowledge \
-        5f0c1d2e3a4b5c6d --by \"Chen Wei\" --says \"consents shown\""
-    )]
+    #[command(after_help = "Example:\n  creditmesh audit findings acknowledge \
+        5f0c1d2e3a4b5c6d --by \"Chen Wei\" --says \"consents shown\"")]
     Acknowledge(AcknowledgeArgs),
 }
 
 #[derive(Debug, Args)]
 struct AcknowledgeArgs {
+    #[command(flatten)]
+    node: NodeAt,
     /// The finding's number.
     #[arg(value_name = "ID")]
     id: String,
@@ -58,10 +57,9 @@ struct AcknowledgeArgs {
 }
 
 pub(super) async fn run(args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
-    let mut node = args.node.findings().await?;
     match &args.step {
-        Some(FindingsStep::Acknowledge(step)) => acknowledge(&mut node, step, output).await,
-        None => list(&mut node, args, output).await,
+        Some(FindingsStep::Acknowledge(step)) => acknowledge(step, output).await,
+        None => list(args, output).await,
     }
 }
 
@@ -72,11 +70,8 @@ pub(super) async fn open(node: &NodeAt) -> Result<u32, CliError> {
     Ok(told.into_inner().open)
 }
 
-async fn list(
-    node: &mut FindingsClient<Channel>,
-    args: &FindingsArgs,
-    output: &Output,
-) -> Result<Exit, CliError> {
+async fn list(args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
+    let mut node = args.node.findings().await?;
     let wanted = pb::ListFindingsRequest {
         judge: args.now,
         all: args.all,
@@ -94,11 +89,8 @@ async fn list(
     Ok(Exit::Done)
 }
 
-async fn acknowledge(
-    node: &mut FindingsClient<Channel>,
-    step: &AcknowledgeArgs,
-    output: &Output,
-) -> Result<Exit, CliError> {
+async fn acknowledge(step: &AcknowledgeArgs, output: &Output) -> Result<Exit, CliError> {
+    let mut node = step.node.findings().await?;
     let wanted = pb::AcknowledgeFindingRequest {
         id: step.id.clone(),
         by: step.by.clone(),

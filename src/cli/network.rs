@@ -102,7 +102,7 @@ pub(super) enum NetworkCommand {
     /// Exchange the X.509 root in stages, or an administrator's lost key.
     #[command(
         subcommand,
-        after_help = "Example:\n  creditmesh network rollover --help"
+        after_help = "Example:\n  creditmesh network rollover prepare admin --dry-run"
     )]
     Rollover(RolloverCommand),
     /// Show the network and its members.

@@ -16,14 +16,17 @@ use crate::domain::{Record, RecordKind};
 use crate::env::{Clock, SystemClock};
 use crate::flows::Book;
 use crate::formats::metro2::{Furnisher, Metro2Form, Writer};
-use crate::formats::{RejectWriter, jsonl};
+use crate::formats::{Format, RejectWriter, csv, jsonl};
 use crate::node::Folder;
 use crate::wire::pb;
 
 /// The form of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
+    /// One object a line.
     Jsonl,
+    /// Records of one kind, a row each.
+    Csv,
     /// Metro 2 in characters, records of 426 bytes one after the other.
     Metro2,
     /// Metro 2 in characters, each record in a block.
@@ -36,6 +39,7 @@ enum Form {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  creditmesh records export --kind loan --out loans.jsonl\n  \
+    creditmesh records export --kind loan --out loans.csv\n  \
     creditmesh records export --format metro2 --out loans.dat --identification 55555 \\\n    \
     --reporter \"NORTH BANK\"\n\n\
     Metro 2 tells loans in US dollars. What it cannot tell is named in a rejects file\n\
@@ -47,9 +51,9 @@ pub(super) struct ExportArgs {
     /// Only this kind.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
-    /// Form of the file.
-    #[arg(long, value_enum, default_value = "jsonl")]
-    format: Form,
+    /// Form of the file; without it CSV where its name ends so, else JSON Lines.
+    #[arg(long, value_enum)]
+    format: Option<Form>,
     /// File to write; without it standard output. Metro 2 needs one.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -66,6 +70,7 @@ type Out = Box<dyn Write + Send>;
 /// Where the records go.
 enum Sink {
     Lines(Out),
+    Csv(Box<csv::Writer<Out>>),
     Metro2(Box<Metro2>),
 }
 
@@ -125,8 +130,15 @@ pub(super) async fn run(args: &ExportArgs, output: &Output) -> Result<Exit, CliE
 
 fn open_sink(args: &ExportArgs) -> Result<(Sink, Option<RecordKind>), CliError> {
     let kind = args.kind.map(RecordKind::from);
-    let form = match args.format {
-        Form::Jsonl => return Ok((Sink::Lines(open(args.out.as_deref())?), kind)),
+    let out = args.out.as_deref();
+    let name = out.and_then(Path::to_str).unwrap_or_default();
+    let by_name = match Format::of_name(name) {
+        Ok(Format::Csv) => Form::Csv,
+        Ok(Format::JsonLines | Format::Metro2) | Err(_) => Form::Jsonl,
+    };
+    let form = match args.format.unwrap_or(by_name) {
+        Form::Jsonl => return Ok((Sink::Lines(open(out)?), kind)),
+        Form::Csv => return open_csv(out, kind),
         Form::Metro2 => Metro2Form::Fixed,
         Form::Metro2Variable => Metro2Form::Variable,
         Form::Metro2Packed => Metro2Form::Packed,
@@ -155,6 +167,16 @@ fn open_sink(args: &ExportArgs) -> Result<(Sink, Option<RecordKind>), CliError> 
     Ok((Sink::Metro2(Box::new(metro2)), Some(RecordKind::Loan)))
 }
 
+fn open_csv(
+    out: Option<&Path>,
+    kind: Option<RecordKind>,
+) -> Result<(Sink, Option<RecordKind>), CliError> {
+    let needs = "--kind: a CSV file holds one kind, so say which";
+    let kind = kind.ok_or_else(|| CliError::usage(needs))?;
+    let writer = csv::Writer::new(open(out)?, kind).map_err(|error| failed(&error))?;
+    Ok((Sink::Csv(Box::new(writer)), Some(kind)))
+}
+
 fn open(path: Option<&Path>) -> Result<Out, CliError> {
     let Some(path) = path else {
         return Ok(Box::new(BufWriter::new(io::stdout())));
@@ -171,6 +193,10 @@ impl Sink {
     fn write(&mut self, row: &str) -> Result<(), CliError> {
         match self {
             Self::Lines(out) => writeln!(out, "{row}").map_err(|error| failed(&error)),
+            Self::Csv(writer) => {
+                let unwritable = |error| CliError::local(format!("export: {error}"));
+                writer.write(&sealed(row)?).map_err(unwritable)
+            }
             Self::Metro2(metro2) => metro2.write(row),
         }
     }
@@ -180,6 +206,10 @@ impl Sink {
         match self {
             Self::Lines(mut out) => {
                 out.flush().map_err(|error| failed(&error))?;
+                Ok((0, None))
+            }
+            Self::Csv(mut writer) => {
+                writer.flush().map_err(|error| failed(&error))?;
                 Ok((0, None))
             }
             Self::Metro2(mut metro2) => {
@@ -195,11 +225,17 @@ impl Sink {
     }
 }
 
+/// A record of this node's own book.
+fn sealed(row: &str) -> Result<Record, CliError> {
+    jsonl::from_sealed_line(row).map_err(|reject| CliError::local(format!("export: {reject}")))
+}
+
 impl Metro2 {
     fn write(&mut self, row: &str) -> Result<(), CliError> {
-        let record = jsonl::from_sealed_line(row)
-            .map_err(|reject| CliError::local(format!("export: {reject}")))?;
-        let written = self.writer.write(&record).map_err(|error| failed(&error))?;
+        let written = self
+            .writer
+            .write(&sealed(row)?)
+            .map_err(|error| failed(&error))?;
         let Some(reject) = written else {
             return Ok(());
         };
