@@ -297,9 +297,11 @@ impl Samples {
     /// # Errors
     /// The first failure; the others are tried all the same.
     pub async fn send_all(&self) -> Result<(), FlowError> {
-        let mut failed = Ok(());
+        let (mut failed, now) = (Ok(()), self.home.clock.now());
         for mut sample in self.list().await? {
+            // What is over is overdue, and no member takes it any more.
             if !sample.is_sent
+                && sample.deadline > now
                 && let Err(error) = self.send(&mut sample).await
             {
                 failed = Err(error);

@@ -175,13 +175,16 @@ fn what_an_erased_borrower_left_on_the_disk_is_opened_by_nobody() {
         &[
             loan(1, GONE, true),
             loan(2, STAYS, true),
-            loan(3, GONE, true),
+            loan(3, GONE, false),
         ],
     );
     let served = Served::start(&alpha);
     town.wait_for_mirrors("alpha", 0);
     let watch = ["watch", "add", GONE, "--dir", &alpha, "--json"];
     assert_eq!(creditmesh(&watch).code, 0);
+    let mut paid = loan(3, GONE, true);
+    paid["version"] = json!(2);
+    import(&town, "alpha", &[paid]);
     drop(served);
 
     let rows = lying(&alpha, "536904399");

@@ -8,7 +8,8 @@ const STYLE: &str = "body{font:11pt/1.4 Georgia,serif;max-width:60em;margin:2em 
     color:#111}h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin:1.6em 0 .4em;\
     border-bottom:1px solid #999}table{border-collapse:collapse;width:100%;font-size:.85em}\
     th,td{text-align:left;vertical-align:top;padding:.25em .5em;border-bottom:1px solid #ddd;\
-    overflow-wrap:anywhere}th{color:#444;font-weight:600}tr{break-inside:avoid}\
+    overflow-wrap:anywhere}th{color:#444;font-weight:600;overflow-wrap:normal}\
+    tr{break-inside:avoid}\
     .meta{color:#444;margin:.1em 0}.note{font-size:.9em}\
     @media print{body{margin:0;max-width:none}@page{margin:18mm}}";
 

@@ -211,9 +211,12 @@ impl OpeningRequests {
     /// The first failure; the others are tried all the same.
     pub async fn deliver_all(&self) -> Result<(), FlowError> {
         let mut failed = Ok(());
+        let roster = self.home.trust.roster();
         for request in self.list().await? {
+            // An auditor that was removed gets nothing, unless it is listed again.
             if request.is_answering
                 && !request.is_answered()
+                && roster.listed(&request.auditor).is_ok()
                 && let Err(error) = self.deliver(request).await
             {
                 failed = Err(error);
