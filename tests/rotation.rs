@@ -1,6 +1,10 @@
 //! Key epochs that follow one another on five nodes, unattended: answers are the same before the
 //! overlap, in it, and after it, no query fails, and the old epoch's key is destroyed in the end.
-#![expect(clippy::unwrap_used, reason = "tests may panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests may panic"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -42,6 +42,13 @@ fn loan(number: u32, borrower: &str, is_over: bool) -> Value {
     loan
 }
 
+/// A loan of the borrower that is erased, which ran before and is paid now.
+fn paid(number: u32) -> Value {
+    let mut paid = loan(number, GONE, true);
+    paid["version"] = json!(2);
+    paid
+}
+
 fn import(town: &Town, member: &str, records: &[Value]) {
     let file = town.path("records.jsonl");
     let lines: Vec<String> = records.iter().map(Value::to_string).collect();
@@ -182,9 +189,7 @@ fn what_an_erased_borrower_left_on_the_disk_is_opened_by_nobody() {
     town.wait_for_mirrors("alpha", 0);
     let watch = ["watch", "add", GONE, "--dir", &alpha, "--json"];
     assert_eq!(creditmesh(&watch).code, 0);
-    let mut paid = loan(3, GONE, true);
-    paid["version"] = json!(2);
-    import(&town, "alpha", &[paid]);
+    import(&town, "alpha", &[paid(3)]);
     drop(served);
 
     let rows = lying(&alpha, "536904399");
