@@ -16,7 +16,7 @@ use creditmesh::store::Table;
 use creditmesh::workload::SimulatedNetwork;
 use serde_json::Value;
 
-const NAMES: [&str; 4] = ["alpha", "beta", "delta", "gamma"];
+const NAMES: [&str; 6] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
 
 fn member(name: &str) -> MemberId {
     name.parse().unwrap()

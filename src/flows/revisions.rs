@@ -20,8 +20,8 @@ use super::{Alerts, FlowError, NewAlert, Subject, retry_conflicts};
 use crate::crypto::NoticeKey;
 use crate::domain::{AlertKind, Borrower, MemberId, QueryId, RevisionKind, Timestamp};
 use crate::limits::{
-    NOTICE_CHUNK_LEAVES, NOTICE_LEAVES_MAX, REVISIONS_PAGE_MAX, STORE_BATCH_ROWS_MAX,
-    STORE_SCAN_ROWS_MAX,
+    NOTICE_CHUNK_LEAVES, NOTICE_LEAVES_MAX, NOTICES_LOOKED_MAX, REVISIONS_MAX, REVISIONS_PAGE_MAX,
+    STORE_BATCH_ROWS_MAX, STORE_SCAN_ROWS_MAX,
 };
 use crate::membership::Member;
 use crate::protocol::feed::FeedId;
@@ -149,8 +149,12 @@ impl Revisions {
                 borrowers: borrowers.clone(),
             };
             let mut n = 0;
-            while let Some(leaf) = self.posted(&one.peer, &one.key, n).await? {
-                if let Ok(notice) = Notice::open(&leaf, &one.key, n, head.feed()) {
+            while n < NOTICES_LOOKED_MAX
+                && let Some(leaf) = self.posted(&one.peer, &one.key, n).await?
+            {
+                if alerts.len() < REVISIONS_MAX
+                    && let Ok(notice) = Notice::open(&leaf, &one.key, n, head.feed())
+                {
                     let alert = self.stage_revision(draft, &one.peer, &answered, &notice);
                     alerts.extend(alert.await?);
                 }
@@ -191,7 +195,8 @@ impl Revisions {
         .transpose()
     }
 
-    /// Stages that an answer is revised, unless the notice does not mean it, or that is known.
+    /// Stages that an answer is revised, unless the notice does not mean it, that is known, or it
+    /// was revised [`REVISIONS_MAX`] times.
     async fn stage_revision(
         &self,
         draft: &mut Draft,
@@ -205,6 +210,11 @@ impl Revisions {
             || draft.staged(Table::Revision, &main).is_some()
             || home.vault.read(Table::Revision, &main).await?.is_some()
         {
+            return Ok(None);
+        }
+        let known = Scan::prefix(&Keys::revisions_of(answered.query), REVISIONS_MAX);
+        let known = home.vault.scan(Table::Revision, &known).await?;
+        if known.len() >= REVISIONS_MAX {
             return Ok(None);
         }
         let revision = RevisionNotice {

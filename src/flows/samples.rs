@@ -124,6 +124,7 @@ impl Samples {
             let item = SampleItem {
                 commitment: one.commitment,
                 at_unix_ms: one.at.unix_ms(),
+                seen: SampleItem::seen_by(&one.seen),
                 outcome: None,
             };
             put(&rows::item_key(&sample.id, number), item.encode());
@@ -217,7 +218,7 @@ impl Samples {
         if item.outcome.is_some() {
             return Ok(());
         }
-        item.outcome = Some(self.judged(sample, &given).await?);
+        item.outcome = Some(self.judged(sample, &item, &given).await?);
         let mut draft = Draft::default();
         draft.put(Table::Sample, &key, revision, item.encode());
         match draft.commit(&self.home.vault).await {
@@ -227,7 +228,12 @@ impl Samples {
         }
     }
 
-    async fn judged(&self, sample: &Sample, given: &Delivered) -> Result<ItemOutcome, FlowError> {
+    async fn judged(
+        &self,
+        sample: &Sample,
+        item: &SampleItem,
+        given: &Delivered,
+    ) -> Result<ItemOutcome, FlowError> {
         let at_unix_ms = self.home.clock.now().unix_ms();
         let plain = |verdict: &str, says: &str| ItemOutcome {
             verdict: verdict.to_owned(),
@@ -259,7 +265,7 @@ impl Samples {
                 "it opens another query than the one drawn",
             ));
         }
-        let (verdict, says) = verdict(&checked);
+        let (verdict, says) = verdict(item, &checked);
         let borrowers = checked.opening.borrowers.iter().take(CONSENTS_KEPT);
         Ok(ItemOutcome {
             entry: checked.entry,
@@ -376,12 +382,16 @@ fn consent(borrower: &OpenedBorrower) -> String {
 }
 
 /// What an opening shows: what is wrong first, then what cannot be told.
-fn verdict(checked: &Checked) -> (&'static str, String) {
+fn verdict(item: &SampleItem, checked: &Checked) -> (&'static str, String) {
     if let Some(fault) = &checked.fault {
         return (fault.code(), fault.to_string());
     }
     if let Some(touched) = &checked.touched {
         return ("canary", touched.says());
+    }
+    if let Some(answerer) = item.unnamed(&checked.opening.peers) {
+        let says = "it answered a question under this commitment that the opening does not name";
+        return ("differs", format!("{answerer}: {says}"));
     }
     let worst = |peer: &&(crate::domain::MemberId, AtPeer)| match &peer.1 {
         AtPeer::Agrees => 0,

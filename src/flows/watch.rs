@@ -4,6 +4,7 @@
 //! seen, how far a feed was looked at, and the alerts that follow are one commit.
 
 mod board;
+mod customers;
 mod looking;
 mod pass;
 mod rows;
@@ -21,10 +22,11 @@ use super::draft::Draft;
 use super::home::Home;
 use super::question::Asker;
 use super::{Book, FlowError, Ledger, Mirrors, PeerKeys};
-use crate::domain::{Body, Borrower, Epoch, HoldState, LoanState, MemberId, Record, Timestamp};
+use crate::domain::{Borrower, Epoch, MemberId, Timestamp};
 use crate::limits::{WATCH_PAGE_MAX, WATCH_TICK, WATCHED_MAX};
 use crate::store::{Scan, Table};
 use board::{Board, Feed};
+use customers::is_customer;
 use rows::{ListHead, WatchedRow};
 
 /// The row with the counts of the watch list.
@@ -151,31 +153,6 @@ impl Watch {
         self.0.evaluate_for_ever().await;
     }
 
-    /// Watches those of these borrowers with whom a contract runs, by the identifier under which
-    /// they are watched; gives for each of them what [`Self::add`] gives, and the places of the
-    /// others in `borrowers`.
-    ///
-    /// # Errors
-    /// As [`Self::add`].
-    pub async fn add_customers(
-        &self,
-        borrowers: &[NewWatched],
-    ) -> Result<(Vec<(u32, bool)>, Vec<usize>), FlowError> {
-        let (mut customers, mut strangers) = (Vec::new(), Vec::new());
-        for (place, one) in borrowers.iter().enumerate() {
-            let name = one.borrower.identifiers().next();
-            let records = match name {
-                Some(name) => self.0.book.records_of(name.canonical()).await?,
-                None => Vec::new(),
-            };
-            match records.iter().any(is_customer) {
-                true => customers.push(one.clone()),
-                false => strangers.push(place),
-            }
-        }
-        Ok((self.add(&customers).await?, strangers))
-    }
-
     /// Watches borrowers, at most [`WATCH_PAGE_MAX`] at once; gives for each its number and whether
     /// it is new. Who is watched already stays as it is. That the borrowers are this member's is
     /// the caller's to know: [`Self::add_customers`] looks.
@@ -203,7 +180,8 @@ impl Watch {
         after: Option<Vec<u8>>,
     ) -> Result<(usize, usize, Option<Vec<u8>>), FlowError> {
         let (records, next) = self.0.book.page(after).await?;
-        let customers = records.iter().filter(|record| is_customer(record));
+        let now = self.0.home.clock.now();
+        let customers = records.iter().filter(|record| is_customer(record, now));
         let customers: Vec<NewWatched> = customers
             .map(|record| NewWatched {
                 borrower: record.borrower.clone(),
@@ -289,15 +267,6 @@ impl Watch {
             });
         }
         Ok((head.count, peers))
-    }
-}
-
-/// Whether a contract runs with the borrower of a record.
-fn is_customer(record: &Record) -> bool {
-    match &record.body {
-        Body::Loan(loan) => matches!(loan.state, LoanState::Active | LoanState::ChargedOff),
-        Body::Hold(hold) => matches!(hold.state, HoldState::Live),
-        Body::Application(_) | Body::Signal(_) | Body::Retracted(_) => false,
     }
 }
 

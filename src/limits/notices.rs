@@ -8,6 +8,13 @@ pub const NOTICE_DAY_LEAVES: usize = 256;
 /// Days for which an answer can be revised: both sides keep the keys of notices so long.
 pub const NOTICE_DAYS: u64 = 180;
 
+/// Notices under one key that are looked at when an answer is given. A member that posts more about
+/// one borrower in one key epoch is not heard about that any more.
+pub const NOTICES_LOOKED_MAX: u32 = 64;
+
+/// How often one answer is revised; what comes later would tell nothing new.
+pub const REVISIONS_MAX: usize = 16;
+
 /// Leaves of a notice feed in one message, and in one commit of whoever follows it.
 pub const NOTICE_CHUNK_LEAVES: usize = 128;
 

@@ -35,6 +35,12 @@ pub const WATCH_TICK: Duration = Duration::from_millis(500);
 /// Pause of an evaluation pass that cannot go on: no quota, no mirror, no answer.
 pub const WATCH_PAUSE: Duration = Duration::from_secs(5);
 
+/// Time from a node's start to the first look for watched borrowers with whom no contract runs.
+pub const WATCH_CUSTOMERS_FIRST: Duration = Duration::from_secs(600);
+
+/// Time between two such looks.
+pub const WATCH_CUSTOMERS_EVERY: Duration = Duration::from_secs(86_400);
+
 /// The part of a peer's quota that evaluation passes leave to applicants: one over this.
 pub const WATCH_QUOTA_RESERVE: u64 = 10;
 

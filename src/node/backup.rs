@@ -17,8 +17,8 @@ use crate::flows::{erase_again, raise_fence};
 use crate::membership::Seen;
 use crate::net::Memory;
 use crate::store::{
-    BackedUp, Holding, OpenMode, SledOptions, Vault, back_up, read_backup_header, restore,
-    restore_rows,
+    BackedUp, Holding, OpenMode, SledOptions, Vault, back_up, check_backup, read_backup_header,
+    restore, restore_rows,
 };
 
 /// What is other than where a backup was taken.
@@ -53,6 +53,13 @@ struct Papers {
 
 const FORMAT: &str = "creditmesh/node-papers/1";
 
+impl Papers {
+    fn read(packed: &[u8]) -> Result<Self, NodeError> {
+        let unreadable = |_| NodeError::Folder("the backup's papers cannot be read".to_owned());
+        serde_json::from_slice(packed).map_err(unreadable)
+    }
+}
+
 impl Folder {
     /// Writes everything of a stopped node to one new file; the passphrase or key file is not in
     /// it.
@@ -77,6 +84,28 @@ impl Folder {
         let written = back_up(&opened.vault, &packed, now, file).await;
         opened.close().await?;
         Ok(written?)
+    }
+
+    /// Reads a backup to its end and checks every tag and every seal; nothing is restored. The
+    /// passphrase or key file is looked for as by a restore into this folder.
+    ///
+    /// # Errors
+    /// [`NodeError`], with the offset of the first block that is not as it was written.
+    pub async fn check_backup(
+        &self,
+        file: &Path,
+        unlock: Option<UnlockSource>,
+    ) -> Result<(BackedUp, Timestamp), NodeError> {
+        let header = read_backup_header(file).await?;
+        let papers = Papers::read(&header.wrapped_keyring)?;
+        let unlock = match unlock {
+            Some(unlock) => unlock,
+            None => NodeConfig::parse(&papers.config)?.unlock,
+        };
+        let key = read_unlock(self.path(), &unlock)?;
+        let keys = Keyring::unlock(&papers.keyring, &key, &OsEntropy::default())?;
+        let checked = check_backup(file, Arc::new(keys)).await?;
+        Ok((checked, header.made_at))
     }
 
     /// Restores a backup into this folder, which must hold no node. `elsewhere` replaces where the
@@ -113,8 +142,7 @@ impl Folder {
             None => Vec::new(),
         };
         let header = read_backup_header(file).await?;
-        let papers: Papers = serde_json::from_slice(&header.wrapped_keyring)
-            .map_err(|_| NodeError::Folder("the backup's papers cannot be read".to_owned()))?;
+        let papers = Papers::read(&header.wrapped_keyring)?;
         let held = NodeConfig::parse(&papers.config)?;
         let Elsewhere { unlock, store } = elsewhere;
         let config_text = if unlock.is_some() || store.is_some() {

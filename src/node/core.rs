@@ -157,6 +157,7 @@ impl Core {
         self.tasks.spawn(self.follower.clone().run());
         self.tasks.spawn(self.watch.clone().look());
         self.tasks.spawn(self.watch.clone().evaluate());
+        self.tasks.spawn(self.watch.clone().keep_to_customers());
         self.tasks.spawn(self.desk.clone().keep_terms());
         self.tasks.spawn(self.ageing.clone().run());
         self.tasks.spawn(Arc::clone(&self.standings).run());

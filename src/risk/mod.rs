@@ -18,8 +18,8 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{
-    Answer, AnswerBands, CountName, Coverage, Flag, FlagCode, Interval, Outcome, QueryId, Severity,
-    Timestamp,
+    Answer, AnswerBands, CountName, Coverage, Flag, FlagCode, FlagState, Interval, Outcome,
+    QueryId, Severity, Timestamp,
 };
 pub use decay::Decaying;
 use flags::{Counts, Raised};
@@ -166,6 +166,14 @@ fn resting_on_one(bench: &Bench<'_>, raised: &[Raised]) -> BTreeSet<FlagCode> {
     on_one
 }
 
+/// Whether a dispute keeps something from being told that would need a person to look: until it is
+/// decided, nothing automated rests on the record, and neither does an ALLOW rest on its absence.
+fn rests_on_dispute(raised: &[Raised]) -> bool {
+    let mut flags = raised.iter().map(|one| &one.flag);
+    let disputed = |flag: &Flag| flag.code == FlagCode::Dp && flag.state == FlagState::True;
+    flags.clone().any(disputed) && flags.any(|flag| flag.could_reach(Severity::High))
+}
+
 /// The outcome, by the rules of `docs/flags.md`.
 fn outcome(
     policy: &Policy,
@@ -181,7 +189,7 @@ fn outcome(
     };
     if raised.iter().any(restricts) {
         Outcome::Restrict
-    } else if flags().any(|flag| flag.holds_at(Severity::High)) {
+    } else if flags().any(|flag| flag.holds_at(Severity::High)) || rests_on_dispute(raised) {
         Outcome::Review
     } else if !coverage.reaches(policy.coverage_least_per_mille) {
         Outcome::Inconclusive

@@ -14,7 +14,7 @@ const BASE_MONTHS_MIN: usize = 3;
 const FILINGS_MIN: u32 = 5;
 
 /// Fewer peers than this with a similar book are nothing to compare with.
-const PEERS_MIN: usize = 3;
+const PEERS_MIN: usize = 5;
 
 /// A book is similar if it is at most so many times as large, or as small.
 const SIMILAR: u64 = 4;
@@ -168,20 +168,27 @@ mod tests {
 
     #[test]
     fn a_new_member_is_compared_with_peers_of_its_size() {
+        let alike = [month(10_000, 52), month(10_000, 56)];
         let peers = [month(9_000, 40), month(20_000, 110), month(4_000, 22)];
+        let peers = [&peers[..], &alike].concat();
         let jump = filing_jump(&[], &month(10_000, 300), &peers).unwrap();
         assert_eq!(jump.against, Against::Peers);
         assert_eq!((jump.rate, jump.limit), (30_000, 26_449));
         assert_eq!(filing_jump(&[], &month(10_000, 200), &peers), None);
+        // Two that collude with invented months are not the median of five.
+        let lied = [&peers[..3], &[month(10_000, 1); 2]].concat();
+        assert_eq!(filing_jump(&[], &month(10_000, 200), &lied), None);
+        assert_eq!(filing_jump(&[], &month(10_000, 300), &peers[..4]), None);
         let others = [month(900_000, 40), month(900_000, 40), month(100, 0)];
         assert_eq!(filing_jump(&[], &month(10_000, 300), &others), None);
     }
 
     #[test]
     fn peers_that_filed_nothing_make_nobody_jump() {
-        let idle = [month(16, 0), month(16, 0), month(16, 0)];
+        let idle = [month(16, 0); 5];
         assert_eq!(filing_jump(&[], &month(16, 6), &idle), None);
-        let few = [month(16, 1), month(16, 1), month(16, 0)];
+        let (one, none) = (month(16, 1), month(16, 0));
+        let few = [one, one, one, none, none];
         assert_eq!(
             filing_jump(&[], &month(16, 6), &few),
             None,
@@ -202,8 +209,8 @@ mod tests {
         let most = month(u32::MAX, u32::MAX);
         let none = month(0, u32::MAX);
         for one in [most, none] {
-            assert!(filing_jump(&[one; 6], &none, &[one; 4]).is_none_or(|jump| jump.rate > 0));
-            assert!(filing_jump(&[none; 6], &one, &[most; 4]).is_none_or(|jump| jump.rate > 0));
+            assert!(filing_jump(&[one; 6], &none, &[one; 6]).is_none_or(|jump| jump.rate > 0));
+            assert!(filing_jump(&[none; 6], &one, &[most; 6]).is_none_or(|jump| jump.rate > 0));
         }
     }
 }

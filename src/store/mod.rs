@@ -48,7 +48,7 @@ pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
 pub use postgres::{Holding, PostgresOptions, PostgresStore};
 pub use reseal::Resealed;
-pub use restore::{BackupHeader, read_backup_header, restore, restore_rows};
+pub use restore::{BackupHeader, check_backup, read_backup_header, restore, restore_rows};
 pub use table::Table;
 pub use vault::{Plain, Vault, VaultBatch};
 pub use verify::{Finding, IndexCheck, RowName, TableRows, VerifyProgress, VerifyReport, verify};

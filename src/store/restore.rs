@@ -18,8 +18,8 @@ use super::backup::{
 };
 use super::digest::Digester;
 use super::{
-    Batch, Change, LAYOUT_VERSION, OpenMode, Row, SledOptions, SledStore, Store, StoreError, Table,
-    Vault,
+    Batch, Change, LAYOUT_VERSION, MemoryStore, OpenMode, Row, SledOptions, SledStore, Store,
+    StoreError, Table, Vault,
 };
 
 const HEADER_BYTES: usize = MAGIC.len() + 2 + 4 + 8 + 4;
@@ -92,6 +92,24 @@ pub async fn restore(
 /// [`BackupError::GoesOn`], those of [`read_backup_header`], or what the store says, among it
 /// [`StoreError::Conflict`] where it is not empty.
 pub async fn restore_rows(path: &Path, vault: &Vault) -> Result<BackedUp, BackupError> {
+    read_rows(path, vault, Some(vault.store())).await
+}
+
+/// Reads a backup to its end and checks every tag and every seal under its key ring; keeps nothing.
+///
+/// # Errors
+/// As [`restore_rows`], but for what only a store says.
+pub async fn check_backup(path: &Path, keys: Arc<Keyring>) -> Result<BackedUp, BackupError> {
+    let nowhere: Arc<dyn Store> = Arc::new(MemoryStore::new(&keys.digest_key()));
+    read_rows(path, &Vault::new(nowhere, keys), None).await
+}
+
+/// Checks every row under the vault's keys, and commits it into a store where one is named.
+async fn read_rows(
+    path: &Path,
+    vault: &Vault,
+    into: Option<&Arc<dyn Store>>,
+) -> Result<BackedUp, BackupError> {
     let mut reader = Reader::open(path).await?;
     let (_, header) = reader.header().await?;
     let mut chain = Chain::new(Digester::new(&vault.keys().digest_key()));
@@ -112,10 +130,11 @@ pub async fn restore_rows(path: &Path, vault: &Vault) -> Result<BackedUp, Backup
                     let table = Table::from_code(code).ok_or(StoreError::NewerTable { code })?;
                     vault.open(table, &key, &row)?;
                     let Row { revision, sealed } = row;
-                    batch.push(table, &key, Change::Restore { revision, sealed });
                     rows += 1;
+                    let Some(store) = into else { continue };
+                    batch.push(table, &key, Change::Restore { revision, sealed });
                     if batch.len() == STORE_BATCH_ROWS_MAX {
-                        vault.store().commit(std::mem::take(&mut batch)).await?;
+                        store.commit(std::mem::take(&mut batch)).await?;
                     }
                 }
             }
@@ -123,7 +142,9 @@ pub async fn restore_rows(path: &Path, vault: &Vault) -> Result<BackedUp, Backup
             Some(_) | None => return Err(altered),
         }
     }
-    vault.store().commit(batch).await?;
+    if let Some(store) = into {
+        store.commit(batch).await?;
+    }
     let bytes = reader.end().await?;
     Ok(BackedUp { rows, bytes })
 }

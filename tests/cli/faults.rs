@@ -255,3 +255,27 @@ async fn an_expired_certificate_and_an_expired_list_are_named() {
         assert!(status.stdout.contains(ended), "{status:?}");
     }
 }
+
+#[test]
+fn a_backup_is_checked_beside_its_node_and_a_damaged_one_is_named() {
+    let town = Town::found();
+    town.join("alpha");
+    let (alpha, backup) = (town.path("alpha"), town.path("alpha.backup"));
+    creditmesh(&["records", "import", &sample("loans.csv"), "--dir", &alpha]).says(0, &[]);
+    creditmesh(&["node", "backup", "--dir", &alpha, &backup]).says(0, &[]);
+    let _served = Served::start(&alpha);
+    let check = ["node", "verify", "--backup", &backup, "--json", "--dir"];
+    let at = |dir: &str, more: &[&str]| creditmesh(&[&check[..], &[dir], more].concat());
+    let sound = at(&alpha, &[]).json(0);
+    assert!(sound["rows"].as_u64().unwrap() > 10, "{sound}");
+
+    // Elsewhere there is the key file only.
+    let key = format!("{alpha}/unlock.key");
+    at(&town.path("."), &["--key-file", &key]).json(0);
+    at(&town.path("."), &[]).says(4, &["unlock.key"]);
+    let mut bytes = std::fs::read(&backup).unwrap();
+    let middle = bytes.len() - 200;
+    bytes[middle] ^= 1;
+    std::fs::write(&backup, bytes).unwrap();
+    at(&alpha, &[]).says(4, &["altered in the block at byte", "another copy"]);
+}

@@ -10,7 +10,8 @@ use creditmesh::domain::Timestamp;
 use creditmesh::env::SeededEntropy;
 use creditmesh::store::{
     BackupError, Change, Finding, IndexCheck, MemoryStore, OpenMode, Scan, SledStore, StoreError,
-    Table, Vault, VerifyReport, back_up, read_backup_header, restore, restore_rows, verify,
+    Table, Vault, VerifyReport, back_up, check_backup, read_backup_header, restore, restore_rows,
+    verify,
 };
 
 use crate::bed::{one, sled_options};
@@ -443,6 +444,7 @@ async fn altered_backup_is_refused_with_the_offset_of_the_block() {
         altered[at] ^= 0x10;
         std::fs::write(&path, &altered).expect("a write");
         let refused = restore_rows(&path, &memory_vault(&keys)).await;
+        assert_eq!(check_backup(&path, Arc::clone(&keys)).await, refused);
         match refused.expect_err("an altered backup") {
             BackupError::Altered { offset } | BackupError::Truncated { offset } => {
                 assert!(offset <= u64::try_from(at).expect("small"));

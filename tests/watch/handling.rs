@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::bed::{Bed, default_of, loan_of, ssn, watched};
+use crate::bed::{Bed, default_of, loan_of, paid_of, retracted_of, ssn, watched};
 
 /// A client on a node's socket.
 pub(crate) async fn client(bed: &Bed, name: &str) -> WatchClient<Channel> {
@@ -145,5 +145,26 @@ async fn what_is_not_a_borrower_is_refused_and_nothing_of_it_is_repeated() {
     let page = alpha.list_watched(request).await.unwrap().into_inner();
     assert!(page.entries.is_empty());
     assert_eq!(watched(0).reference, "L-0");
+    bed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_customer_any_more_is_watched_no_more() {
+    let bed = Bed::of(&["alpha"]).await;
+    let watch = bed.watch("alpha");
+    let own: Vec<_> = (0..4).map(|number| loan_of(number, 1, 0)).collect();
+    bed.furnish("alpha", &own).await;
+    let wanted: Vec<_> = (0..5).map(watched).collect();
+    let (added, strangers) = watch.add_customers(&wanted).await.unwrap();
+    assert_eq!((added.len(), strangers), (4, vec![4]));
+    assert_eq!(watch.let_go().await.unwrap(), 0);
+
+    // One loan is paid, one was filed by mistake.
+    bed.furnish("alpha", &[paid_of(1, 2), retracted_of(2, 2)])
+        .await;
+    assert_eq!(watch.let_go().await.unwrap(), 2);
+    let left = watch.page(0).await.unwrap();
+    let left: Vec<_> = left.iter().map(|one| one.reference.as_str()).collect();
+    assert_eq!(left, ["L-0", "L-3"]);
     bed.stop().await;
 }

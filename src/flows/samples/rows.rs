@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::FlowError;
 use crate::domain::{MemberId, Timestamp};
+use crate::limits::SAMPLE_SEEN_MAX;
+use crate::protocol::opening::OpenedPeer;
 
 /// First byte of each row.
 const FORMAT: u8 = 1;
@@ -39,6 +41,9 @@ pub struct SampleItem {
     pub commitment: [u8; 32],
     /// When one that answered it logged it, milliseconds since 1970.
     pub at_unix_ms: i64,
+    /// Who logged that it answered it, each with the first bytes of the batch root that it logged.
+    #[serde(default)]
+    pub seen: Vec<(String, String)>,
     /// What became of it; `None` until the member answers.
     pub outcome: Option<ItemOutcome>,
 }
@@ -111,6 +116,11 @@ struct WrittenRequest {
     closed: usize,
 }
 
+fn batch_prefix(batch: &[u8; 32]) -> String {
+    let first = batch.first_chunk::<8>().copied().unwrap_or_default();
+    data_encoding::HEXLOWER.encode(&first)
+}
+
 /// Bytes as lower-case hexadecimal.
 mod hex {
     use data_encoding::HEXLOWER;
@@ -164,6 +174,26 @@ pub(super) fn canaries_prefix(id: &SampleId) -> Vec<u8> {
 }
 
 impl SampleItem {
+    /// What is kept of who answered a query.
+    pub(super) fn seen_by(answered: &[(MemberId, [u8; 32])]) -> Vec<(String, String)> {
+        let answered = answered.iter().take(SAMPLE_SEEN_MAX);
+        answered
+            .map(|(member, batch)| (member.to_string(), batch_prefix(batch)))
+            .collect()
+    }
+
+    /// Who answered a question under this commitment that is not among those that an opening names.
+    pub(super) fn unnamed(&self, named: &[OpenedPeer]) -> Option<&str> {
+        let is_named = |(member, batch): &(String, String)| {
+            let same = |one: &OpenedPeer| {
+                one.member.as_str() == member && batch_prefix(&one.batch) == *batch
+            };
+            named.iter().any(same)
+        };
+        let unnamed = self.seen.iter().find(|one| !is_named(one));
+        unnamed.map(|(member, _)| member.as_str())
+    }
+
     /// How the member finds it.
     pub(super) const fn place(&self) -> ([u8; 32], Timestamp) {
         (self.commitment, Timestamp::from_unix_ms(self.at_unix_ms))
@@ -246,5 +276,36 @@ impl OpeningRequest {
             delivered: held.delivered,
             closed: held.closed,
         })
+    }
+}
+
+#[cfg(test)]
+mod seen_tests {
+    use super::*;
+    use crate::domain::{Epoch, Level};
+
+    #[test]
+    fn a_question_under_the_same_commitment_that_the_opening_leaves_out_is_named() {
+        let member = |name: &str| -> MemberId { name.parse().unwrap() };
+        let answered = [(member("beta"), [1; 32]), (member("gamma"), [2; 32])];
+        let item = SampleItem {
+            commitment: [0; 32],
+            at_unix_ms: 0,
+            seen: SampleItem::seen_by(&answered),
+            outcome: None,
+        };
+        let peer = |name: &str, batch: u8| OpenedPeer {
+            member: member(name),
+            level: Level::Full,
+            epoch: Epoch(0),
+            batch: [batch; 32],
+        };
+        let whole = [peer("beta", 1), peer("gamma", 2), peer("delta", 3)];
+        assert_eq!(item.unnamed(&whole), None);
+        assert_eq!(item.unnamed(&whole[..1]), Some("gamma"));
+        assert_eq!(
+            item.unnamed(&[peer("beta", 1), peer("gamma", 1)]),
+            Some("gamma")
+        );
     }
 }

@@ -307,7 +307,8 @@ fn a_disputed_default_raises_nothing_and_shows() {
     let conclusion = concluded(&lenders(vec![vec![disputed], vec![]]));
     assert_eq!(flag(&conclusion, FlagCode::Ad).state, FlagState::Unknown);
     assert_eq!(state(&conclusion, FlagCode::Dp), (TRUE, Severity::Info));
-    assert_eq!(conclusion.outcome, Outcome::Allow);
+    // Nothing automated rests on the record, and no ALLOW on its absence.
+    assert_eq!(conclusion.outcome, Outcome::Review);
 }
 
 #[test]
