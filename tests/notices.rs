@@ -268,5 +268,22 @@ async fn an_upheld_dispute_is_one_notice_to_whoever_was_answered_while_it_was_op
     let told = told.iter().filter(|one| one.query == during);
     let kinds: Vec<_> = told.map(|one| one.kind).collect();
     assert_eq!(kinds, [RevisionKind::Retracted]);
+
+    // Where it is rejected the record stands, and nobody is told that one was taken back.
+    let record = default(2_000, bed.clock.now());
+    let id = record.head.record_id;
+    bed.file(record).await;
+    let desk = bed.node("alpha").desk();
+    let opened = desk.open_dispute(id, "not mine either", "ann").await;
+    let during = bed.until_told("gamma", 2_000, "DP", "TRUE").await;
+    let desk = bed.node("alpha").desk();
+    let decided = desk.resolve_dispute(opened.unwrap().id, Resolution::Rejected, "bob");
+    decided.await.unwrap();
+    bed.until_told("gamma", 2_000, "AD", "TRUE").await;
+    bed.followed().await;
+    let told = bed.revisions("gamma").await;
+    let told = told.iter().filter(|one| one.query == during);
+    let kinds: Vec<_> = told.map(|one| one.kind).collect();
+    assert_eq!(kinds, [RevisionKind::Decided]);
     bed.network.stop_all().await.unwrap();
 }

@@ -53,7 +53,7 @@ pub(super) struct DrawArgs {
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+    Timestamp::parse_day_or_moment(text).map_err(|error| error.to_string())
 }
 
 pub(super) async fn run(args: &DrawArgs, output: &Output) -> Result<Exit, CliError> {

@@ -388,6 +388,13 @@ fn answer_lines(answer: &pb::AnswerResponse, value: &Value) -> Vec<String> {
             ));
         }
     }
+    for one in value["revised"].as_array().into_iter().flatten() {
+        let word = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        let (kind, at) = (word("kind"), word("at"));
+        lines.push(format!(
+            "revised   {kind} in the hour from {at}: its ground changed, so ask again"
+        ));
+    }
     for (name, count) in value["counts"].as_object().into_iter().flatten() {
         let (lo, hi) = (&count["lo"], &count["hi"]);
         if lo == hi && *lo == 0 {

@@ -9,6 +9,7 @@ use tonic::Code;
 use super::exit::{CliError, Exit};
 use super::operator::NodeAt;
 use super::output::Output;
+use crate::domain::RevisionKind;
 use crate::domain::Timestamp;
 use crate::wire::pb;
 
@@ -125,8 +126,13 @@ fn line_of(row: &pb::RevisionRow) -> String {
     } else {
         format!(" of {}", row.member)
     };
+    let what = if row.kind == RevisionKind::Decided.word() {
+        "a dispute of a record"
+    } else {
+        "a record"
+    };
     format!(
-        "{}  query {}: a record{whose} was {} at {}",
+        "{}  query {}: {what}{whose} was {} in the hour from {}",
         moment(row.noted_at_unix_ms),
         row.query_id,
         row.kind,

@@ -46,6 +46,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether it is for machines.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the value for machines, or the text for people.
     pub(super) fn show(&self, value: &Value, text: impl FnOnce() -> String) {
         if self.json {

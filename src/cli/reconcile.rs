@@ -33,7 +33,7 @@ pub(super) struct ReconcileArgs {
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+    Timestamp::parse_day_or_moment(text).map_err(|error| error.to_string())
 }
 
 /// What came so far.

@@ -58,6 +58,10 @@ pub(super) struct ReportArgs {
 }
 
 pub(super) async fn run(args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
+    if output.is_json() && args.format == Form::Html {
+        let why = "--json is the same as --format json: leave it out, or the other one";
+        return Err(CliError::usage(why));
+    }
     if let Some(path) = args.out.as_ref().filter(|path| path.exists()) {
         return Err(CliError::refused(format!(
             "{} is there already: name another file with --out",

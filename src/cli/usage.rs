@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 
 use super::exit::Exit;
-use crate::domain::IdentifierKind;
+use crate::domain::{Day, IdentifierKind};
 
 /// What stands in place of an identifier.
 const HIDDEN: &str = "KIND:…";
@@ -41,7 +41,8 @@ fn is_identifier(word: &str) -> bool {
     let named = kind.is_some_and(|kind| IdentifierKind::from_word(kind).is_some());
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | ' ' | '+' | 'X' | 'x');
-    named || (digits >= 8 && word.chars().all(plain))
+    let is_day = word.len() == 10 && word.parse::<Day>().is_ok();
+    named || (digits >= 8 && word.chars().all(plain) && !is_day)
 }
 
 #[cfg(test)]
@@ -57,6 +58,7 @@ mod tests {
             ("+8613800138000", true),
             ("11010519491231002X", true),
             ("2026-11-2", false),
+            ("2026-11-24", false),
             ("127.0.0.1:7401", false),
             ("alpha", false),
         ] {

@@ -23,6 +23,8 @@ word_enum!(
         Corrected = "corrected",
         /// The borrower disputes it: no automated use until the decision.
         Disputed = "disputed",
+        /// A dispute of it ended by a decision, and the record stands.
+        Decided = "decided",
     }
 );
 
@@ -34,6 +36,9 @@ pub fn withdrawal(held: Option<&Record>, next: &Record) -> Option<(RecordId, Rev
     let before = held.map(|held| &held.body);
     match (before, &next.body) {
         (Some(Body::Retracted(_)), _) => None,
+        (_, Body::Retracted(end)) if end.reason == RetractionReason::DisputeDecided => {
+            Some((own, RevisionKind::Decided))
+        }
         // Also of a record that was deleted meanwhile, because its terms were over.
         (_, Body::Retracted(_)) => Some((own, RevisionKind::Retracted)),
         (Some(Body::Loan(before)), Body::Loan(after)) => {

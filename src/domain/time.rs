@@ -74,6 +74,14 @@ impl Timestamp {
         i64::try_from(ms).map(Self).map_err(|_| InvalidDay)
     }
 
+    /// Parses RFC 3339 text, or a day, which stands for its first moment in UTC.
+    ///
+    /// # Errors
+    /// [`InvalidDay`] where the text is neither.
+    pub fn parse_day_or_moment(text: &str) -> Result<Self, InvalidDay> {
+        Self::parse_rfc3339(text).or_else(|_| Ok(text.parse::<Day>()?.start()))
+    }
+
     /// RFC 3339 text in UTC with milliseconds where there are any.
     #[must_use]
     pub fn to_rfc3339(self) -> String {

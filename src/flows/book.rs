@@ -9,8 +9,8 @@ use super::draft::Draft;
 use super::notices::Withdrawn;
 use super::{FlowError, retry_conflicts};
 use crate::domain::{
-    Body, Identifier, Record, RecordError, RecordId, RetractionReason, Rule, Timestamp, Verdict,
-    merge, withdrawal,
+    Body, Identifier, Record, RecordError, RecordId, RetractionReason, RevisionKind, Rule,
+    Timestamp, Verdict, merge, withdrawal,
 };
 use crate::formats::jsonl;
 use crate::limits::STORE_BATCH_ROWS_MAX;
@@ -221,8 +221,12 @@ impl Book {
             names.extend(subject.map(Identifier::canonical));
             let names = names.into_iter().map(str::to_owned).collect();
             let cause = self.cause(record, held.as_ref(), draft).await?;
-            let cause = cause.as_ref().unwrap_or(record);
-            Withdrawn::stage(&self.vault, draft, cause, withdrawn, names);
+            let (about, kind) = withdrawn;
+            let (cause, kind) = match &cause {
+                Some(cause) => (cause, RevisionKind::Retracted),
+                None => (record, kind),
+            };
+            Withdrawn::stage(&self.vault, draft, cause, (about, kind), names);
         }
         Ok(verdict)
     }

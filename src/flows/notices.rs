@@ -196,7 +196,7 @@ impl NoticeBoard {
         let stands = held.as_ref().is_some_and(|held| !held.is_retracted());
         let today = home.clock.now().day();
         let is_silent = match due.kind {
-            RevisionKind::Retracted => false,
+            RevisionKind::Retracted | RevisionKind::Decided => false,
             // What ends on a later day was true until then.
             RevisionKind::Corrected => held.is_some_and(|held| ends_later(&held, today)),
             // What was taken back since is told as that.

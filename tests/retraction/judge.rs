@@ -114,7 +114,7 @@ fn events(lived: &Lived, heard: &Heard) -> Vec<Event> {
             let day = record.head.reported_at.day();
             let later = matches!(&record.body, Body::Signal(signal) if signal.is_live(day));
             let is_silent = match kind {
-                RevisionKind::Retracted => false,
+                RevisionKind::Retracted | RevisionKind::Decided => false,
                 RevisionKind::Corrected => later,
                 RevisionKind::Disputed => gone,
             };

@@ -51,7 +51,7 @@ pub(in crate::cli) struct VerifyArgs {
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse_rfc3339(text).map_err(|error| error.to_string())
+    Timestamp::parse_day_or_moment(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]

@@ -294,6 +294,10 @@ impl Ageing {
             }
         }
         for (key, feed) in self.mirrored().await? {
+            // Feeds of notices have no epochs.
+            if feed.notices_generation().is_some() {
+                continue;
+            }
             let row = home.vault.read(Table::MirrorHead, &key).await?;
             let head = row.and_then(|row| MirrorHead::decode(&row.bytes).ok());
             *leaves.entry(feed.epoch).or_default() += head.map_or(0, |head| head.size());
