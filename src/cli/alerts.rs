@@ -366,7 +366,7 @@ fn line_of(alert: &pb::AlertMessage) -> String {
         alert.id, alert.severity, alert.state, alert.borrower
     );
     for (word, text) in [
-        ("of", &alert.reference),
+        ("your reference", &alert.reference),
         ("by", &alert.member),
         ("owner", &alert.owner),
         ("response", &alert.response),

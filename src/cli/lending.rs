@@ -47,7 +47,8 @@ pub(super) struct AssessArgs {
     /// A soft offer, which leaves no mark that counts against the borrower.
     #[arg(long)]
     soft: bool,
-    /// Why you ask.
+    /// Why you ask: credit-application. Before a payout there is `creditmesh recheck`, and
+    /// `creditmesh watch add` reviews accounts.
     #[arg(long, default_value = "credit-application")]
     purpose: String,
     /// What the borrower applies for.

@@ -116,7 +116,9 @@ async fn show(args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
 async fn retract(args: &RetractArgs, output: &Output) -> Result<Exit, CliError> {
     let id = record_id(&args.record)?;
     let reason = RetractionReason::from_word(&args.reason).ok_or_else(|| {
-        CliError::usage("--reason: furnisher-error, wrong-person, dispute-upheld, court, duplicate")
+        CliError::usage(
+            "--reason: must be furnisher-error, wrong-person, dispute-upheld, court or duplicate",
+        )
     })?;
     if let Some(mut node) = args.node.running().await? {
         let request = pb::RetractRecordRequest {

@@ -11,7 +11,7 @@ use super::{Assessor, Book, FlowError, Given, Publisher};
 use crate::crypto::sha256;
 use crate::domain::{
     Application, ApplicationKind, ApplicationOutcome, Body, Borrower, Channel, Money, Product,
-    Purpose, QueryId, Record, RecordId, RetractionReason, Timestamp,
+    Purpose, QueryId, Record, RecordId, RetractionReason, Role, Timestamp,
 };
 use crate::wire::Malformed;
 
@@ -128,6 +128,15 @@ impl Desk {
                 "an application needs a national identity: a phone number alone is a weak key"
                     .to_owned(),
             ));
+        }
+        if self
+            .home
+            .own_entry()
+            .is_some_and(|own| own.role == Role::Regulator)
+        {
+            let why =
+                "a regulator lends to nobody, so it asks about nobody: see `creditmesh audit`";
+            return Err(FlowError::NotPossible(why.to_owned()));
         }
         if !names_a_consent(&wanted.consent_reference) {
             let reason = "must name a consent, in letters or digits and without control \

@@ -99,7 +99,7 @@ impl Reconciler {
         };
         let (ours, own_unknown) = self.side(None, wanted.clone()).await?;
         let (theirs, peer_unknown) = self.side(Some(peer), wanted).await?;
-        let (asked, answered, unknown) = match is_own {
+        let (asked, answered, mut unknown) = match is_own {
             true => (&ours, &theirs, own_unknown),
             false => (&theirs, &ours, peer_unknown),
         };
@@ -107,7 +107,11 @@ impl Reconciler {
         came.agree += agree;
         for one in found {
             match one.kind {
-                DifferenceKind::OnlyAnswered if unknown > 0 => came.unknown += 1,
+                // Each question that a side cannot tell any more explains one difference.
+                DifferenceKind::OnlyAnswered if unknown > 0 => {
+                    unknown -= 1;
+                    came.unknown += 1;
+                }
                 DifferenceKind::OnlyAsked
                     if !(is_own && self.was_answered(&one, &peer.id).await?) =>
                 {

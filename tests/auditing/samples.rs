@@ -288,6 +288,11 @@ async fn what_is_another_query_or_never_was_one_is_told_as_that() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_auditor_has_nothing_opened_and_an_auditor_not_without_end() {
     let mut bed = Bed::new().await;
+    // An auditor asks about nobody, and writes no application.
+    let asked = bed.try_assess("watcher", 1).await.unwrap_err();
+    assert!(asked.to_string().contains("a regulator"), "{asked}");
+    let book = bed.node("watcher").desk().book().clone();
+    assert!(book.page(None).await.unwrap().0.is_empty());
     let home = Arc::clone(&bed.node("watcher").core().home);
     let roster = home.trust.roster();
     let beta = Arc::clone(&bed.node("beta").core().home);

@@ -134,7 +134,10 @@ pub enum Rule {
     #[error("must be at most {APR_BPS_MAX} basis points")]
     AprRange,
     /// A purpose that does not belong to the kind.
-    #[error("must be the purpose that belongs to this kind of application")]
+    #[error(
+        "must be the purpose that belongs to this kind of application: credit-application for an \
+         application or offer; `recheck` asks before a payout, and `watch add` reviews accounts"
+    )]
     Purpose,
     /// An outcome without its moment.
     #[error("is needed once there is an outcome")]
