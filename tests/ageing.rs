@@ -2,14 +2,13 @@
 //! and openings after 180 days, and never anything that is still needed.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
     AlertKind, ApplicationKind, Borrower, Epoch, FraudType, Identifier, MemberId, Product, Proof,
     Purpose, QueryId, Signal, SignalKind, Timestamp,
 };
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
+use creditmesh::env::{Clock, PlayedClock};
 use creditmesh::flows::{Ahead, NewAlert, NewApplication, NewSignal, Resolution, Subject};
 use creditmesh::node::{NodeParts, RunningNode};
 use creditmesh::store::{Scan, Table};
@@ -44,11 +43,7 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap());
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
         network.join_lenders(&["alpha", "beta"]).await.unwrap();

@@ -52,11 +52,7 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
         let clock = PlayedClock::at(start);
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
         network.join_lenders(&["alpha", "beta"]).await.unwrap();

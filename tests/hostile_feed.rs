@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use creditmesh::crypto::IdentityKey;
 use creditmesh::domain::{Epoch, Level, MemberId, Timestamp};
-use creditmesh::env::{Clock, OsEntropy, PlayedClock, SeededEntropy};
+use creditmesh::env::{Clock, PlayedClock, SeededEntropy};
 use creditmesh::flows::{KeptFork, Mirror};
 use creditmesh::limits::{FEED_GROUP_LEAVES, LEAF_BYTES};
 use creditmesh::membership::OwnCertificate;
@@ -237,11 +237,7 @@ impl Town {
     async fn found(dir: &Path) -> Self {
         let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
         let clock = PlayedClock::at(start);
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let id = "test-net".parse().unwrap();
         let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
         network.join_lenders(&["alpha", "mallory"]).await.unwrap();

@@ -5,7 +5,6 @@
     reason = "tests may panic"
 )]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::Timestamp;
@@ -13,7 +12,7 @@ use creditmesh::domain::{
     ApplicationKind, Body, Borrower, HoldState, Identifier, MemberId, Money, Product, Purpose,
     Record, RecordKind,
 };
-use creditmesh::env::{OsEntropy, PlayedClock};
+use creditmesh::env::PlayedClock;
 use creditmesh::flows::{Given, NewApplication, NewHold};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
@@ -51,11 +50,7 @@ async fn network_at(
     dir: &std::path::Path,
     names: &[&str],
 ) -> SimulatedNetwork {
-    let parts = NodeParts {
-        clock: Arc::new(clock.clone()),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(clock.clone());
     let currency = "USD".parse().unwrap();
     let id = "test-net".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();

@@ -10,7 +10,7 @@ use creditmesh::domain::{
     AlertKind, ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, QueryId, Record,
     RecordId, RetractionReason, RevisionKind, Timestamp,
 };
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
+use creditmesh::env::{Clock, PlayedClock};
 use creditmesh::flows::{NewApplication, Resolution, RevisionNotice};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
@@ -61,11 +61,7 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap());
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
         network.join_lenders(&NAMES).await.unwrap();

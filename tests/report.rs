@@ -3,13 +3,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Product, Purpose, RecordId, Timestamp,
 };
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
+use creditmesh::env::{Clock, PlayedClock};
 use creditmesh::flows::{NewApplication, NewWatched};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
@@ -46,11 +45,7 @@ fn reported(folder: &Path, more: &[&str]) -> (i32, String) {
 }
 
 async fn network(dir: &Path, clock: &PlayedClock) -> SimulatedNetwork {
-    let parts = NodeParts {
-        clock: Arc::new(clock.clone()),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(clock.clone());
     let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
     let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();
     network.join_lenders(&["alpha", "beta"]).await.unwrap();

@@ -40,11 +40,7 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap());
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
         let mut bed = Self {

@@ -6,13 +6,12 @@
     reason = "tests may panic"
 )]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, Level, MemberId, Product, Purpose, Record, Timestamp,
 };
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
+use creditmesh::env::{Clock, PlayedClock};
 use creditmesh::flows::NewApplication;
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
@@ -69,11 +68,7 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap());
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(dir.path(), id, currency, parts).unwrap();
         network.join_lenders(&NAMES).await.unwrap();
@@ -96,21 +91,6 @@ impl Bed {
 
     fn node(&self, name: &str) -> &RunningNode {
         self.network.node(&member(name)).unwrap()
-    }
-
-    /// Waits until everybody follows everybody, in every epoch that is served.
-    async fn mirrored(&self) {
-        for name in NAMES {
-            let others = NAMES.iter().filter(|one| **one != name);
-            let others: Vec<MemberId> = others.map(|one| member(one)).collect();
-            let followed = async {
-                while !self.node(name).core().mirrors_all(&others).await.unwrap() {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            let followed = tokio::time::timeout(Duration::from_secs(60), followed).await;
-            assert!(followed.is_ok(), "{name} does not follow everybody");
-        }
     }
 
     /// What a member is told of a borrower by an account review, which nobody else is told of.
@@ -153,7 +133,7 @@ async fn answers_are_the_same_before_during_and_after_a_rotation() {
     let mut bed = Bed::new().await;
     let calendar = bed.node("alpha").core().home.calendar;
     let old = calendar.current(bed.clock.now());
-    bed.mirrored().await;
+    bed.network.mirrored().await.unwrap();
     let before = bed.all_told().await;
     let answered = |told: &Value| told["coverage"]["answered"] == 4;
     assert!(before.iter().all(answered), "{before:#?}");
@@ -166,7 +146,7 @@ async fn answers_are_the_same_before_during_and_after_a_rotation() {
         .advance_to(calendar.begins_at(old.next()).minus(DAY * 3));
     let mut days = 0;
     while bed.clock.now() < last {
-        bed.mirrored().await;
+        bed.network.mirrored().await.unwrap();
         let now = bed.all_told().await;
         assert_eq!(now, before, "{}", bed.clock.now());
         bed.clock.advance_to(bed.clock.now().plus(DAY));

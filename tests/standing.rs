@@ -8,7 +8,7 @@ use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Record,
     RetractionReason, Timestamp,
 };
-use creditmesh::env::{OsEntropy, PlayedClock};
+use creditmesh::env::PlayedClock;
 use creditmesh::flows::{FlowError, NewApplication, PeerReport};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
@@ -24,11 +24,7 @@ fn member(name: &str) -> MemberId {
 
 async fn town(dir: &std::path::Path) -> SimulatedNetwork {
     let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
-    let parts = NodeParts {
-        clock: Arc::new(PlayedClock::at(start)),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(PlayedClock::at(start));
     let id = "test-net".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
     network.join_lenders(&NAMES).await.unwrap();

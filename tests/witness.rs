@@ -10,7 +10,7 @@ use std::time::Duration;
 use creditmesh::domain::{
     ApplicationKind, Borrower, Identifier, Level, MemberId, Money, Product, Purpose, Timestamp,
 };
-use creditmesh::env::{Clock, OsEntropy, PlayedClock};
+use creditmesh::env::{Clock, PlayedClock};
 use creditmesh::flows::{AuditReader, KeptFork, NewApplication};
 use creditmesh::node::{Core, NodeParts};
 use creditmesh::protocol::audit::{AuditJudge, AuditVerdict, WitnessKey};
@@ -35,11 +35,7 @@ impl Town {
     async fn found(dir: &Path) -> Self {
         let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
         let clock = PlayedClock::at(start);
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let id = "test-net".parse().unwrap();
         let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
         network.join_lenders(&NAMES).await.unwrap();

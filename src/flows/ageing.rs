@@ -61,6 +61,20 @@ impl Budget {
         self.0 = self.0.saturating_sub(1);
         left
     }
+
+    /// Takes steps of one commit each, until one says that it was the last; `false` where the pass
+    /// ended before.
+    async fn spend<F: Future<Output = Result<bool, FlowError>>>(
+        &mut self,
+        step: impl Fn() -> F,
+    ) -> Result<bool, FlowError> {
+        while self.take() {
+            if retry_conflicts(&step).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Ageing {
@@ -108,10 +122,10 @@ impl Ageing {
         self.note_index().await?;
         let mut budget = Budget(SWEEP_COMMITS_MAX);
         Ok(self.forget_epochs(&mut budget).await?
-            && self.date_old_keys(&mut budget).await?
-            && self.forget_answers(&mut budget).await?
-            && self.forget_dated(&mut budget).await?
-            && self.forget_alerts(&mut budget).await?)
+            && budget.spend(|| self.date_some_keys()).await?
+            && budget.spend(|| self.forget_some_answers()).await?
+            && budget.spend(|| self.forget_some_dated()).await?
+            && budget.spend(|| self.forget_some_alerts()).await?)
     }
 
     /// What will be deleted when, the earliest first.

@@ -28,6 +28,17 @@ pub struct NodeParts {
     pub tap: Option<Arc<dyn Tap>>,
 }
 
+impl NodeParts {
+    /// The parts of a node that serves, but for its clock.
+    #[must_use]
+    pub fn by(clock: impl Clock + 'static) -> Self {
+        Self {
+            clock: Arc::new(clock),
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for NodeParts {
     fn default() -> Self {
         Self {

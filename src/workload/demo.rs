@@ -21,7 +21,7 @@ use super::{
     events,
 };
 use crate::domain::{Day, MemberId, Role, Timestamp};
-use crate::env::{OsEntropy, PlayedClock};
+use crate::env::PlayedClock;
 use crate::node::NodeParts;
 use crate::risk::Policy;
 pub use administration::{MembershipFigures, RemovalAt};
@@ -144,11 +144,7 @@ pub async fn demo(
     })?;
     let happenings = events(&population, &event_spec)?;
     let clock = PlayedClock::at(start);
-    let parts = NodeParts {
-        clock: Arc::new(clock.clone()),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(clock.clone());
     let stage = Stage::set(spec, &population, parts, progress).await?;
     let currency = "USD".parse().ok();
     let policy = currency.and_then(Policy::built_in);

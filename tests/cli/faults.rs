@@ -3,10 +3,9 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use creditmesh::env::{Clock, OsEntropy, PlayedClock, SystemClock};
+use creditmesh::env::{Clock, PlayedClock, SystemClock};
 use creditmesh::node::NodeParts;
 use creditmesh::workload::SimulatedNetwork;
 
@@ -223,11 +222,7 @@ fn a_damaged_store_is_reported_and_never_taken_for_sound() {
 async fn an_expired_certificate_and_an_expired_list_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let long_ago = SystemClock.now().minus(Duration::from_secs(200 * 86_400));
-    let parts = NodeParts {
-        clock: Arc::new(PlayedClock::at(long_ago)),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(PlayedClock::at(long_ago));
     let (id, usd) = ("old-net".parse().unwrap(), "USD".parse().unwrap());
     let mut network = SimulatedNetwork::found(dir.path(), id, usd, parts).unwrap();
     network.join_lenders(&["alpha", "beta"]).await.unwrap();

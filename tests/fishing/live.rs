@@ -21,11 +21,7 @@ fn member(name: &str) -> MemberId {
 }
 
 async fn network(dir: &std::path::Path, clock: &PlayedClock) -> SimulatedNetwork {
-    let parts = NodeParts {
-        clock: Arc::new(clock.clone()),
-        entropy: Arc::new(OsEntropy::default()),
-        ..NodeParts::default()
-    };
+    let parts = NodeParts::by(clock.clone());
     let (id, currency) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
     let mut network = SimulatedNetwork::found(dir, id, currency, parts).unwrap();
     for name in ["alpha", "beta", "gamma"] {

@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{
@@ -49,11 +48,7 @@ impl Bench {
         // The client's TLS goes by the real time, so the network's clock ends there too.
         let now = SystemClock.now();
         let clock = PlayedClock::at(now.minus(LONG_AGO));
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         let (id, usd) = ("test-net".parse().unwrap(), "USD".parse().unwrap());
         let mut network = SimulatedNetwork::found(folder.path(), id, usd, parts).unwrap();
         join(&mut network, "gamma").await;

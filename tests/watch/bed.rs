@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creditmesh::domain::{AlertKind, Borrower, Identifier, MemberId, Record, Timestamp};
-use creditmesh::env::{OsEntropy, PlayedClock};
+use creditmesh::env::PlayedClock;
 use creditmesh::flows::{Alerts, NewWatched, Watch};
 use creditmesh::formats::jsonl;
 use creditmesh::node::{NodeParts, RunningNode};
@@ -115,11 +115,7 @@ impl Bed {
     pub(crate) async fn of(names: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = PlayedClock::at(start());
-        let parts = NodeParts {
-            clock: Arc::new(clock.clone()),
-            entropy: Arc::new(OsEntropy::default()),
-            ..NodeParts::default()
-        };
+        let parts = NodeParts::by(clock.clone());
         Self::by((dir, clock), parts, names, "").await
     }
 

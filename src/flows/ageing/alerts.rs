@@ -2,26 +2,15 @@
 //! it was seen. They are numbered in the order of time, so the oldest are the first.
 
 use super::answers::{RULE, life};
-use super::{Ageing, Ahead, Budget};
+use super::{Ageing, Ahead};
 use crate::flows::draft::Draft;
-use crate::flows::{FlowError, alerts, retry_conflicts, webhook};
+use crate::flows::{FlowError, alerts, webhook};
 use crate::limits::SWEEP_ENTRIES;
 use crate::store::Table;
 
 impl Ageing {
-    pub(super) async fn forget_alerts(&self, budget: &mut Budget) -> Result<bool, FlowError> {
-        loop {
-            if !budget.take() {
-                return Ok(false);
-            }
-            if retry_conflicts(|| self.forget_some_alerts()).await? {
-                return Ok(true);
-            }
-        }
-    }
-
     /// One commit; gives whether it was the last.
-    async fn forget_some_alerts(&self) -> Result<bool, FlowError> {
+    pub(super) async fn forget_some_alerts(&self) -> Result<bool, FlowError> {
         let vault = &self.home.vault;
         let oldest = self.home.clock.now().minus(life());
         let page = alerts::oldest(&self.home, SWEEP_ENTRIES).await?;

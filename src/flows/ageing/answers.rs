@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::rows::{Mark, about, dated, day_key, day_of};
-use super::{Ageing, Ahead, Budget};
+use super::{Ageing, Ahead};
 use crate::domain::{Day, QueryId, Timestamp};
 use crate::flows::draft::Draft;
 use crate::flows::home::Home;
@@ -79,19 +79,8 @@ impl Ageing {
         .await
     }
 
-    pub(super) async fn forget_answers(&self, budget: &mut Budget) -> Result<bool, FlowError> {
-        loop {
-            if !budget.take() {
-                return Ok(false);
-            }
-            if retry_conflicts(|| self.forget_some_answers()).await? {
-                return Ok(true);
-            }
-        }
-    }
-
     /// One commit; gives whether it was the last.
-    async fn forget_some_answers(&self) -> Result<bool, FlowError> {
+    pub(super) async fn forget_some_answers(&self) -> Result<bool, FlowError> {
         let vault = &self.home.vault;
         let mark = Mark::read(vault, QUERIES).await?;
         let first = mark.number();
@@ -131,18 +120,8 @@ impl Ageing {
         Ok(is_last)
     }
 
-    pub(super) async fn forget_dated(&self, budget: &mut Budget) -> Result<bool, FlowError> {
-        loop {
-            if !budget.take() {
-                return Ok(false);
-            }
-            if retry_conflicts(|| self.forget_some_dated()).await? {
-                return Ok(true);
-            }
-        }
-    }
-
-    async fn forget_some_dated(&self) -> Result<bool, FlowError> {
+    /// One commit; gives whether it was the last.
+    pub(super) async fn forget_some_dated(&self) -> Result<bool, FlowError> {
         let vault = &self.home.vault;
         let page = vault.scan(Table::Dated, &Scan::all(SWEEP_ENTRIES)).await?;
         let oldest = u32::from_be_bytes(day_key(self.home.clock.now().minus(life())));
@@ -164,18 +143,7 @@ impl Ageing {
 
     /// Idempotency keys and request ids of a store that an earlier version wrote have no date: they
     /// count from the first time that this version sees them.
-    pub(super) async fn date_old_keys(&self, budget: &mut Budget) -> Result<bool, FlowError> {
-        loop {
-            if !budget.take() {
-                return Ok(false);
-            }
-            if retry_conflicts(|| self.date_some_keys()).await? {
-                return Ok(true);
-            }
-        }
-    }
-
-    async fn date_some_keys(&self) -> Result<bool, FlowError> {
+    pub(super) async fn date_some_keys(&self) -> Result<bool, FlowError> {
         let vault = &self.home.vault;
         let mark = Mark::read(vault, OLD_KEYS).await?;
         if mark.revision > 0 && mark.at == ALL {
