@@ -333,6 +333,9 @@ pub const CHECKPOINT_MARGIN_MS: i64 = 60 * 1_000;
 /// Leaves of padding published at once for a day that is over.
 pub const TOP_UP_LEAVES_MAX: usize = 512;
 
+/// Days of which a mirror remembers what it took on them: longer than a key epoch is served.
+pub const MIRROR_DAYS_MAX: usize = 64;
+
 /// Newest checkpoints beyond the end of a mirror that its head keeps.
 pub const MIRROR_AHEAD_MAX: usize = 16;
 

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use creditmesh::domain::{
-    ApplicationKind, Borrower, Identifier, MemberId, Money, Product, Purpose, Record,
+    ApplicationKind, Body, Borrower, Identifier, MemberId, Money, Product, Purpose, Record,
     RetractionReason, Timestamp,
 };
 use creditmesh::env::PlayedClock;
-use creditmesh::flows::{FlowError, NewApplication, PeerReport};
+use creditmesh::flows::{FlowError, NewApplication, PeerReport, Resolution};
 use creditmesh::formats::jsonl;
 use creditmesh::node::NodeParts;
 use creditmesh::store::Table;
@@ -24,7 +24,11 @@ fn member(name: &str) -> MemberId {
 
 async fn town(dir: &std::path::Path) -> SimulatedNetwork {
     let start = Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap();
-    let parts = NodeParts::by(PlayedClock::at(start));
+    town_by(PlayedClock::at(start), dir).await
+}
+
+async fn town_by(clock: PlayedClock, dir: &std::path::Path) -> SimulatedNetwork {
+    let parts = NodeParts::by(clock);
     let id = "test-net".parse().unwrap();
     let mut network = SimulatedNetwork::found(dir, id, "USD".parse().unwrap(), parts).unwrap();
     network.join_lenders(&NAMES).await.unwrap();
@@ -208,6 +212,55 @@ async fn a_report_that_is_taken_back_lowers_trust_once() {
     assert_eq!(seen.trust_per_mille, 615);
     let doubted = assess(&network, 8, "a-5").await;
     assert_eq!(flag(&doubted, "AD"), is("TRUE", "medium"), "{doubted:#}");
+    network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn taking_back_what_reported_nothing_bad_is_no_lie() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = PlayedClock::at(Timestamp::parse_rfc3339("2026-03-02T09:00:00Z").unwrap());
+    let mut network = town_by(clock.clone(), dir.path()).await;
+    let book: Vec<Record> = (1..=20)
+        .map(|number| loan(number, if number > 17 { 95 } else { 0 }))
+        .collect();
+    furnish(&network, "beta", &book).await;
+    let beta = network.node(&member("beta")).unwrap();
+    for record in &book[5..19] {
+        let (id, reason) = (record.head.record_id, RetractionReason::FurnisherError);
+        beta.desk().retract(id, reason).await.unwrap();
+    }
+    // Of two disputes the borrower loses one, and gets a correction in the other.
+    for (record, resolution) in [(0, Resolution::Rejected), (1, Resolution::Corrected)] {
+        let id = book[record].head.record_id;
+        let opened = beta
+            .desk()
+            .open_dispute(id, "not mine", "ann")
+            .await
+            .unwrap();
+        let resolve = || beta.desk().resolve_dispute(opened.id, resolution, "bob");
+        if resolution == Resolution::Corrected {
+            let mut same = book[record].clone();
+            same.head.version = same.head.version.next();
+            furnish(&network, "beta", &[same.clone()]).await;
+            let refused = resolve().await.unwrap_err().to_string();
+            assert!(refused.contains("says anything else"), "{refused}");
+            same.head.version = same.head.version.next();
+            if let Body::Loan(loan) = &mut same.body {
+                loan.outstanding.minor -= 100;
+            }
+            furnish(&network, "beta", &[same]).await;
+        }
+        resolve().await.unwrap();
+    }
+    clock.advance_to(Timestamp::parse_rfc3339("2026-04-01T00:00:30Z").unwrap());
+    let standings = &beta.core().standings;
+    standings.refresh().await.unwrap();
+    let stated = standings.own_statements().await.unwrap();
+    let counts = stated.last().unwrap().counts;
+    // Two of the fourteen had reported a default.
+    assert_eq!(counts.overturned(), 2, "{counts:?}");
+    assert_eq!(counts.retracted_for(RetractionReason::DisputeDecided), 2);
+    assert_eq!((counts.disputes_upheld, counts.disputes_rejected), (0, 1));
     network.stop_all().await.unwrap();
 }
 

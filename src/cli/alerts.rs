@@ -62,8 +62,8 @@ pub(super) enum DeadLetterCommand {
 pub(super) struct ListArgs {
     #[command(flatten)]
     node: NodeAt,
-    /// open, acknowledged or resolved; all without it.
-    #[arg(long)]
+    /// Only those in this state.
+    #[arg(long, value_parser = ["open", "acknowledged", "resolved"])]
     state: Option<String>,
     /// Begin after this alert.
     #[arg(long, default_value_t = 0, value_name = "ID")]
@@ -247,7 +247,8 @@ async fn acknowledge(args: &AcknowledgeArgs, output: &Output) -> Result<Exit, Cl
             id: *id,
             owner: args.owner.clone(),
         };
-        let alert = node.acknowledge_alert(request).await?.into_inner();
+        let taken = node.acknowledge_alert(request).await;
+        let alert = taken.map_err(|status| of_alert(*id, status))?.into_inner();
         output.show(&json_of(&alert), || line_of(&alert));
     }
     Ok(Exit::Done)
@@ -262,10 +263,20 @@ async fn resolve(args: &ResolveArgs, output: &Output) -> Result<Exit, CliError> 
             response: args.response.clone(),
             note: args.note.clone(),
         };
-        let alert = node.resolve_alert(request).await?.into_inner();
+        let settled = node.resolve_alert(request).await;
+        let alert = settled
+            .map_err(|status| of_alert(*id, status))?
+            .into_inner();
         output.show(&json_of(&alert), || line_of(&alert));
     }
     Ok(Exit::Done)
+}
+
+/// Which of several alerts was refused.
+fn of_alert(id: u64, status: tonic::Status) -> CliError {
+    let error = CliError::from(status);
+    let message = format!("alert {id}: {}", error.message);
+    CliError { message, ..error }
 }
 
 async fn all_letters(
@@ -322,11 +333,13 @@ async fn retry(args: &RetryArgs, output: &Output) -> Result<Exit, CliError> {
     };
     for id in &ids {
         let request = pb::RetryDeadLetterRequest { alert: *id };
-        node.retry_dead_letter(request).await?;
+        let tried = node.retry_dead_letter(request).await;
+        tried.map_err(|status| of_alert(*id, status))?;
     }
     let count = ids.len();
-    output.show(&json!({ "retried": ids }), || {
-        format!("{count} deliveries are tried again")
+    output.show(&json!({ "retried": ids }), || match count {
+        1 => "1 delivery is tried again".to_owned(),
+        many => format!("{many} deliveries are tried again"),
     });
     Ok(Exit::Done)
 }
@@ -339,20 +352,21 @@ fn moment(unix_ms: i64) -> Value {
 }
 
 fn json_of(alert: &pb::AlertMessage) -> Value {
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     json!({
         "id": alert.id,
         "kind": alert.kind,
         "severity": alert.severity,
-        "reference": alert.reference,
-        "borrower": alert.borrower,
-        "member": (!alert.member.is_empty()).then_some(&alert.member),
+        "reference": known(&alert.reference),
+        "borrower": known(&alert.borrower),
+        "member": known(&alert.member),
         "at": moment(alert.at_unix_ms),
         "seen_at": moment(alert.seen_unix_ms),
         "standing": alert.standing,
         "state": alert.state,
-        "owner": alert.owner,
-        "response": alert.response,
-        "note": alert.note,
+        "owner": known(&alert.owner),
+        "response": known(&alert.response),
+        "note": known(&alert.note),
         "acknowledged_at": moment(alert.acknowledged_unix_ms),
         "resolved_at": moment(alert.resolved_unix_ms),
     })

@@ -150,7 +150,10 @@ async fn list(node: &NodeAt, all: bool, output: &Output) -> Result<Exit, CliErro
         .into_inner();
     let values: Vec<Value> = found.disputes.iter().map(value).collect();
     output.show(&json!({ "disputes": values }), || {
-        let mut lines = vec![format!("{} disputes", found.disputes.len())];
+        let mut lines = vec![match found.disputes.len() {
+            1 => "1 dispute".to_owned(),
+            many => format!("{many} disputes"),
+        }];
         for one in &found.disputes {
             lines.push(format!(
                 "{}  {:<20} decide by {}  record {}",

@@ -73,6 +73,9 @@ impl CliError {
         if error.kind() == std::io::ErrorKind::AlreadyExists {
             return Self::refused(format!("{place} exists already: name another file"));
         }
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Self::refused(format!("{place}: there is no such file or folder"));
+        }
         Self::local(format!("{place}: {error}"))
     }
 }

@@ -148,8 +148,12 @@ pub(super) struct CloseArgs {
     node: NodeAt,
     /// Record id of the application.
     application: String,
-    /// declined, withdrawn, approved, signed, funded or expired.
-    #[arg(long)]
+    /// What became of it.
+    #[arg(
+        long,
+        ignore_case = true,
+        value_parser = ["declined", "withdrawn", "approved", "signed", "funded", "expired"]
+    )]
     outcome: String,
 }
 

@@ -309,6 +309,14 @@ fn parts(report: &Value) -> Vec<Part> {
     vec![held, published, signals, disputes, asked]
 }
 
+/// A row of what is published, in which nothing that is told any more is said as such.
+fn withdrawn(mut row: Vec<String>) -> Vec<String> {
+    if let Some(tells) = row.get_mut(4).filter(|tells| tells.is_empty()) {
+        "nothing any more".clone_into(tells);
+    }
+    row
+}
+
 /// What others are told, and what is said against it.
 fn told(report: &Value) -> [Part; 3] {
     let published = [
@@ -334,7 +342,9 @@ fn told(report: &Value) -> [Part; 3] {
         "reason",
         "decide_by",
         "resolution",
+        "decided_at",
     ];
+    let published = rows(report, "published", &published);
     [
         Part {
             title: "What is published",
@@ -347,7 +357,7 @@ fn told(report: &Value) -> [Part; 3] {
                 "tells",
                 "deleted",
             ],
-            rows: rows(report, "published", &published),
+            rows: published.into_iter().map(withdrawn).collect(),
         },
         Part {
             title: "Signals that stand",
@@ -370,8 +380,9 @@ fn told(report: &Value) -> [Part; 3] {
                 "state",
                 "opened",
                 "reason",
-                "decided by",
+                "to be decided by",
                 "resolution",
+                "decided on",
             ],
             rows: rows(report, "disputes", &disputes),
         },

@@ -11,7 +11,7 @@ use super::lending::read_identifiers;
 use super::operator::NodeAt;
 use super::output::Output;
 use crate::crypto::sha256_of;
-use crate::domain::{Day, Money};
+use crate::domain::{Day, Identifier, Money};
 use crate::wire::pb;
 
 /// `creditmesh signal …`.
@@ -33,7 +33,12 @@ pub(super) enum SignalCommand {
 #[derive(Debug, Args)]
 pub(super) struct Person {
     /// The person who acts; over --connect it is the name in the credentials.
-    #[arg(long = "by", value_name = "NAME", default_value = "")]
+    #[arg(
+        long = "by",
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(super) by: String,
 }
 
@@ -167,6 +172,11 @@ pub(super) async fn run(command: SignalCommand, output: &Output) -> Result<Exit,
 
 fn hash_of(path: &Path) -> Result<Vec<u8>, CliError> {
     let opened = File::open(path).map_err(|error| CliError::file(path, &error))?;
+    let found = opened.metadata();
+    if !found.is_ok_and(|found| found.is_file()) {
+        let why = format!("{}: evidence must be a file", path.display());
+        return Err(CliError::usage(why));
+    }
     let hash = sha256_of(opened).map_err(|error| CliError::file(path, &error))?;
     Ok(hash.to_vec())
 }
@@ -314,8 +324,31 @@ async fn show(args: &ShowArgs, output: &Output) -> Result<Exit, CliError> {
         .await?
         .into_inner();
     let value = signal_value(&shown)?;
-    output.show(&value, || format!("{}\n{}", shown.state, shown.row));
+    output.show(&value, || signal_lines(&value).join("\n"));
     Ok(Exit::Done)
+}
+
+/// A signal as a person reads it: its state, then what is filled in.
+fn signal_lines(value: &Value) -> Vec<String> {
+    let text = |value: &Value| {
+        let plain = value.as_str().map(str::to_owned);
+        plain.unwrap_or_else(|| value.to_string())
+    };
+    let mut lines = vec![format!("signal {}", text(&value["record_id"]))];
+    lines.push(format!("{:<16} {}", "state", text(&value["state"])));
+    let fields = value["row"].as_object().into_iter().flatten();
+    let filled = fields.filter(|(name, value)| !value.is_null() && *name != "record_id");
+    lines.extend(filled.map(|(name, value)| format!("{name:<16} {}", text(value))));
+    lines
+}
+
+/// Whom a signal is about, with most of the identifiers hidden.
+fn about_whom(row: &Value) -> String {
+    let named = ["national_id", "phone"].iter().filter_map(|name| {
+        let identifier = Identifier::parse(row[*name].as_str()?, None).ok()?;
+        Some(identifier.masked())
+    });
+    named.collect::<Vec<_>>().join(" ")
 }
 
 fn signal_value(shown: &pb::SignalResponse) -> Result<Value, CliError> {
@@ -343,16 +376,25 @@ async fn list(args: &ListArgs, output: &Output) -> Result<Exit, CliError> {
     let standing: Vec<Value> = found.standing.iter().map(standing_value).collect();
     let with_borrower = !args.borrower.is_empty();
     output.show(&json!({ "pending": pending, "standing": standing }), || {
-        let mut lines = vec![format!("{} signals wait for a reviewer", pending.len())];
+        let mut lines = vec![match pending.len() {
+            1 => "1 signal waits for a reviewer".to_owned(),
+            many => format!("{many} signals wait for a reviewer"),
+        }];
         for signal in &pending {
             let row = &signal["row"];
             let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
             let id = signal["record_id"].as_str().unwrap_or_default();
             let (kind, on, by) = (word("signal_kind"), word("event_on"), word("filed_by"));
-            lines.push(format!("pending   {id}  {kind:<24} {on}  filed by {by}"));
+            let whom = about_whom(row);
+            lines.push(format!(
+                "pending   {id}  {kind:<24} {on}  {whom}  filed by {by}"
+            ));
         }
         if with_borrower {
-            lines.push(format!("{} signals of this borrower stand", standing.len()));
+            lines.push(match standing.len() {
+                1 => "1 signal of this borrower stands".to_owned(),
+                many => format!("{many} signals of this borrower stand"),
+            });
         }
         lines.extend(found.standing.iter().map(standing_line));
         lines.join("\n")

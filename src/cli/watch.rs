@@ -44,7 +44,7 @@ pub(super) enum WatchCommand {
 pub(super) struct AddArgs {
     #[command(flatten)]
     node: NodeAt,
-    /// Borrowers, such as us-ssn:536-90-4399,ref:L-4711.
+    /// Borrowers, such as us-ssn:536-90-4399,ref:L-4711; or --book, or --file.
     #[arg(value_name = "BORROWER", required_unless_present_any = ["book", "file"])]
     borrowers: Vec<String>,
     /// Everybody in the book with whom a contract runs.

@@ -47,7 +47,7 @@ pub use loan::{
     Treatment,
 };
 pub use money::{Currency, Money, MoneyError};
-pub use monthly::{Month, MonthlyCounts};
+pub use monthly::{Month, MonthlyCounts, RetractedAs, default_reported_on};
 pub use purpose::{NeverPurpose, PurposeError};
 pub use record::{Body, Record, RecordHead, RecordKind, Retraction, RetractionReason};
 pub use retention::{Expiry, Jurisdiction, RetentionError, RetentionPolicy, Term, Terms, expiry};

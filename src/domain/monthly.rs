@@ -86,7 +86,9 @@ pub struct MonthlyCounts {
     pub accounts: u32,
     /// Defaults, charge-offs, first-payment defaults and frauds filed in the month.
     pub default_filings: u32,
-    /// Loans and signals retracted in the month, in the order of [`RetractionReason::ALL`].
+    /// What was retracted in the month, in the order of [`RetractionReason::ALL`]: loans and
+    /// signals that had reported a default or fraud, and the signals of disputes that were
+    /// decided.
     pub retracted: [u32; RetractionReason::ALL.len()],
     /// Disputes that the borrower won in the month.
     pub disputes_upheld: u32,
@@ -130,68 +132,44 @@ impl MonthlyCounts {
         }
     }
 
-    /// Counts one record of the member's book, in its newest version.
-    pub fn count(&mut self, record: &Record, month: Month) {
+    /// Counts one record of the member's book, in its newest version; `was` is what its retraction
+    /// ended.
+    pub fn count(&mut self, record: &Record, was: Option<RetractedAs>, month: Month) {
         let one_more = |count: &mut u32| *count = count.saturating_add(1);
+        if default_reported_on(record).is_some_and(|day| month.has(day)) {
+            one_more(&mut self.default_filings);
+        }
         let reported = month.has(record.head.reported_at.day());
         match &record.body {
             Body::Loan(loan) => {
-                let unpaid = loan.state == LoanState::ChargedOff && loan.outstanding.minor > 0;
-                let runs = loan.state == LoanState::Active;
-                if runs || unpaid {
+                if loan.state == LoanState::Active || is_unpaid(loan) {
                     one_more(&mut self.accounts);
-                }
-                if (unpaid || runs && loan.dpd >= DEFAULT_DPD)
-                    && month.has(defaulted_on(loan, record))
-                {
-                    one_more(&mut self.default_filings);
                 }
                 if loan.dispute == Dispute::ResolvedDisagrees && reported {
                     one_more(&mut self.disputes_rejected);
                 }
             }
-            Body::Signal(signal) => {
-                let alone = signal.about.is_none();
-                let filed = match signal.kind {
-                    SignalKind::FraudConfirmed | SignalKind::FirstPaymentDefault => true,
-                    SignalKind::Dpd90 | SignalKind::Default | SignalKind::ChargeOff => alone,
-                    SignalKind::Dpd30
-                    | SignalKind::Dpd60
-                    | SignalKind::FraudVictim
-                    | SignalKind::ProtectiveRegistration
-                    | SignalKind::Restructured
-                    | SignalKind::Forbearance
-                    | SignalKind::Insolvency
-                    | SignalKind::LostContact
-                    | SignalKind::Cured
-                    | SignalKind::Disputed => false,
-                };
-                if filed && reported {
-                    one_more(&mut self.default_filings);
-                }
-            }
             Body::Retracted(retraction) if reported => match retraction.kind {
                 RecordKind::Loan | RecordKind::Signal => {
-                    self.add_retracted(retraction.reason);
-                    if retraction.reason == RetractionReason::DisputeUpheld {
-                        one_more(&mut self.disputes_upheld);
-                    }
+                    self.count_retracted(retraction.reason, was);
                 }
                 RecordKind::Application | RecordKind::Hold => {}
             },
-            Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => {}
+            Body::Signal(_) | Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => {}
         }
     }
 
-    /// The counts once the whole book was counted: of the disputes that were decided, those that
-    /// the borrower did not win were lost.
-    #[must_use]
-    pub fn settled(self) -> Self {
-        let decided = self.retracted_for(RetractionReason::DisputeDecided);
-        let lost = decided.saturating_sub(self.disputes_upheld);
-        Self {
-            disputes_rejected: self.disputes_rejected.saturating_add(lost),
-            ..self
+    fn count_retracted(&mut self, reason: RetractionReason, was: Option<RetractedAs>) {
+        let one_more = |count: &mut u32| *count = count.saturating_add(1);
+        let decided = reason == RetractionReason::DisputeDecided;
+        if decided || was == Some(RetractedAs::DefaultReport) {
+            self.add_retracted(reason);
+        }
+        if was == Some(RetractedAs::LostDispute) {
+            one_more(&mut self.disputes_rejected);
+        }
+        if reason == RetractionReason::DisputeUpheld {
+            one_more(&mut self.disputes_upheld);
         }
     }
 
@@ -231,6 +209,53 @@ impl MonthlyCounts {
 
 /// Days past due from which a loan is in default.
 const DEFAULT_DPD: u16 = 90;
+
+/// What a retraction ended, where that counts in the member's months: the retraction itself does
+/// not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetractedAs {
+    /// A default, charge-off, first-payment default or fraud.
+    DefaultReport,
+    /// A dispute that the borrower lost.
+    LostDispute,
+}
+
+/// The day on which a record reported a default, charge-off, first-payment default or fraud; `None`
+/// where it reports none.
+#[must_use]
+pub fn default_reported_on(record: &Record) -> Option<Day> {
+    match &record.body {
+        Body::Loan(loan) => {
+            let runs = loan.state == LoanState::Active;
+            let defaulted = is_unpaid(loan) || runs && loan.dpd >= DEFAULT_DPD;
+            defaulted.then(|| defaulted_on(loan, record))
+        }
+        Body::Signal(signal) => {
+            let alone = signal.about.is_none();
+            let reports = match signal.kind {
+                SignalKind::FraudConfirmed | SignalKind::FirstPaymentDefault => true,
+                SignalKind::Dpd90 | SignalKind::Default | SignalKind::ChargeOff => alone,
+                SignalKind::Dpd30
+                | SignalKind::Dpd60
+                | SignalKind::FraudVictim
+                | SignalKind::ProtectiveRegistration
+                | SignalKind::Restructured
+                | SignalKind::Forbearance
+                | SignalKind::Insolvency
+                | SignalKind::LostContact
+                | SignalKind::Cured
+                | SignalKind::Disputed => false,
+            };
+            reports.then(|| record.head.reported_at.day())
+        }
+        Body::Application(_) | Body::Hold(_) | Body::Retracted(_) => None,
+    }
+}
+
+/// Charged off, and something still owed.
+const fn is_unpaid(loan: &Loan) -> bool {
+    matches!(loan.state, LoanState::ChargedOff) && loan.outstanding.minor > 0
+}
 
 /// The day on which a loan came to be in default: 90 days after the first day of the delinquency,
 /// or, where that is not told, the day that the record tells of.
@@ -293,15 +318,25 @@ mod tests {
             record(3, "2026-02-05T09:00:00Z", loan(200, Some("2025-08-01"))),
             fraud("2026-02-04T00:00:00Z"),
             fraud("2026-03-01T00:00:00Z"),
-            gone(RetractionReason::DisputeUpheld),
-            gone(RetractionReason::Duplicate),
-            gone(RetractionReason::DisputeDecided),
-            gone(RetractionReason::DisputeDecided),
         ] {
-            counts.count(&record, month);
+            counts.count(&record, None, month);
         }
-        let counts = counts.settled();
-        assert_eq!(counts.to_numbers(), [3, 2, 0, 0, 1, 0, 1, 2, 1, 1]);
+        let report = Some(RetractedAs::DefaultReport);
+        for (reason, was) in [
+            (RetractionReason::DisputeUpheld, report),
+            (RetractionReason::Duplicate, report),
+            // Loans that were filed by mistake and reported nothing bad.
+            (RetractionReason::FurnisherError, None),
+            (RetractionReason::DisputeUpheld, None),
+            (RetractionReason::DisputeDecided, None),
+            (
+                RetractionReason::DisputeDecided,
+                Some(RetractedAs::LostDispute),
+            ),
+        ] {
+            counts.count(&gone(reason), was, month);
+        }
+        assert_eq!(counts.to_numbers(), [3, 2, 0, 0, 1, 0, 1, 2, 2, 1]);
         assert_eq!(MonthlyCounts::from_numbers(counts.to_numbers()), counts);
     }
 

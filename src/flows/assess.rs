@@ -270,6 +270,7 @@ impl Assessor {
                     national: told.national.map(Box::new),
                     phone: told.phone.map(Box::new),
                     as_of: told.as_of,
+                    taken_on: told.taken_on,
                 };
                 let behind = Behind {
                     epoch: told.epoch,

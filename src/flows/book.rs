@@ -1,5 +1,6 @@
 //! The member's own book: records filed, found and taken back.
 
+mod retracted_as;
 mod subjects;
 
 use std::collections::BTreeSet;
@@ -19,9 +20,10 @@ use crate::store::{Scan, Table, Vault};
 /// Bytes of a borrower's part of an index key.
 const BORROWER_KEY_BYTES: usize = 16;
 
-/// Rows that filing one record can touch: itself, the notices due about it, and index, identity and
-/// marker per identifier, for the identifiers of the version before and of the new one.
-const ROWS_PER_RECORD_MAX: usize = 2 + 3 * 2 * 2;
+/// Rows that filing one record can touch: itself, the notices due about it, what its retraction
+/// ends, and index, identity and marker per identifier, for the identifiers of the version before
+/// and of the new one.
+const ROWS_PER_RECORD_MAX: usize = 3 + 3 * 2 * 2;
 
 /// What became of a record that was filed.
 pub type Filed = Result<Verdict, FlowError>;
@@ -286,6 +288,7 @@ impl Book {
         };
         let held = decode(&row.bytes)?;
         draft.delete(Table::Record, &key, row.revision);
+        self.stage_forgotten(&key, draft).await?;
         for identifier in held.borrower.identifiers() {
             let index = self.index_key(identifier.canonical(), &key);
             let row = self.vault.read(Table::Borrower, &index).await?;
@@ -411,7 +414,7 @@ impl Book {
     }
 }
 
-/// What a signal is about.
+/// A refusal is one record's; a failure of the store is everyone's.
 fn keep_store_errors(result: Result<Verdict, FlowError>) -> Result<Filed, FlowError> {
     match result {
         Err(error) if error.is_store() => Err(error),

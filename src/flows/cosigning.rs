@@ -46,6 +46,8 @@ pub struct CosigningState {
     pub troubles: BTreeMap<MemberId, String>,
     /// Whether entries have waited for more than [`COSIGN_LATE_AFTER`].
     pub late: bool,
+    /// Who cosigned more entries than the log has, and how many: it was cut.
+    pub ahead: BTreeMap<MemberId, u64>,
 }
 
 /// Asks peers to cosign.
@@ -254,6 +256,11 @@ impl Cosigning {
             needed,
             waiting_since,
             troubles: lock(&self.troubles).clone(),
+            ahead: lock(&self.known)
+                .iter()
+                .filter(|(_, known)| **known > size)
+                .map(|(witness, known)| (witness.clone(), *known))
+                .collect(),
         })
     }
 }

@@ -1,14 +1,26 @@
 //! A dispute as it is kept: what it is about, its clocks, and what was decided.
 
+use data_encoding::HEXLOWER;
+
 use super::FlowError;
-use crate::domain::{Day, RecordId, Terms, Timestamp, Version};
+use crate::crypto::sha256;
+use crate::domain::{Day, Record, RecordId, Terms, Timestamp, Version};
+use crate::formats::jsonl;
 use crate::limits::DISPUTE_DAYS_MAX;
 
 /// First line of the row of a dispute.
-const CASE: &str = "1";
+const CASE: &str = "2";
 
 /// First line of the row of a further signal of a dispute.
 const PART: &str = "part 1";
+
+/// The hash of what a record says, whichever version says it and when.
+pub(super) fn content_of(record: &Record) -> [u8; 32] {
+    let mut said = record.clone();
+    (said.head.version, said.head.expires_on) = (Version::FIRST, None);
+    (said.head.reported_at, said.head.as_of) = (Timestamp::default(), Timestamp::default());
+    sha256(jsonl::to_line(&said).as_bytes())
+}
 
 /// What was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +74,8 @@ pub struct Dispute {
     pub record: RecordId,
     /// The version of that record when the dispute was opened.
     pub version: Version,
+    /// What that record said then: [`content_of`] it.
+    pub(super) content: [u8; 32],
     /// The signals about that record, disputed with it, and the signals that tell so, in pairs.
     pub further: Vec<(RecordId, RecordId)>,
     /// When it was opened.
@@ -148,6 +162,7 @@ impl Dispute {
             self.id.to_string(),
             self.record.to_string(),
             self.version.number().to_string(),
+            HEXLOWER.encode(&self.content),
             self.opened_at.unix_ms().to_string(),
             self.opened_by.clone(),
             self.reason.clone(),
@@ -210,6 +225,7 @@ fn read<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Dispute> {
         id: record_id(line()?)?,
         record: record_id(line()?)?,
         version: Version::of(line()?.parse().ok()?)?,
+        content: HEXLOWER.decode(line()?.as_bytes()).ok()?.try_into().ok()?,
         further: Vec::new(),
         opened_at: moment(line()?)?,
         opened_by: line()?.to_owned(),
@@ -249,6 +265,7 @@ mod tests {
             id: id(1),
             record: id(2),
             version: Version::FIRST,
+            content: [7; 32],
             further: vec![(id(3), id(4))],
             opened_at: at,
             opened_by: "desk".to_owned(),
@@ -267,7 +284,7 @@ mod tests {
         assert_eq!(Dispute::decode(&row).unwrap(), Some(dispute.clone()));
         assert_eq!(Dispute::decode(&dispute.part()).unwrap(), None);
         assert_eq!(Dispute::of_part(&dispute.part()), Some(id(1)));
-        for damaged in [&b""[..], b"2\n", &row[..40], b"\xff"] {
+        for damaged in [&b""[..], b"3\n", &row[..40], b"\xff"] {
             assert!(Dispute::decode(damaged).is_err());
         }
     }

@@ -4,11 +4,13 @@
 
 use super::ageing::dated;
 use super::desk::Desk;
-use super::dispute_row::{Decision, Dispute, DisputeState, Resolution};
+use super::dispute_row::{Decision, Dispute, DisputeState, Resolution, content_of};
 use super::draft::Draft;
 use super::home::Home;
 use super::{FlowError, retry_conflicts};
-use crate::domain::{Body, Record, RecordId, RetractionReason, Signal, SignalKind, Timestamp};
+use crate::domain::{
+    Body, Record, RecordId, RetractedAs, RetractionReason, Signal, SignalKind, Timestamp,
+};
 use crate::limits::{
     CORRECTIONS_LISTED_MAX, DISPUTE_REASON_CHARS_MAX, DISPUTE_RECORDS_MAX, STORE_BATCH_ROWS_MAX,
 };
@@ -196,6 +198,7 @@ impl Desk {
             id: *own,
             record: id,
             version: subject.head.version,
+            content: content_of(&subject),
             further: about.into_iter().zip(further.iter().copied()).collect(),
             opened_at: now,
             opened_by: by.to_owned(),
@@ -293,12 +296,14 @@ impl Desk {
             )));
         }
         let subject = self.book.find(dispute.record).await?;
-        let corrected = subject
-            .as_ref()
-            .is_some_and(|record| !record.is_retracted() && record.head.version > dispute.version);
+        let corrected = subject.as_ref().is_some_and(|record| {
+            let newer = record.head.version > dispute.version;
+            newer && !record.is_retracted() && content_of(record) != dispute.content
+        });
         if resolution == Resolution::Corrected && !corrected {
             return Err(FlowError::NotPossible(
-                "no corrected version was furnished since the dispute was opened: import it first"
+                "no version that says anything else was furnished since the dispute was opened: \
+                 import it first"
                     .to_owned(),
             ));
         }
@@ -316,6 +321,10 @@ impl Desk {
             revision,
             dispute.encode(),
         );
+        if resolution == Resolution::Rejected {
+            let lost = RetractedAs::LostDispute;
+            self.book.stage_retracted_as(id, lost, &mut draft).await?;
+        }
         let mut told = Vec::new();
         for (record, signal) in dispute.pairs() {
             stage_end(vault, signal, now, &mut draft).await?;

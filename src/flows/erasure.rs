@@ -291,7 +291,7 @@ fn still_runs(record: &Record, now: Timestamp) -> Option<&'static str> {
             Some("an application without an outcome; close it first (`creditmesh close`)")
         }
         Body::Hold(hold) if hold.is_live(now) => {
-            Some("a live hold; release it first (`creditmesh hold`)")
+            Some("a live hold; give it up first with `creditmesh hold release HOLD`")
         }
         Body::Loan(_)
         | Body::Application(_)

@@ -13,7 +13,7 @@ use super::draft::Draft;
 use super::forks::Forks;
 use super::home::Home;
 use crate::crypto::Token;
-use crate::domain::{Epoch, Level, MemberId, Summary, Timestamp};
+use crate::domain::{Day, Epoch, Level, MemberId, Summary, Timestamp};
 use crate::limits::{
     FEED_GROUP_LEAVES, HISTORY_LEAVES_MAX, LEAF_BYTES, MIRROR_GROUPS_PER_COMMIT, MIRROR_LEAVES_MAX,
     WATCH_LEAVES,
@@ -56,6 +56,8 @@ pub(super) struct Last {
     pub(super) summary: Option<Summary>,
     /// Leaves that the mirror held at that moment.
     pub(super) size: u64,
+    /// The day on which the mirror took that leaf, where it is known.
+    pub(super) taken_on: Option<Day>,
 }
 
 #[derive(Debug)]
@@ -204,7 +206,7 @@ impl Mirror {
             let accepted = match state.head.accept(&tail, &peer.identity_key, None) {
                 Err(MirrorFault::Overtaken { .. }) => return Ok(reach(&state.head)),
                 Err(fault) => return Err(self.found(&mut state, fault).await),
-                Ok(accepted) => accepted,
+                Ok(accepted) => accepted.on(self.home.clock.now().day()),
             };
             if accepted.head.size() > MIRROR_LEAVES_MAX {
                 return Err(FlowError::NotPossible(format!(
@@ -276,13 +278,14 @@ impl Mirror {
         let last = find_last(token, |tag| state.index.holds(tag)).map_err(|_| unsound())?;
         // Fingerprints may collide: then the number before is the last one.
         for n in last.into_iter().flat_map(|last| (0..=last).rev()) {
-            if let Some(leaf) = self.leaf(&state, token, n).await? {
+            if let Some((position, leaf)) = self.leaf(&state, token, n).await? {
                 let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
                 let summary = Summary::decode(&plain).map_err(|_| unsound())?;
                 return Ok(Last {
                     next: n.saturating_add(1),
                     summary: Some(summary),
                     size: state.head.size(),
+                    taken_on: state.head.taken_on(position),
                 });
             }
         }
@@ -290,6 +293,7 @@ impl Mirror {
             next: 0,
             summary: None,
             size: state.head.size(),
+            taken_on: None,
         })
     }
 
@@ -336,7 +340,7 @@ impl Mirror {
         let unsound = || FlowError::NotPossible(format!("{} has an unsound leaf", self.feed));
         let mut states = Vec::new();
         for n in next.saturating_sub(HISTORY_LEAVES_MAX)..next {
-            if let Some(leaf) = self.leaf(&state, token, n).await? {
+            if let Some((_, leaf)) = self.leaf(&state, token, n).await? {
                 let plain = leaf.open(token, n, &self.feed).map_err(|_| unsound())?;
                 let summary = Summary::decode(&plain).map_err(|_| unsound())?;
                 states.push((leaf.tag(), summary));
@@ -345,7 +349,13 @@ impl Mirror {
         Ok(states)
     }
 
-    async fn leaf(&self, state: &State, token: &Token, n: u32) -> Result<Option<Leaf>, FlowError> {
+    /// Leaf number `n` of the holder of a token, and its position.
+    async fn leaf(
+        &self,
+        state: &State,
+        token: &Token,
+        n: u32,
+    ) -> Result<Option<(u64, Leaf)>, FlowError> {
         let tag = tag_of(token, n);
         let unreadable = || FlowError::Unreadable {
             what: "mirrored leaf",
@@ -358,7 +368,7 @@ impl Mirror {
             let mut leaves = leaves_of(&row.bytes).ok_or_else(unreadable)?;
             let leaf = leaves.nth(offset).ok_or_else(unreadable)?;
             if leaf.tag() == tag {
-                return Ok(Some(leaf));
+                return Ok(Some((position, leaf)));
             }
         }
         Ok(None)

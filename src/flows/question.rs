@@ -11,7 +11,7 @@ use super::revisions::Rested;
 use super::{FlowError, Mirror, Mirrors, PeerKeys, SeenEnd};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::crypto::{NoticeKey, Token};
-use crate::domain::{Epoch, Purpose, Summary, Timestamp};
+use crate::domain::{Day, Epoch, Purpose, Summary, Timestamp};
 use crate::limits::{
     ELEMENT_BYTES, EVALUATE_INLINE_MAX, FEED_GROUP_LEAVES, TAIL_STREAM_CHUNKS_MAX,
 };
@@ -41,6 +41,8 @@ pub(super) struct Told {
     pub(super) phone: Option<Summary>,
     /// When the checkpoint was signed that the look-up rests on.
     pub(super) as_of: Timestamp,
+    /// The day on which the newer of the two came into the mirror, where that is known.
+    pub(super) taken_on: Option<Day>,
     /// The key epoch of the look-up.
     pub(super) epoch: Epoch,
     /// How reports about the borrower ended that the peer had published.
@@ -154,6 +156,7 @@ impl Asker {
         } = heard;
         let mut tokens = tokens.into_iter();
         let (mut rested, mut told, mut ends) = (Vec::new(), [None, None], Vec::new());
+        let mut taken_on = None;
         for (place, of) in told.iter_mut().enumerate() {
             let Some(token) = tokens.next().flatten() else {
                 continue;
@@ -169,6 +172,7 @@ impl Asker {
                     size: last.size,
                 });
                 *of = last.summary;
+                taken_on = taken_on.max(last.taken_on);
             }
         }
         let [national, phone] = told;
@@ -176,6 +180,7 @@ impl Asker {
             national,
             phone,
             as_of: reach,
+            taken_on,
             epoch,
             ends,
             rested,

@@ -16,9 +16,9 @@ use super::draft::Draft;
 use super::home::Home;
 use super::revision_rows::{Answered, Keys, Waiting};
 use super::stood::KEPT;
-use super::{Alerts, FlowError, NewAlert, Subject, retry_conflicts};
+use super::{Alerts, FlowError, NewAlert, Subject, openings, retry_conflicts};
 use crate::crypto::NoticeKey;
-use crate::domain::{AlertKind, Borrower, MemberId, QueryId, RevisionKind, Timestamp};
+use crate::domain::{AlertKind, Borrower, Identifier, MemberId, QueryId, RevisionKind, Timestamp};
 use crate::limits::{
     NOTICE_CHUNK_LEAVES, NOTICE_LEAVES_MAX, NOTICES_LOOKED_MAX, REVISIONS_MAX, REVISIONS_PAGE_MAX,
     STORE_BATCH_ROWS_MAX, STORE_SCAN_ROWS_MAX,
@@ -241,12 +241,25 @@ impl Revisions {
             kind: AlertKind::Revised,
             subject: Subject {
                 reference: format!("query {}", answered.query),
-                borrower: String::new(),
+                borrower: self.masked(answered.query).await,
             },
             peer: peer.clone(),
             at: notice.at,
             standing: false,
         }))
+    }
+
+    /// Whom a query was about, with most of the identifiers hidden; empty where nothing opens the
+    /// query any more.
+    async fn masked(&self, query: QueryId) -> String {
+        let opening = openings::read(&self.home, query).await.ok().flatten();
+        let borrowers = opening.map(|opening| opening.borrowers).unwrap_or_default();
+        let identifiers = borrowers
+            .iter()
+            .flat_map(|one| [&one.national, &one.phone])
+            .flatten();
+        let masked: Vec<String> = identifiers.map(Identifier::masked).collect();
+        masked.join(" ")
     }
 
     /// Takes a chunk of a peer's notice feed: verified, matched with the answers given, and durable

@@ -1,6 +1,7 @@
 //! Samples, the auditor's side: queries drawn of a member, the request to open them, and what came
 //! of each.
 
+mod again;
 mod requests;
 mod rows;
 
@@ -198,7 +199,7 @@ impl Samples {
     }
 
     /// Takes what a member gives for one of its drawn queries, and judges it. What was given before
-    /// stays as it was judged.
+    /// stays as it was judged; where a peer could not be asked, it is judged again later.
     ///
     /// # Errors
     /// [`FlowError::NotFound`] where this node asked that member for no such query.
@@ -221,6 +222,10 @@ impl Samples {
         item.outcome = Some(self.judged(sample, &item, &given).await?);
         let mut draft = Draft::default();
         draft.put(Table::Sample, &key, revision, item.encode());
+        if let Some(file) = given.file.filter(|_| item.is_open_ended()) {
+            let number = rows::item_number(&key);
+            self.stage_file(&mut draft, (sample, number), &file);
+        }
         match draft.commit(&self.home.vault).await {
             // It was given twice at once.
             Err(error) if error.is_conflict() => Ok(()),
@@ -288,12 +293,16 @@ impl Samples {
         Ok(Canaries::of(all))
     }
 
-    /// Asks again for what was not asked yet, every minute; never ends.
+    /// Asks again for what was not asked yet, and checks again what could not be checked in full,
+    /// every minute; never ends.
     pub async fn run(self) {
         loop {
             tokio::time::sleep(SAMPLES_EVERY).await;
             if let Err(error) = self.send_all().await {
                 tracing::info!(%error, "a sample was not requested; it is tried again");
+            }
+            if let Err(error) = self.check_again().await {
+                tracing::warn!(%error, "an opening could not be checked again");
             }
         }
     }

@@ -52,7 +52,8 @@ impl Standings {
             let (records, next) = self.book.page(at).await?;
             is_empty &= records.is_empty();
             for record in &records {
-                counts.count(record, month);
+                let was = self.book.retracted_as(record).await?;
+                counts.count(record, was, month);
             }
             if next.is_none() {
                 break;
@@ -63,7 +64,6 @@ impl Standings {
         if is_empty {
             return Ok(());
         }
-        let mut counts = counts.settled();
         // The size of the book, no closer than the size of a feed tells it.
         let told = snapshot_leaves(u64::from(counts.accounts))?;
         counts.accounts = u32::try_from(told).unwrap_or(u32::MAX);

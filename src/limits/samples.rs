@@ -22,6 +22,12 @@ pub const SAMPLES_KEPT_MAX: usize = 400;
 /// How often what could not be sent is tried again.
 pub const SAMPLES_EVERY: Duration = Duration::from_secs(60);
 
+/// How long after a check in which a peer could not be asked the next one comes.
+pub const SAMPLE_AGAIN_AFTER: Duration = Duration::from_secs(600);
+
+/// Openings that are checked again in one go.
+pub const SAMPLES_AGAIN_AT_ONCE: usize = 8;
+
 /// How long an auditor's node may take to check what it is given: it asks every peer of the query.
 pub const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
 

@@ -30,6 +30,15 @@ impl Source {
                 Finding::warning("witness", says, fix)
             }
         });
+        findings.extend(state.ahead.iter().map(|(witness, known)| {
+            let says = format!(
+                "{witness} cosigned {known} entries of this audit log, which has {size}: it was \
+                 cut, or restored from an older backup"
+            );
+            let fix = "find out who put an older folder back, and tell the administrators: the \
+                       log is cosigned again once they gave the node another identity key";
+            Finding::warning("witness", says, fix).with(witness)
+        }));
         findings.extend(self.forks().await?);
         Ok(findings)
     }

@@ -1,7 +1,7 @@
 //! How much a member's word weighs: trust from what became of its reports, and doubts about it.
 
 use super::PeerStanding;
-use crate::domain::{MonthlyCounts, Timestamp};
+use crate::domain::{Day, MonthlyCounts, Timestamp};
 use crate::limits::DECLARED_REPORTS_MAX;
 
 /// A flag with less behind it is uncorroborated, and counts one step less.
@@ -22,10 +22,10 @@ pub fn weight_per_mille(upheld: u32, overturned: u32) -> u32 {
 /// Reports of a member that proved right and wrong: what was seen here, and what the member stated
 /// of its own last months.
 ///
-/// What it stated is scaled down to [`DECLARED_REPORTS_MAX`] reports, so that what was seen cannot
-/// be talked away: filings that it did not take back proved right, what it took back (duplicates
-/// left out) proved wrong. Reports that proved wrong are not counted twice: the larger number is
-/// taken.
+/// What it stated is scaled down to [`DECLARED_REPORTS_MAX`] reports: filings that it did not take
+/// back proved right, what it took back (duplicates left out) proved wrong. So that what was seen
+/// cannot be talked away, the stated reports that proved right are divided by one more than the
+/// reports that were seen to be wrong. Those are not counted twice: the larger number is taken.
 #[must_use]
 pub fn believed(seen: (u32, u32), months: &[MonthlyCounts]) -> (u32, u32) {
     let sum = |of: fn(&MonthlyCounts) -> u32| -> u64 {
@@ -45,8 +45,9 @@ pub fn believed(seen: (u32, u32), months: &[MonthlyCounts]) -> (u32, u32) {
         u32::try_from(part).unwrap_or(u32::MAX)
     };
     let (seen_right, seen_wrong) = seen;
+    let stated_right = scaled(right) / seen_wrong.saturating_add(1);
     (
-        seen_right.saturating_add(scaled(right)),
+        seen_right.saturating_add(stated_right),
         seen_wrong.max(scaled(wrong)),
     )
 }
@@ -61,11 +62,19 @@ pub(crate) enum Doubt {
 }
 
 impl Doubt {
-    /// The doubt about what a member published at `made`, which has to be later than what made the
-    /// member doubtful. A summary does not tell the day on which something was filed, so all that
-    /// stands in a leaf published since then counts as new.
-    pub(crate) fn of(standing: &PeerStanding, made: Timestamp) -> Option<Self> {
-        let since = |start: Option<Timestamp>| start.is_some_and(|start| made >= start);
+    /// The doubt about what a member published at `made` by its own word, and what this node took
+    /// on the day `taken_on`. One of them has to be later than what made the member doubtful, since
+    /// a liar dates its leaves back. A summary does not tell the day on which something was filed,
+    /// so all that stands in a leaf published since then counts as new.
+    pub(crate) fn of(
+        standing: &PeerStanding,
+        made: Timestamp,
+        taken_on: Option<Day>,
+    ) -> Option<Self> {
+        let since = |start: Option<Timestamp>| {
+            let taken_since = |start: Timestamp| taken_on.is_some_and(|day| day >= start.day());
+            start.is_some_and(|start| made >= start || taken_since(start))
+        };
         if since(standing.quarantined_since) {
             Some(Self::Quarantined)
         } else if since(standing.troubled_since) {
@@ -127,11 +136,16 @@ mod tests {
         };
         assert_eq!(believed((0, 0), &[]), (0, 0));
         assert_eq!(believed((0, 0), &[stated(50, 2), stated(40, 1)]), (87, 3));
-        assert_eq!(believed((1, 9), &[stated(50, 2)]), (49, 9));
+        assert_eq!(believed((1, 9), &[stated(50, 2)]), (5, 9));
         // However much it says it filed.
-        let (right, wrong) = believed((0, 27), &[stated(u32::MAX, 0); 12]);
-        assert_eq!((right, wrong), (100, 27));
-        assert!(weight_per_mille(right, wrong) < CORROBORATED_PER_MILLE);
+        for (seen, counted) in [(3, 25), (11, 8), (27, 3)] {
+            let (right, wrong) = believed((0, seen), &[stated(u32::MAX, 0); 12]);
+            assert_eq!((right, wrong), (counted, seen));
+            assert!(weight_per_mille(right, wrong) <= CORROBORATED_PER_MILLE);
+        }
+        // A few errors of a member of whom much was seen to be right.
+        let (right, wrong) = believed((300, 3), &[stated(600, 0)]);
+        assert!(weight_per_mille(right, wrong) > 950);
         // A large honest book: 600 filings, 30 taken back.
         let (right, wrong) = believed((0, 0), &[stated(600, 30)]);
         assert_eq!((right, wrong), (95, 5));
@@ -146,13 +160,17 @@ mod tests {
             troubled_since: Some(since),
             ..PeerStanding::default()
         };
-        assert_eq!(Doubt::of(&troubled, before), None);
-        assert_eq!(Doubt::of(&troubled, since), Some(Doubt::Troubled));
+        assert_eq!(Doubt::of(&troubled, before, None), None);
+        assert_eq!(Doubt::of(&troubled, since, None), Some(Doubt::Troubled));
+        // It says before, and this node took it since.
+        assert_eq!(Doubt::of(&troubled, before, Some(before.day())), None);
+        let dated_back = Doubt::of(&troubled, before, Some(since.day()));
+        assert_eq!(dated_back, Some(Doubt::Troubled));
         let both = PeerStanding {
             quarantined_since: Some(since),
             ..troubled
         };
-        assert_eq!(Doubt::of(&both, since), Some(Doubt::Quarantined));
+        assert_eq!(Doubt::of(&both, since, None), Some(Doubt::Quarantined));
         assert_eq!(Doubt::weight(Some(Doubt::Troubled), 801), 400);
         assert_eq!(Doubt::weight(Some(Doubt::Quarantined), 801), 0);
     }

@@ -1,7 +1,7 @@
 //! What `conclude` is given: who asks, and what each member answered.
 
 use crate::domain::{
-    Bands, GroupCode, LenderGroup, Level, MemberId, NetworkId, Role, SilentReason, Summary,
+    Bands, Day, GroupCode, LenderGroup, Level, MemberId, NetworkId, Role, SilentReason, Summary,
     Timestamp,
 };
 
@@ -96,6 +96,8 @@ pub enum Seen {
         phone: Option<Box<Summary>>,
         /// The moment of its checkpoint up to which its feed was read.
         as_of: Timestamp,
+        /// The day on which this node took the newer of the two; `None` where it does not know.
+        taken_on: Option<Day>,
     },
     /// It did not answer in a way that can be used.
     Silent {

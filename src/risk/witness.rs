@@ -150,13 +150,16 @@ fn witness(policy: &Policy, asker: &AskerContext, peer: &PeerView, now: Timestam
         national: None,
         phone: None,
     };
+    let mut taken_on = None;
     match &peer.seen {
         Seen::Silent { reason } => witness.silent = Some(*reason),
         Seen::Answered {
             national,
             phone,
             as_of,
+            taken_on: newest,
         } => {
+            taken_on = *newest;
             let age = now.since(*as_of);
             witness.behind = age > policy.current_within;
             witness.stale = age > policy.stale_after;
@@ -176,7 +179,7 @@ fn witness(policy: &Policy, asker: &AskerContext, peer: &PeerView, now: Timestam
     }
     let told = [&witness.national, &witness.phone];
     let made = told.into_iter().flatten().map(|facts| facts.made).max();
-    witness.doubt = made.and_then(|made| Doubt::of(&peer.standing, made));
+    witness.doubt = made.and_then(|made| Doubt::of(&peer.standing, made, taken_on));
     witness.trust_adverse = Doubt::weight(witness.doubt, witness.trust);
     witness
 }

@@ -149,7 +149,7 @@ impl Operator for OperatorService {
         let kind = request.into_inner().kind;
         let wanted = RecordKind::from_word(&kind);
         if wanted.is_none() && !kind.is_empty() {
-            let reason = "must be loan, application, hold, signal or empty";
+            let reason = "must be loan, application, hold or signal; all without it";
             return Err(refused(Malformed::new("kind", reason)));
         }
         let state = (self.desk.book().clone(), Some(None));

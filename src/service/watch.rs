@@ -119,7 +119,7 @@ impl Watch for WatchService {
         let pb::ListAlertsRequest { mut after, state } = request.into_inner();
         let wanted = AlertState::from_word(&state);
         if wanted.is_none() && !state.is_empty() {
-            let reason = "must be open, acknowledged, resolved or empty";
+            let reason = "must be open, acknowledged or resolved; all without it";
             return Err(refused(Malformed::new("state", reason)));
         }
         let mut alerts = Vec::new();

@@ -146,6 +146,8 @@ tables! {
     Sample = 60, "sample";
     /// Samples that auditors want this node to open.
     OpeningRequest = 61, "opening-request";
+    /// What a retraction ended, for the counts of the member's own months.
+    RetractedAs = 62, "retracted-as";
 }
 
 impl Table {

@@ -125,6 +125,7 @@ impl World {
                         national: book.map(|records| Box::new(self.summary(member, records, at))),
                         phone: None,
                         as_of: at,
+                        taken_on: None,
                     }
                 },
             })

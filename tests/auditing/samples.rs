@@ -48,6 +48,7 @@ fn verdicts(items: &[SampleItem]) -> Vec<&str> {
         Some("other-query") => "other-query",
         Some("never-asked") => "never-asked",
         Some("gone") => "gone",
+        Some("unreachable") => "unreachable",
         Some(_) => "another",
         None => "waiting",
     });
@@ -178,6 +179,35 @@ async fn a_sample_is_requested_answered_and_judged() {
     assert_eq!(reader.size().await.unwrap(), size);
 
     on_the_command_line(&bed);
+    bed.network.stop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_was_away_is_asked_again() {
+    let mut bed = Bed::new().await;
+    bed.assess("alpha", 1).await;
+    let sample = requested(&bed, 5).await;
+    bed.network.stop(&member("beta")).await.unwrap();
+    let answering = bed.node("alpha").core().requests.clone();
+    answering.answer(sample.id).await.unwrap();
+    assert_eq!(verdicts(&items(&bed, &sample).await), ["unreachable"]);
+    bed.network.start(&member("beta")).await.unwrap();
+    let samples = bed.node("watcher").core().samples.clone();
+    samples.check_again().await.unwrap();
+    assert_eq!(
+        verdicts(&items(&bed, &sample).await),
+        ["unreachable"],
+        "at once"
+    );
+    let mut tries: u32 = 0;
+    while verdicts(&items(&bed, &sample).await) != ["agrees"] {
+        tries += 1;
+        assert!(tries < 100, "beta is never asked again");
+        bed.clock
+            .advance_to(start().plus(Duration::from_secs(600) * tries));
+        samples.check_again().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     bed.network.stop_all().await.unwrap();
 }
 

@@ -56,14 +56,18 @@ impl Book {
         Ok(signal.check_subject(&record.borrower, &subject)?)
     }
 
-    /// What goes with a retracted record: the signals about it are told no more, under whichever
-    /// identifier they stand. A dispute of it that nobody decided forbids the retraction.
+    /// What goes with a retracted record: what it ended is noted, and the signals about it are told
+    /// no more, under whichever identifier they stand. A dispute of it that nobody decided forbids
+    /// the retraction.
     pub(super) async fn stage_dependents(
         &self,
         record: &Record,
         held: Option<&Record>,
         draft: &mut Draft,
     ) -> Result<(), FlowError> {
+        if let Some(held) = held {
+            self.stage_end_of(held, draft).await?;
+        }
         let id = record.head.record_id;
         let borrowers = [Some(record), held].into_iter().flatten();
         let identifiers = borrowers.flat_map(|one| one.borrower.identifiers());

@@ -168,6 +168,22 @@ pub(super) fn item_key(id: &SampleId, number: u16) -> Vec<u8> {
     [items_prefix(id).as_slice(), &number.to_be_bytes()].concat()
 }
 
+/// The number at the end of the key of one of a sample's queries.
+pub(super) fn item_number(key: &[u8]) -> u16 {
+    key.last_chunk()
+        .map_or(0, |number| u16::from_be_bytes(*number))
+}
+
+/// The prefix of an opening that is to be checked again.
+pub(super) fn files_prefix(id: &SampleId, number: u16) -> Vec<u8> {
+    [b"f".as_slice(), id, &number.to_be_bytes()].concat()
+}
+
+/// The key of a part of it.
+pub(super) fn file_key(id: &SampleId, number: u16, part: u16) -> Vec<u8> {
+    [files_prefix(id, number).as_slice(), &part.to_be_bytes()].concat()
+}
+
 /// The prefix of a sample's canaries.
 pub(super) fn canaries_prefix(id: &SampleId) -> Vec<u8> {
     [b"c".as_slice(), id].concat()

@@ -1,10 +1,11 @@
 //! How far a mirror has come, and what its peer signed.
 
+use super::days::DayMark;
 use super::faults::noting;
 use super::fork::{ForkProof, SeenCheckpoint};
 use super::order::fits_in_another_order;
 use super::{FaultName, MirrorFault, NotedFault, Tail};
-use crate::domain::Timestamp;
+use crate::domain::{Day, Timestamp};
 use crate::limits::{
     CHECKPOINT_INTERVAL_MS, CLOCK_SKEW_MAX, FEED_GROUP_LEAVES, LEAF_BYTES, MIRROR_AHEAD_MAX,
 };
@@ -26,6 +27,8 @@ pub struct MirrorHead {
     pub(super) ahead: Vec<SeenCheckpoint>,
     /// What was found wrong with the feed, each name once, sorted by name.
     pub(super) faults: Vec<NotedFault>,
+    /// The first position taken on each day, in the order of time.
+    pub(super) days: Vec<DayMark>,
 }
 
 /// What to write after a tail was accepted, all in one durable step.
@@ -85,6 +88,7 @@ impl MirrorHead {
             reached: None,
             ahead: Vec::new(),
             faults: Vec::new(),
+            days: Vec::new(),
         }
     }
 
@@ -395,6 +399,19 @@ impl MirrorHead {
 }
 
 impl Accepted {
+    /// The same, with a note of the day on which it was accepted, if anything was new.
+    #[must_use]
+    pub fn on(self, day: Day) -> Self {
+        let first = self.first;
+        if self.added == 0 {
+            return self;
+        }
+        Self {
+            head: self.head.taking_on(day, first),
+            ..self
+        }
+    }
+
     /// The new leaves of the tail that was accepted, flat.
     #[must_use]
     pub fn new_leaves<'a>(&self, tail: &Tail<'a>) -> &'a [u8] {

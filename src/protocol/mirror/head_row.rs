@@ -1,14 +1,17 @@
 //! The head of a mirror as it is stored; `docs/protocol.md` has the format.
 
-use super::faults;
 use super::fork::SeenCheckpoint;
 use super::{MirrorFault, MirrorHead};
+use super::{days, faults};
 use crate::merkle::Frontier;
 use crate::protocol::feed::FeedId;
 use crate::protocol::fields::{Fields, put_sized};
 
 /// First byte of an encoded head.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+
+/// First byte of a head that was written before days were noted.
+const WITHOUT_DAYS: u8 = 2;
 
 /// First byte of a head that was written before faults were noted.
 const WITHOUT_FAULTS: u8 = 1;
@@ -28,6 +31,7 @@ impl MirrorHead {
             put_sized(&mut row, seen.note().as_bytes());
         }
         faults::put(&mut row, &self.faults);
+        days::put(&mut row, &self.days);
         row
     }
 
@@ -53,6 +57,11 @@ impl MirrorHead {
         } else {
             faults::read(&mut row)?
         };
+        let days = if format <= WITHOUT_DAYS {
+            Vec::new()
+        } else {
+            days::read(&mut row)?
+        };
         row.end()?;
         let reached = match has_reached {
             0 => None,
@@ -71,6 +80,7 @@ impl MirrorHead {
             reached,
             ahead,
             faults,
+            days,
         })
     }
 }

@@ -379,10 +379,12 @@ fn damaged_heads_are_refused() {
             );
         }
         assert!(MirrorHead::decode(&[&row[..], &[0]].concat()).is_err());
-        assert!(MirrorHead::decode(&[&[3], &row[1..]].concat()).is_err());
-        // As it was written before faults were noted.
-        let earlier = [&[1], &row[1..row.len() - 1]].concat();
-        assert_eq!(MirrorHead::decode(&earlier).unwrap(), head);
+        assert!(MirrorHead::decode(&[&[4], &row[1..]].concat()).is_err());
+        // As it was written before days were noted, and before faults were.
+        for (format, fewer) in [(2, 1), (1, 2)] {
+            let earlier = [&[format], &row[1..row.len() - fewer]].concat();
+            assert_eq!(MirrorHead::decode(&earlier).unwrap(), head);
+        }
         let noted = head.noting(FaultName::DroppedLeaf, start()).unwrap();
         assert_eq!(MirrorHead::decode(&noted.encode()).unwrap(), noted);
         assert_eq!(noted.faults().len(), 1);

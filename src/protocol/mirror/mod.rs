@@ -4,6 +4,7 @@
 //! leaves to write and the head to write with them, or says what is wrong. Nothing unproven is ever
 //! kept: a tail that is cut short comes with a proof that its leaves lead to the signed root.
 
+mod days;
 mod faults;
 mod fork;
 mod growth;

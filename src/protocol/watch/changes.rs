@@ -43,7 +43,7 @@ pub fn changes(before: Standing<'_>, after: &Summary, side: Side) -> Vec<AlertKi
     // What the asker's own level hides is no relief.
     let is_told_alike = was.level == after.level;
     // A dispute that ends without its record coming back has taken it away.
-    let dispute_ended = was.disputed && !after.disputed;
+    let dispute_ended = was.disputed && !after.disputed && !came_back(was, after, side);
     if kinds.is_empty() && is_told_alike && (new.is_less_than(&old) || dispute_ended) {
         kinds.push(relief(&old, was, after));
     }
@@ -51,6 +51,15 @@ pub fn changes(before: Standing<'_>, after: &Summary, side: Side) -> Vec<AlertKi
         kinds.retain(|kind| kind.severity() >= crate::domain::Severity::High);
     }
     kinds
+}
+
+/// Whether every account that was disputed is there again.
+fn came_back(was: &Summary, after: &Summary, side: Side) -> bool {
+    let name = |loan: &LoanMark| (loan.signed, loan.group);
+    let disputed = |loan: &&LoanMark| loan.disputed && is_others(loan.group, side);
+    let mut accounts = was.loans.as_slice().iter().filter(disputed).peekable();
+    let there: Vec<_> = after.loans.as_slice().iter().map(name).collect();
+    accounts.peek().is_some() && accounts.all(|loan| there.contains(&name(loan)))
 }
 
 /// How many accounts are how late, disputed ones and the asker's own left out.

@@ -226,6 +226,7 @@ proptest! {
                     national: Some(Box::new(summary.clone())),
                     phone: Some(Box::new(summary.clone())),
                     as_of: now().minus(HOUR * age_h),
+                    taken_on: None,
                 },
             })
             .collect();

@@ -143,6 +143,7 @@ impl Member {
                     national: Some(Box::new(self.summary())),
                     phone: None,
                     as_of: now(),
+                    taken_on: None,
                 }
             },
         }

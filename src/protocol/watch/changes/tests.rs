@@ -238,6 +238,16 @@ fn a_dispute_that_ends_is_told_as_withdrawn_or_by_what_came_back() {
     assert_eq!(told(&default, &disputed), [AlertKind::Disputed]);
     assert_eq!(told(&disputed, &Summary::default()), [AlertKind::Withdrawn]);
     assert_eq!(told(&disputed, &default), [AlertKind::Default]);
+    // A loan that runs well was disputed, and stands again: nothing adverse was there.
+    let well = with(&[loan(LoanStage::Below30)]);
+    let disputed = Summary {
+        disputed: true,
+        ..with(&[LoanMark {
+            disputed: true,
+            ..loan(LoanStage::Below30)
+        }])
+    };
+    assert_eq!(told(&disputed, &well), []);
 }
 
 #[test]

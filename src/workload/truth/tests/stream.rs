@@ -164,6 +164,7 @@ impl Publishers {
                 national: self.seen(member, borrower.national.as_ref(), now),
                 phone: self.seen(member, borrower.phone.as_ref(), now),
                 as_of: now,
+                taken_on: None,
             };
             views.push(PeerView {
                 member: format!("member-{member}").parse().unwrap(),
