@@ -6,7 +6,7 @@ use clap::Args;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
-use super::exit::{CliError, Exit};
+use super::exit::{CliError, Exit, by_options};
 use super::opening;
 use super::operator::NodeAt;
 use super::output::Output;
@@ -52,6 +52,17 @@ pub(super) struct DrawArgs {
     node: NodeAt,
 }
 
+/// The options behind the fields that a refusal names.
+const OPTIONS: &[(&str, &str)] = &[
+    ("from_unix_ms", "--from"),
+    ("until_unix_ms", "--until"),
+    ("count", "--count"),
+    ("seed", "--seed"),
+    ("member", "--member"),
+    ("days", "--days"),
+    ("canaries", "--canaries"),
+];
+
 fn moment(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_day_or_moment(text).map_err(|error| error.to_string())
 }
@@ -72,11 +83,15 @@ pub(super) async fn run(args: &DrawArgs, output: &Output) -> Result<Exit, CliErr
             canaries: canaries.transpose()?.unwrap_or_default(),
         };
         let mut client = args.node.samples().await?;
-        let came = client.request_sample(request).await?.into_inner();
+        let came = client.request_sample(request).await;
+        let came = came.map_err(|status| by_options(status, OPTIONS))?;
+        let came = came.into_inner();
         (came.drawn.unwrap_or_default(), came.sample)
     } else {
         let mut client = args.node.openings().await?;
-        (client.draw_sample(request).await?.into_inner(), None)
+        let came = client.draw_sample(request).await;
+        let came = came.map_err(|status| by_options(status, OPTIONS))?;
+        (came.into_inner(), None)
     };
     let at = |one: &pb::DrawnQuery| Timestamp::from_unix_ms(one.at_unix_ms).to_rfc3339();
     let drawn = came.drawn.iter().map(|one| {

@@ -80,6 +80,20 @@ impl CliError {
     }
 }
 
+/// A refusal in the words of the command line: a field of the message at its head is called by the
+/// option that fills it.
+pub(super) fn by_options(status: Status, options: &[(&str, &str)]) -> CliError {
+    let error = CliError::from(status);
+    let named = options.iter().find_map(|(field, option)| {
+        let reason = error.message.strip_prefix(field)?;
+        reason
+            .starts_with([':', ' '])
+            .then(|| format!("{option}{reason}"))
+    });
+    let message = named.unwrap_or(error.message);
+    CliError { message, ..error }
+}
+
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::exit::{CliError, Exit};
+use super::exit::{CliError, Exit, by_options};
 use super::lending::read_identifiers;
 use super::operator::NodeAt;
 use super::output::Output;
@@ -28,6 +28,24 @@ pub(super) enum SignalCommand {
     /// One filed signal, pending or not.
     Show(ShowArgs),
 }
+
+/// The options behind the fields that a refusal names.
+const OPTIONS: &[(&str, &str)] = &[
+    ("identifiers", "--borrower"),
+    ("signal_kind", "--kind"),
+    ("kind", "--kind"),
+    ("fraud_type", "--fraud-type"),
+    ("about", "--about"),
+    ("event_on", "--on"),
+    ("evidence", "--evidence"),
+    ("filed_by", "--by"),
+    ("reviewed_by", "--by"),
+    ("by", "--by"),
+    ("ends_on", "--ends-on"),
+    ("paid_on", "--paid-on"),
+    ("attempts_days", "--attempts-days"),
+    ("attempts", "--attempts"),
+];
 
 /// Who acts.
 #[derive(Debug, Args)]
@@ -245,7 +263,8 @@ async fn file(args: &FileArgs, output: &Output) -> Result<Exit, CliError> {
         .corrections()
         .await?
         .file_signal(request)
-        .await?
+        .await
+        .map_err(|status| by_options(status, OPTIONS))?
         .into_inner();
     let id = &filed.record_id;
     let next = format!(
@@ -279,7 +298,8 @@ async fn review(args: &ReviewArgs, output: &Output) -> Result<Exit, CliError> {
         .corrections()
         .await?
         .review_signal(request)
-        .await?
+        .await
+        .map_err(|status| by_options(status, OPTIONS))?
         .into_inner();
     let (id, upheld) = (&reviewed.record_id, reviewed.upheld);
     output.show(&json!({ "record_id": id, "upheld": upheld }), || {
@@ -303,7 +323,8 @@ async fn cure(args: &CureArgs, output: &Output) -> Result<Exit, CliError> {
         .corrections()
         .await?
         .cure_signal(request)
-        .await?
+        .await
+        .map_err(|status| by_options(status, OPTIONS))?
         .into_inner();
     let id = &filed.record_id;
     output.show(&json!({ "record_id": id, "state": filed.state }), || {

@@ -1,10 +1,13 @@
-//! Opening a connection to a member: each of its endpoints in turn, and the exact reason where all
-//! fail.
+//! Opening a connection to a member: its endpoints one after the other, the next one a moment after
+//! one that does not answer (RFC 8305, section 5), and the exact reason where all fail.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,7 +19,7 @@ use super::node_tls::NodeTls;
 use super::stream::PeerStream;
 use super::words::{self, IssuedBy, OwnSide};
 use crate::domain::MemberId;
-use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
+use crate::limits::{CONNECT_DEADLINE, DIAL_NEXT_AFTER, HANDSHAKE_DEADLINE, PREFACE_DEADLINE};
 use crate::membership::{PeerCertificate, Refusal, dns_name_of, server_name};
 
 /// Reads of at least this many bytes go past the buffer; it only has to hold a first frame or an
@@ -91,26 +94,58 @@ pub(super) async fn dial(tls: &NodeTls, member: &MemberId) -> Result<DialledStre
             member: member.clone(),
         });
     }
-    let mut attempts = Vec::new();
-    for endpoint in &entry.endpoints {
-        match dial_endpoint(tls, member, endpoint).await {
-            Ok(stream) => return Ok(stream),
-            Err(Failure::Refused(refusal)) => {
-                return Err(DialError::Refused {
-                    member: member.clone(),
-                    refusal,
-                });
+    match first_of(tls, member, &entry.endpoints).await {
+        Ok(stream) => Ok(stream),
+        Err(Failed::Refused(refusal)) => Err(DialError::Refused {
+            member: member.clone(),
+            refusal,
+        }),
+        Err(Failed::All(attempts)) => Err(DialError::Unreachable {
+            member: member.clone(),
+            attempts,
+        }),
+    }
+}
+
+/// Why none of several endpoints gave a connection.
+enum Failed {
+    Refused(Refusal),
+    All(Vec<Attempt>),
+}
+
+/// The first connection that one of these endpoints gives; attempts that are still under way then
+/// end. A refusal by the list in force ends all.
+async fn first_of(
+    tls: &NodeTls,
+    member: &MemberId,
+    endpoints: &[String],
+) -> Result<DialledStream, Failed> {
+    let mut waiting = endpoints.iter().enumerate();
+    let mut dialling = FuturesUnordered::new();
+    let mut attempts = BTreeMap::new();
+    loop {
+        if let Some((place, endpoint)) = waiting.next() {
+            let dialled = dial_endpoint(tls, member, endpoint);
+            dialling.push(dialled.map(move |dialled| (place, endpoint, dialled)));
+        }
+        let ended = if waiting.len() == 0 {
+            dialling.next().await
+        } else {
+            let Ok(ended) = timeout(DIAL_NEXT_AFTER, dialling.next()).await else {
+                continue;
+            };
+            ended
+        };
+        match ended {
+            None => return Err(Failed::All(attempts.into_values().collect())),
+            Some((_, _, Ok(stream))) => return Ok(stream),
+            Some((_, _, Err(Failure::Refused(refusal)))) => return Err(Failed::Refused(refusal)),
+            Some((place, endpoint, Err(Failure::Words(reason)))) => {
+                let endpoint = endpoint.clone();
+                attempts.insert(place, Attempt { endpoint, reason });
             }
-            Err(Failure::Words(reason)) => attempts.push(Attempt {
-                endpoint: endpoint.clone(),
-                reason,
-            }),
         }
     }
-    Err(DialError::Unreachable {
-        member: member.clone(),
-        attempts,
-    })
 }
 
 enum Failure {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use creditmesh::crypto::{IdentityKey, Secret, SecretBytes};
 use creditmesh::domain::Role;
 use creditmesh::env::{Clock, ManualClock};
+use creditmesh::limits::HANDSHAKE_DEADLINE;
 use creditmesh::membership::{
     CertificateKey, CertificateStatement, Issuance, MemberState, OwnCertificate, Profiles,
     RequestedKey, Subject,
@@ -394,8 +395,20 @@ async fn nobody_there_is_told_in_words_and_endpoints_are_tried_in_turn() {
         words.contains("nobody listens there") && words.contains(&dead),
         "{words}"
     );
-    set(&mut network, vec![dead, good]);
+    set(&mut network, vec![dead.clone(), good.clone()]);
     network.caller("bank-a").check("bank-b").await.unwrap();
+    // Who takes the connection and says nothing holds nobody up.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = silent.local_addr().unwrap().to_string();
+    set(&mut network, vec![mute.clone(), dead.clone(), good]);
+    let begun = tokio::time::Instant::now();
+    network.caller("bank-a").check("bank-b").await.unwrap();
+    assert!(begun.elapsed() < HANDSHAKE_DEADLINE / 2);
+    // Where all fail, each is named, in the order of the list.
+    set(&mut network, vec![mute.clone(), dead.clone()]);
+    let status = network.caller("bank-a").check("bank-b").await.unwrap_err();
+    let words = dialled(&status);
+    assert!(words.find(&mute) < words.find(&dead), "{words}");
     node.stop().await;
 }
 
