@@ -368,7 +368,8 @@ pub const CONNECTIONS_PER_MEMBER_MAX: usize = 16;
 /// Connections after their handshake that wait to be served.
 pub const ACCEPTED_WAITING_MAX: usize = 64;
 
-/// How long an endpoint of a member may be silent before the next one is tried beside it (RFC 8305).
+/// How long an endpoint of a member may be silent before the next one is tried beside it
+/// (RFC 8305).
 pub const DIAL_NEXT_AFTER: Duration = Duration::from_millis(250);
 
 /// Time for opening a TCP connection.

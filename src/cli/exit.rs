@@ -74,7 +74,7 @@ impl CliError {
             return Self::refused(format!("{place} exists already: name another file"));
         }
         if error.kind() == std::io::ErrorKind::NotFound {
-            return Self::refused(format!("{place}: there is no such file or folder"));
+            return Self::local(format!("{place}: there is no such file or folder"));
         }
         Self::local(format!("{place}: {error}"))
     }
