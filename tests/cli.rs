@@ -50,6 +50,8 @@ mod registrar;
 mod restored;
 #[path = "cli/rollover.rs"]
 mod rollover;
+#[path = "cli/scan.rs"]
+mod scan;
 #[path = "cli/shell.rs"]
 mod shell;
 #[path = "cli/standing.rs"]

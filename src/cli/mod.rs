@@ -48,6 +48,7 @@ mod rights;
 mod rollover;
 mod rollover_registrar;
 mod samples;
+mod scan;
 mod signal;
 mod standing;
 mod usage;
@@ -127,6 +128,8 @@ enum Command {
         after_help = "Example:\n  creditmesh watch add --book --dir alpha"
     )]
     Watch(watch::WatchCommand),
+    /// What the network tells of every watched customer, as a file.
+    Scan(scan::ScanArgs),
     /// What happened to watched borrowers elsewhere, and what was done about it.
     #[command(
         subcommand,
@@ -199,6 +202,7 @@ fn dispatch(command: Command, output: &Output) -> Result<Exit, CliError> {
             Command::Answer(args) => lending::answer(&args, output).await,
             Command::Report(args) => report::run(&args, output).await,
             Command::Watch(command) => watch::run(command, output).await,
+            Command::Scan(args) => scan::run(&args, output).await,
             Command::Alerts(command) => alerts::run(command, output).await,
             Command::Notices(command) => notices::run(command, output).await,
             Command::Audit(command) => audit::run(command, output).await,

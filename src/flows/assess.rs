@@ -11,6 +11,7 @@ use super::fishing::AskedRow;
 use super::home::Home;
 use super::question::{Asker, Prepared};
 use super::revisions::Rested;
+use super::views::{asker_of, suspended, view_of};
 use super::{
     AuditEvent, Book, FlowError, Ledger, Mirrors, PeerKeys, Revisions, SeenEnd, Standings,
     asked_about, openings, retry_conflicts,
@@ -18,8 +19,7 @@ use super::{
 use crate::crypto::Secret;
 use crate::crypto::oprf::{BatchSeed, HashedInputs};
 use crate::domain::{
-    Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId,
-    SilentReason, Timestamp,
+    Answer, Application, Borrower, Epoch, MemberId, Money, Purpose, QueryId, RecordId, Timestamp,
 };
 use crate::formats::{Revised, answer_json, with_revisions};
 use crate::limits::REVISIONS_SHOWN_MAX;
@@ -182,7 +182,7 @@ impl Assessor {
         self.log(&query, &parts).await?;
         let heard = join_all(parts.into_iter().map(|part| self.ask_one(&query, part))).await;
         let (mut views, behind): (Vec<PeerView>, Vec<Behind>) = heard.into_iter().unzip();
-        views.extend(self.suspended());
+        views.extend(suspended(&self.home, &self.standings));
         let untold = self.revisions.untold(borrower).await?;
         let answer = self.conclude(&query, &views, !untold.is_empty()).await?;
         let given = given(application_id, &answer);
@@ -277,39 +277,17 @@ impl Assessor {
                     ends: told.ends,
                     rested: told.rested,
                 };
-                (self.view_of(&peer, seen), behind)
+                (view_of(&self.home, &self.standings, &peer, seen), behind)
             }
             Err(error) => {
                 tracing::info!(peer = %peer.id, %error, "peer counts as silent");
                 let reason = error.silence();
                 (
-                    self.view_of(&peer, Seen::Silent { reason }),
+                    view_of(&self.home, &self.standings, &peer, Seen::Silent { reason }),
                     Behind::nothing(),
                 )
             }
         }
-    }
-
-    fn view_of(&self, peer: &Member, seen: Seen) -> PeerView {
-        PeerView {
-            member: peer.id.clone(),
-            lender_group: peer.lender_group.clone(),
-            role: peer.role,
-            level: peer.level,
-            weight: self.home.standing(peer).1,
-            standing: self.standings.of(&peer.id),
-            seen,
-        }
-    }
-
-    /// Suspended members are not asked; what they know is unknown, not nothing.
-    fn suspended(&self) -> Vec<PeerView> {
-        let roster = self.home.trust.roster();
-        let suspended = roster.suspended_of(&self.home.member);
-        let reason = SilentReason::Suspended;
-        suspended
-            .map(|peer| self.view_of(peer, Seen::Silent { reason }))
-            .collect()
     }
 
     async fn conclude(
@@ -319,27 +297,13 @@ impl Assessor {
         revised: bool,
     ) -> Result<Answer, FlowError> {
         let home = &self.home;
-        let own = match &query.borrower.national {
-            Some(identifier) => {
-                let records = self.book.records_of(identifier.canonical()).await?;
-                Some(home.summarized(&records, home.level())?.summary)
-            }
-            None => None,
-        };
         let income = query
             .income_month
             .filter(|income| income.currency == home.bands.currency);
         let context = AskerContext {
-            level: home.level(),
             income_month_minor: income.and_then(|income| u64::try_from(income.minor).ok()),
-            asked_national: query.borrower.national.is_some(),
-            own,
             revised,
-            ..AskerContext::new(
-                home.network().clone(),
-                home.lender_group()?,
-                home.bands.clone(),
-            )
+            ..asker_of(home, &self.book, query.borrower).await?
         };
         let concluded = risk::conclude(&home.policy, &context, views, home.clock.now());
         Ok(concluded.into_answer(query.id))

@@ -53,12 +53,14 @@ mod revision_rows;
 mod revision_terms;
 mod revisions;
 mod samples;
+mod scan;
 mod standing;
 mod standing_months;
 mod standing_rows;
 mod steps;
 mod stood;
 mod streams;
+mod views;
 mod watch;
 mod webhook;
 mod witness;
@@ -106,6 +108,7 @@ pub use revisions::{RevisionNotice, Revisions};
 pub use samples::{
     ItemOutcome, NewSample, OpeningRequest, OpeningRequests, Sample, SampleId, SampleItem, Samples,
 };
+pub use scan::{Portfolio, Scanned};
 pub use standing::{PeerReport, SeenEnd, Standings};
 pub use watch::{NewWatched, PeerProgress, Watch, WatchSettings, WatchedEntry};
 pub use webhook::{DeadLetter, Webhook, WebhookTarget, dead_letters};

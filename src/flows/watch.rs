@@ -9,6 +9,7 @@ mod looking;
 mod pass;
 mod rows;
 mod taking;
+mod told;
 mod turning;
 
 use std::collections::BTreeMap;
@@ -67,6 +68,18 @@ pub struct WatchedEntry {
     pub borrower: String,
     /// Since when.
     pub added_at: Timestamp,
+}
+
+impl WatchedEntry {
+    fn of(number: u32, row: &WatchedRow) -> Result<Self, FlowError> {
+        let subject = row.subject()?;
+        Ok(Self {
+            number,
+            reference: subject.reference,
+            borrower: subject.borrower,
+            added_at: Timestamp::from_unix_ms(row.added_at),
+        })
+    }
 }
 
 /// How far the evaluation pass at one peer has come.
@@ -232,16 +245,8 @@ impl Watch {
     /// The store's failure.
     pub async fn page(&self, after: u32) -> Result<Vec<WatchedEntry>, FlowError> {
         let rows = self.0.watched_after(after, WATCH_PAGE_MAX).await?;
-        let entry = |(number, row): (u32, WatchedRow)| {
-            let subject = row.subject()?;
-            Ok(WatchedEntry {
-                number,
-                reference: subject.reference,
-                borrower: subject.borrower,
-                added_at: Timestamp::from_unix_ms(row.added_at),
-            })
-        };
-        rows.into_iter().map(entry).collect()
+        let entry = |(number, row): &(u32, WatchedRow)| WatchedEntry::of(*number, row);
+        rows.iter().map(entry).collect()
     }
 
     /// How many are watched, and how far the pass at each peer has come.

@@ -216,7 +216,7 @@ fn is_formula(value: &str) -> bool {
 
 /// The value with an apostrophe in front where a spreadsheet would read a formula: it then shows
 /// text. A value that already has apostrophes there gets one more, so that nothing is lost.
-fn guarded(value: &str) -> Zeroizing<String> {
+pub(crate) fn guarded(value: &str) -> Zeroizing<String> {
     let guard = if is_formula(value) { "'" } else { "" };
     Zeroizing::new(format!("{guard}{value}"))
 }

@@ -10,6 +10,9 @@ pub const WATCHED_MAX: u32 = 10_000_000;
 /// Borrowers in one request to watch them, and in one page of the list.
 pub const WATCH_PAGE_MAX: usize = 200;
 
+/// Watched borrowers that a scan looks up at once: so long nothing else of the watch goes on.
+pub const SCAN_PAGE: usize = 64;
+
 /// Watched borrowers whose tokens one row holds; their place in it is fixed by their number.
 pub const WATCH_SHELF_BORROWERS: u32 = 128;
 

@@ -8,8 +8,8 @@ use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
     Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
-    OpeningRequests, OwnFeeds, OwnKeys, PeerKeys, Publisher, PublisherTask, Reconciler, Reports,
-    Revisions, Samples, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
+    OpeningRequests, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask, Reconciler,
+    Reports, Revisions, Samples, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -35,6 +35,8 @@ pub struct Core {
     pub peer_keys: Arc<PeerKeys>,
     /// The watch list and what recognises its borrowers.
     pub watch: Watch,
+    /// What follows for the customers on the watch list.
+    pub portfolio: Arc<Portfolio>,
     /// What looks like fishing.
     pub fishing: Fishing,
     /// What opens queries to auditors.
@@ -117,7 +119,7 @@ impl Core {
         let (own, made) = ((home.clone(), book.clone()), (keys.clone(), feeds.clone()));
         let ageing = Ageing::new(own, made, mirrors.clone(), revisions.clone());
         let desk = Desk::new(Arc::clone(&home), book, publisher.clone(), assessor);
-        let (reports, eraser) = about_borrowers(&desk, ledger, &watch);
+        let (reports, eraser, portfolio) = about_borrowers(&desk, ledger, &watch, &standings);
         let (witness, cosigning, gossip) = checking_each_other(&home, (&mirrors, tree), feeds);
         Self {
             samples: Samples::new(Arc::clone(&home)),
@@ -131,6 +133,7 @@ impl Core {
             keys,
             peer_keys,
             watch,
+            portfolio,
             fishing,
             opener,
             reconciler,
@@ -202,10 +205,17 @@ impl Core {
     }
 }
 
-/// What is told to borrowers, and what erases them.
-fn about_borrowers(desk: &Desk, ledger: Ledger, watch: &Watch) -> (Reports, Eraser) {
+/// What is told to borrowers and of them, and what erases them.
+fn about_borrowers(
+    desk: &Desk,
+    ledger: Ledger,
+    watch: &Watch,
+    standings: &Arc<Standings>,
+) -> (Reports, Eraser, Arc<Portfolio>) {
     let reports = Reports::new(desk.clone(), ledger.clone(), watch.clone());
-    (reports, Eraser::new(desk.clone(), ledger, watch.clone()))
+    let eraser = Eraser::new(desk.clone(), ledger, watch.clone());
+    let portfolio = Portfolio::new(desk.clone(), Arc::clone(standings), watch.clone());
+    (reports, eraser, Arc::new(portfolio))
 }
 
 /// What checks this node's logs and those of its peers against each other.

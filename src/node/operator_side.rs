@@ -64,7 +64,11 @@ impl Desks {
             ),
             erasures: ErasureService::new(Arc::new(erasing)),
             revisions: RevisionService::new(revisions, home.policy.show_members),
-            watch: WatchService::new(core.watch.clone(), Arc::clone(&core.alerts)),
+            watch: WatchService::new(
+                core.watch.clone(),
+                Arc::clone(&core.portfolio),
+                Arc::clone(&core.alerts),
+            ),
             witnessing: WitnessingService::new(
                 Arc::clone(&core.cosigning),
                 Arc::clone(core.mirrors.forks()),

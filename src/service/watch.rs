@@ -9,8 +9,14 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use super::status::refused;
-use crate::domain::{AlertResponse, AlertState, Borrower, Identifier, IdentifierClass, Timestamp};
-use crate::flows::{Alert, AlertStep, Alerts, DeadLetter, NewWatched, PeerProgress, WatchedEntry};
+use crate::domain::{
+    AlertResponse, AlertState, Borrower, Identifier, IdentifierClass, QueryId, Timestamp,
+};
+use crate::flows::{
+    Alert, AlertStep, Alerts, DeadLetter, NewWatched, PeerProgress, Portfolio, Scanned,
+    WatchedEntry,
+};
+use crate::formats::answer_json;
 use crate::limits::{ALERT_PAGE_MAX, REFERENCE_CHARS_MAX, WATCH_PAGE_MAX, WATCH_TICK};
 use crate::wire::Malformed;
 use crate::wire::pb::{self, watch_server::Watch};
@@ -19,14 +25,19 @@ use crate::wire::pb::{self, watch_server::Watch};
 #[derive(Debug, Clone)]
 pub struct WatchService {
     watch: crate::flows::Watch,
+    portfolio: Arc<Portfolio>,
     alerts: Arc<Alerts>,
 }
 
 impl WatchService {
-    /// Serves this watch list and these alerts.
+    /// Serves this watch list, the portfolio on it, and these alerts.
     #[must_use]
-    pub fn new(watch: crate::flows::Watch, alerts: Arc<Alerts>) -> Self {
-        Self { watch, alerts }
+    pub fn new(watch: crate::flows::Watch, portfolio: Arc<Portfolio>, alerts: Arc<Alerts>) -> Self {
+        Self {
+            watch,
+            portfolio,
+            alerts,
+        }
     }
 
     fn message(&self, alert: Alert) -> pb::AlertMessage {
@@ -110,6 +121,24 @@ impl Watch for WatchService {
         let (watched, peers) = self.watch.progress().await.map_err(refused)?;
         let peers = peers.into_iter().map(progress).collect();
         Ok(Response::new(pb::WatchProgressResponse { watched, peers }))
+    }
+
+    type ScanWatchedStream = Messages<pb::ScanWatchedResponse>;
+
+    async fn scan_watched(
+        &self,
+        request: Request<pb::ScanWatchedRequest>,
+    ) -> Result<Response<Self::ScanWatchedStream>, Status> {
+        let start = (Arc::clone(&self.portfolio), request.into_inner().after);
+        let pages = try_unfold(start, |(portfolio, after)| async move {
+            let page = portfolio.page(after).await.map_err(refused)?;
+            let last = page.last().map(|one| one.entry.number);
+            Ok::<_, Status>(last.map(|last| (page, (portfolio, last))))
+        });
+        let each = pages
+            .map_ok(|page| iter(page).map(|one| Ok(scanned(one))))
+            .try_flatten();
+        Ok(Response::new(Box::pin(each)))
     }
 
     async fn list_alerts(
@@ -265,6 +294,24 @@ fn entry(entry: WatchedEntry) -> pb::WatchedEntry {
         reference: entry.reference,
         borrower: entry.borrower,
         added_unix_ms: entry.added_at.unix_ms(),
+    }
+}
+
+/// A conclusion that answers no query.
+fn scanned(scanned: Scanned) -> pb::ScanWatchedResponse {
+    let Scanned { entry, conclusion } = scanned;
+    let outcome = conclusion.outcome.word().to_owned();
+    let mut json = answer_json(&conclusion.into_answer(QueryId(uuid::Uuid::nil())));
+    if let Some(fields) = json.as_object_mut() {
+        fields.remove("query_id");
+        fields.remove("explanation");
+    }
+    pb::ScanWatchedResponse {
+        number: entry.number,
+        reference: entry.reference,
+        borrower: entry.borrower,
+        outcome,
+        conclusion_json: json.to_string(),
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::shell::{Run, Served, Town, creditmesh, creditmesh_reading};
 
 /// The social security number of a borrower, as records have it.
-fn ssn(number: u32) -> String {
+pub(super) fn ssn(number: u32) -> String {
     format!("23001{:04}", number + 1)
 }
 
-fn watch(dir: &str, step: &str, more: &[&str]) -> Run {
+pub(super) fn watch(dir: &str, step: &str, more: &[&str]) -> Run {
     creditmesh(&[&["watch", step, "--dir", dir, "--json"], more].concat())
 }
 
@@ -20,14 +20,14 @@ fn alerts(dir: &str, step: &str, more: &[&str]) -> Run {
 }
 
 /// What makes a loan a default.
-const DEFAULT: &str =
+pub(super) const DEFAULT: &str =
     r#""past_due":"700.00 USD","first_delinquency_on":"2025-11-20","dpd":95,"state":"active""#;
 
 /// What makes a loan one that is paid as agreed.
-const CURRENT: &str = r#""past_due":"0.00 USD","dpd":0,"state":"active""#;
+pub(super) const CURRENT: &str = r#""past_due":"0.00 USD","dpd":0,"state":"active""#;
 
 /// Files a loan of each of these borrowers.
-fn loans(town: &Town, dir: &str, numbers: std::ops::Range<u32>, state: &str) {
+pub(super) fn loans(town: &Town, dir: &str, numbers: std::ops::Range<u32>, state: &str) {
     let mut lines = String::new();
     for number in numbers.clone() {
         writeln!(
@@ -54,7 +54,11 @@ fn loans(town: &Town, dir: &str, numbers: std::ops::Range<u32>, state: &str) {
 }
 
 /// Waits until a command's JSON is as it should be.
-fn until(what: &str, mut run: impl FnMut() -> Run, so: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn until(
+    what: &str,
+    mut run: impl FnMut() -> Run,
+    so: impl Fn(&Value) -> bool,
+) -> Value {
     for _ in 0..300 {
         let value: Value = serde_json::from_str(run().stdout.trim()).unwrap_or_default();
         if so(&value) {

@@ -234,6 +234,11 @@ impl Shelf {
         Some(self.0.swap_remove(at).1)
     }
 
+    pub(super) fn get(&self, number: u32) -> Option<&Token> {
+        let held = self.0.iter().find(|(held, _)| *held == number);
+        held.map(|(_, token)| token)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
