@@ -4,7 +4,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -61,18 +61,32 @@ struct Sink {
 }
 
 impl Sink {
-    fn put(&mut self, row: &pb::ScanWatchedResponse) -> Result<(), CliError> {
+    /// Writes a row; gives whether anybody still reads.
+    fn put(&mut self, row: &pb::ScanWatchedResponse) -> Result<bool, CliError> {
         let line = match self.form {
             Form::Jsonl => rows::json_line(row)?,
             Form::Csv => rows::csv_line(row)?,
         };
-        self.write(&line)
+        still_read(self.write(&line))
     }
 
-    fn write(&mut self, line: &str) -> Result<(), CliError> {
-        let failed = |error| CliError::local(format!("the rows cannot be written: {error}"));
-        writeln!(self.to, "{line}").map_err(failed)
+    fn write(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.to, "{line}")
     }
+}
+
+/// Whether anybody still reads what is written: whoever closed a pipe does not want more, which is
+/// no fault.
+fn still_read(written: io::Result<()>) -> Result<bool, CliError> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(unwritten(&error)),
+    }
+}
+
+fn unwritten(error: &io::Error) -> CliError {
+    CliError::local(format!("the rows cannot be written: {error}"))
 }
 
 pub(super) async fn run(args: &ScanArgs, output: &Output) -> Result<Exit, CliError> {
@@ -89,13 +103,16 @@ pub(super) async fn run(args: &ScanArgs, output: &Output) -> Result<Exit, CliErr
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     let mut last = after;
     while let Some(row) = stream.message().await? {
-        sink.put(&row)?;
+        if !sink.put(&row)? {
+            return Ok(Exit::Done);
+        }
         last = row.number;
         *outcomes.entry(row.outcome).or_default() += 1;
         bar.inc(1);
     }
-    let failed = |error| CliError::local(format!("the rows cannot be written: {error}"));
-    sink.to.flush().map_err(failed)?;
+    if !still_read(sink.to.flush())? {
+        return Ok(Exit::Done);
+    }
     bar.finish_and_clear();
     show(args, &(outcomes, last), &watched, output);
     let is_whole = watched.peers.iter().all(|peer| peer.whole);
@@ -136,10 +153,11 @@ fn show(
 fn sink(args: &ScanArgs) -> Result<(Sink, u32), CliError> {
     let form = args.format;
     let Some(path) = &args.out else {
-        let to: Box<dyn Write> = Box::new(BufWriter::new(std::io::stdout()));
+        let to: Box<dyn Write> = Box::new(BufWriter::new(io::stdout()));
         let mut sink = Sink { form, to };
         if form == Form::Csv {
-            sink.write(&rows::csv_header())?;
+            let header = sink.write(&rows::csv_header());
+            header.map_err(|error| unwritten(&error))?;
         }
         return Ok((sink, args.after));
     };
@@ -154,14 +172,15 @@ fn sink(args: &ScanArgs) -> Result<(Sink, u32), CliError> {
     let to: Box<dyn Write> = Box::new(BufWriter::new(file));
     let mut sink = Sink { form, to };
     if form == Form::Csv {
-        sink.write(&rows::csv_header())?;
+        let header = sink.write(&rows::csv_header());
+        header.map_err(|error| unwritten(&error))?;
     }
     Ok((sink, args.after))
 }
 
 /// A file that was broken off, cut behind its last whole row, and the number of that row.
 fn resumed(path: &Path, form: Form) -> Result<(File, u32), CliError> {
-    let failed = |error: std::io::Error| CliError::file(path, &error);
+    let failed = |error: io::Error| CliError::file(path, &error);
     let text = std::fs::read_to_string(path).map_err(failed)?;
     let whole = text.rfind('\n').map_or(0, |at| at + 1);
     let kept = text.get(..whole).unwrap_or_default();

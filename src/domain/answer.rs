@@ -114,6 +114,19 @@ word_enum!(
     }
 );
 
+impl CountName {
+    /// Whether it counts by telephone number.
+    #[must_use]
+    pub const fn is_by_phone(self) -> bool {
+        matches!(
+            self,
+            Self::PhoneActiveLenderGroups
+                | Self::PhoneHardApplications30d
+                | Self::PhoneActiveDefaults
+        )
+    }
+}
+
 word_enum!(
     /// A concluded risk. `docs/flags.md` defines each, with its thresholds.
     FlagCode {

@@ -10,7 +10,8 @@ use tonic::{Request, Response, Status};
 
 use super::status::refused;
 use crate::domain::{
-    AlertResponse, AlertState, Borrower, Identifier, IdentifierClass, QueryId, Timestamp,
+    AlertResponse, AlertState, Borrower, Flag, FlagCode, FlagState, Identifier, IdentifierClass,
+    QueryId, Timestamp,
 };
 use crate::flows::{
     Alert, AlertStep, Alerts, DeadLetter, NewWatched, PeerProgress, Portfolio, Scanned,
@@ -297,9 +298,16 @@ fn entry(entry: WatchedEntry) -> pb::WatchedEntry {
     }
 }
 
-/// A conclusion that answers no query.
+/// A conclusion that answers no query. What would rest on a telephone number was not looked up, and
+/// is left out: no count of it, and no word that the identity is consistent.
 fn scanned(scanned: Scanned) -> pb::ScanWatchedResponse {
-    let Scanned { entry, conclusion } = scanned;
+    let Scanned {
+        entry,
+        mut conclusion,
+    } = scanned;
+    conclusion.counts.retain(|name, _| !name.is_by_phone());
+    let is_told = |flag: &Flag| flag.code != FlagCode::Id || flag.state != FlagState::False;
+    conclusion.flags.retain(is_told);
     let outcome = conclusion.outcome.word().to_owned();
     let mut json = answer_json(&conclusion.into_answer(QueryId(uuid::Uuid::nil())));
     if let Some(fields) = json.as_object_mut() {

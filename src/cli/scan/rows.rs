@@ -19,6 +19,11 @@ const COLUMNS: [&str; 8] = [
     "unknown_flags",
 ];
 
+/// The counts that a scan tells.
+fn counted() -> impl Iterator<Item = &'static CountName> {
+    CountName::ALL.iter().filter(|name| !name.is_by_phone())
+}
+
 fn conclusion(row: &pb::ScanWatchedResponse) -> Result<Value, CliError> {
     let unreadable = |error| CliError::local(format!("the node's answer cannot be read: {error}"));
     serde_json::from_str(&row.conclusion_json).map_err(unreadable)
@@ -38,7 +43,7 @@ pub(super) fn json_line(row: &pb::ScanWatchedResponse) -> Result<String, CliErro
 
 /// The names of the columns.
 pub(super) fn csv_header() -> String {
-    let counts = CountName::ALL.iter();
+    let counts = counted();
     let counts = counts.flat_map(|name| [format!("{name}_lo"), format!("{name}_hi")]);
     let columns = COLUMNS.iter().map(|name| (*name).to_owned());
     columns.chain(counts).collect::<Vec<_>>().join(",")
@@ -58,7 +63,7 @@ pub(super) fn csv_line(row: &pb::ScanWatchedResponse) -> Result<String, CliError
         flags(&value, "TRUE", "severity"),
         flags(&value, "UNKNOWN", "up_to"),
     ];
-    for name in CountName::ALL {
+    for name in counted() {
         for bound in ["lo", "hi"] {
             fields.push(number(&value, &format!("/counts/{name}/{bound}")));
         }
