@@ -385,3 +385,59 @@ async fn a_witness_refuses_the_audit_log_of_another_history() {
     assert!(proven >= 1);
     town.network.stop_all().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_log_was_cut_is_told_so_by_its_doctor_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut town = Town::found(dir.path()).await;
+    town.assess("alpha", 1, "kept").await;
+    town.stop("alpha").await;
+    let (folder, kept) = (dir.path().join("alpha"), dir.path().join("alpha-before"));
+    copy(&folder, &kept);
+    town.start("alpha").await;
+    town.network.mirrored().await.unwrap();
+    for key in ["cut-1", "cut-2", "cut-3"] {
+        town.later(10);
+        town.assess("alpha", 2, key).await;
+    }
+    assert_eq!(town.core("alpha").cosigning.round().await.unwrap(), 2);
+    assert!(
+        town.core("alpha")
+            .cosigning
+            .state()
+            .await
+            .unwrap()
+            .ahead
+            .is_empty()
+    );
+    town.stop("alpha").await;
+    std::fs::rename(&folder, dir.path().join("alpha-after")).unwrap();
+    std::fs::rename(&kept, &folder).unwrap();
+    town.later(10);
+    town.start("alpha").await;
+    town.network.mirrored().await.unwrap();
+    town.assess("alpha", 3, "after").await;
+    let told = async {
+        loop {
+            town.core("alpha").cosigning.round().await.unwrap();
+            let state = town.core("alpha").cosigning.state().await.unwrap();
+            if state.ahead.len() == 2 {
+                assert!(state.ahead.values().all(|known| *known > state.size));
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_creditmesh"))
+        .args(["node", "doctor", "--dir"])
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(
+        said.contains("it was cut, or restored from an older backup"),
+        "{said}"
+    );
+    town.network.stop_all().await.unwrap();
+}

@@ -68,6 +68,13 @@ impl Witness {
             self.forks.doubt(&origin, refused.to_string());
         }
         tracing::warn!(peer = %member.id, %refused, "an audit log's checkpoint is not cosigned");
+        if let WitnessRefusal::Cut { cosigned, .. } = refused {
+            // The size tells the node itself that its log was cut.
+            return Ok(CosignGiven {
+                note: None,
+                cosigned_size: cosigned,
+            });
+        }
         Err(FlowError::NotPossible(refused.to_string()))
     }
 
