@@ -4,7 +4,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,9 @@ use super::operator::NodeAt;
 use super::output::Output;
 use super::watch::{progress, progress_json, progress_lines};
 use crate::wire::pb;
+
+/// Bytes at the end of a file in which its last whole row is looked for: many rows.
+const TAIL_BYTES: u64 = 256 * 1024;
 
 /// How the rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -181,9 +184,16 @@ fn sink(args: &ScanArgs) -> Result<(Sink, u32), CliError> {
 /// A file that was broken off, cut behind its last whole row, and the number of that row.
 fn resumed(path: &Path, form: Form) -> Result<(File, u32), CliError> {
     let failed = |error: io::Error| CliError::file(path, &error);
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let whole = text.rfind('\n').map_or(0, |at| at + 1);
-    let kept = text.get(..whole).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let from = length.saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).map_err(failed)?;
+    let end = tail.iter().rposition(|byte| *byte == b'\n');
+    tail.truncate(end.map_or(0, |at| at + 1));
+    let kept = String::from_utf8_lossy(&tail);
     let number = match (form, kept.lines().last()) {
         (_, None) => None,
         (Form::Jsonl, Some(line)) => rows::number_of_json(line),
@@ -196,8 +206,8 @@ fn resumed(path: &Path, form: Form) -> Result<(File, u32), CliError> {
             path.display()
         ))
     })?;
-    let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-    let length = u64::try_from(whole).unwrap_or(u64::MAX);
-    file.set_len(length).map_err(failed)?;
+    let whole = from + u64::try_from(tail.len()).unwrap_or(0);
+    file.set_len(whole).map_err(failed)?;
+    file.seek(SeekFrom::Start(whole)).map_err(failed)?;
     Ok((file, number))
 }

@@ -72,9 +72,7 @@ pub struct Dispute {
     pub id: RecordId,
     /// The record that is disputed.
     pub record: RecordId,
-    /// The version of that record when the dispute was opened.
-    pub version: Version,
-    /// What that record said then: [`content_of`] it.
+    /// What that record said when the dispute was opened: [`content_of`] it.
     pub(super) content: [u8; 32],
     /// The signals about that record, disputed with it, and the signals that tell so, in pairs.
     pub further: Vec<(RecordId, RecordId)>,
@@ -161,7 +159,6 @@ impl Dispute {
             CASE.to_owned(),
             self.id.to_string(),
             self.record.to_string(),
-            self.version.number().to_string(),
             HEXLOWER.encode(&self.content),
             self.opened_at.unix_ms().to_string(),
             self.opened_by.clone(),
@@ -224,7 +221,6 @@ fn read<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Dispute> {
     let dispute = Dispute {
         id: record_id(line()?)?,
         record: record_id(line()?)?,
-        version: Version::of(line()?.parse().ok()?)?,
         content: HEXLOWER.decode(line()?.as_bytes()).ok()?.try_into().ok()?,
         further: Vec::new(),
         opened_at: moment(line()?)?,
@@ -264,7 +260,6 @@ mod tests {
         let mut dispute = Dispute {
             id: id(1),
             record: id(2),
-            version: Version::FIRST,
             content: [7; 32],
             further: vec![(id(3), id(4))],
             opened_at: at,

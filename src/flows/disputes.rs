@@ -197,7 +197,6 @@ impl Desk {
         let dispute = Dispute {
             id: *own,
             record: id,
-            version: subject.head.version,
             content: content_of(&subject),
             further: about.into_iter().zip(further.iter().copied()).collect(),
             opened_at: now,
@@ -296,10 +295,9 @@ impl Desk {
             )));
         }
         let subject = self.book.find(dispute.record).await?;
-        let corrected = subject.as_ref().is_some_and(|record| {
-            let newer = record.head.version > dispute.version;
-            newer && !record.is_retracted() && content_of(record) != dispute.content
-        });
+        let corrected = subject
+            .as_ref()
+            .is_some_and(|record| !record.is_retracted() && content_of(record) != dispute.content);
         if resolution == Resolution::Corrected && !corrected {
             return Err(FlowError::NotPossible(
                 "no version that says anything else was furnished since the dispute was opened: \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::board::Feed;
 use super::rows::Shelf;
 use super::{Inner, Watch, WatchedEntry};
-use crate::domain::{Borrower, SilentReason};
+use crate::domain::{Borrower, SilentReason, Timestamp};
 use crate::flows::FlowError;
 use crate::flows::draft::Draft;
 use crate::limits::SCAN_PAGE;
@@ -40,10 +40,13 @@ impl Watch {
         inner.open_board(&mut board).await?;
         for peer in inner.home.asked() {
             let feed = board.newest_of(&peer.id, |slot| inner.is_live(slot));
-            let mut shelf = None;
+            let mut place = match feed {
+                Some(feed) => Place::of(feed).await?,
+                None => None,
+            };
             for one in &mut told {
-                let seen = match feed {
-                    Some(feed) => inner.seen_at(feed, &mut shelf, one).await?,
+                let seen = match &mut place {
+                    Some(place) => inner.seen_at(place, one).await?,
                     None => NOT_EVALUATED,
                 };
                 one.seen.push((Arc::clone(&peer), seen));
@@ -57,15 +60,30 @@ const NOT_EVALUATED: Seen = Seen::Silent {
     reason: SilentReason::MirrorBehind,
 };
 
+/// A feed that is looked up in, and the shelf that was read last: the tokens of neighbours lie on
+/// one.
+struct Place<'a> {
+    feed: &'a Feed,
+    as_of: Timestamp,
+    shelf: Option<(u32, Shelf)>,
+}
+
+impl<'a> Place<'a> {
+    /// A feed of which a checkpoint came.
+    async fn of(feed: &'a Feed) -> Result<Option<Self>, FlowError> {
+        let checkpoint_at = feed.mirror.reach().await?.checkpoint_at;
+        Ok(checkpoint_at.map(|as_of| Self {
+            feed,
+            as_of,
+            shelf: None,
+        }))
+    }
+}
+
 impl Inner {
-    /// What the mirror of a feed holds of a borrower. The shelf that was read last stays at hand:
-    /// the tokens of neighbours lie on one.
-    async fn seen_at(
-        &self,
-        feed: &Feed,
-        shelf: &mut Option<(u32, Shelf)>,
-        one: &Told,
-    ) -> Result<Seen, FlowError> {
+    /// What the mirror of a feed holds of a borrower.
+    async fn seen_at(&self, place: &mut Place<'_>, one: &Told) -> Result<Seen, FlowError> {
+        let Place { feed, as_of, shelf } = place;
         let number = one.entry.number;
         let at = Shelf::of(number);
         if shelf.as_ref().is_none_or(|(held, _)| *held != at) {
@@ -73,7 +91,7 @@ impl Inner {
             *shelf = Some((at, read));
         }
         let token = shelf.as_ref().and_then(|(_, held)| held.get(number));
-        let (Some(token), Some(as_of)) = (token, feed.mirror.reach().await?.checkpoint_at) else {
+        let Some(token) = token else {
             return Ok(NOT_EVALUATED);
         };
         let last = feed.mirror.last(token).await?;
@@ -87,7 +105,7 @@ impl Inner {
         Ok(Seen::Answered {
             national,
             phone,
-            as_of,
+            as_of: *as_of,
             taken_on: last.taken_on,
         })
     }
