@@ -375,6 +375,9 @@ async fn nobody_there_is_told_in_words_and_endpoints_are_tried_in_turn() {
     let mut network = Network::new().await;
     let node = network.start("bank-b");
     let good = network.address("bank-b").to_string();
+    // Bound before the other one is freed: they must not be given one port.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mute = silent.local_addr().unwrap().to_string();
     let dead = {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         socket.local_addr().unwrap().to_string()
@@ -398,8 +401,6 @@ async fn nobody_there_is_told_in_words_and_endpoints_are_tried_in_turn() {
     set(&mut network, vec![dead.clone(), good.clone()]);
     network.caller("bank-a").check("bank-b").await.unwrap();
     // Who takes the connection and says nothing holds nobody up.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mute = silent.local_addr().unwrap().to_string();
     set(&mut network, vec![mute.clone(), dead.clone(), good]);
     let begun = tokio::time::Instant::now();
     network.caller("bank-a").check("bank-b").await.unwrap();
