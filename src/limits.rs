@@ -8,6 +8,7 @@ mod membership;
 mod metro2;
 mod notices;
 mod opening;
+mod replicas;
 mod report;
 mod samples;
 mod standing;
@@ -24,6 +25,7 @@ pub use membership::*;
 pub use metro2::*;
 pub use notices::*;
 pub use opening::*;
+pub use replicas::*;
 pub use report::*;
 pub use samples::*;
 pub use standing::*;
@@ -203,14 +205,6 @@ pub const STORE_CONNECTIONS_MAX: usize = 64;
 
 /// How long the program may take that prints the key of the key ring.
 pub const KEY_COMMAND_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How often the process that uses a database's store shows that it lives.
-pub const LEASE_BEAT: Duration = Duration::from_secs(1);
-
-/// How long that process may be silent before another takes the store over.
-pub const LEASE_SILENT: Duration = Duration::from_secs(5);
-
-const _: () = assert!(LEASE_SILENT.as_millis() >= 4 * LEASE_BEAT.as_millis());
 
 /// Connections of a replica to its database at least: one writes, the others read.
 pub const STORE_CONNECTIONS_MIN: usize = 2;

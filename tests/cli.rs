@@ -46,6 +46,8 @@ mod own;
 mod records;
 #[path = "cli/registrar.rs"]
 mod registrar;
+#[path = "cli/replicas.rs"]
+mod replicas;
 #[path = "cli/restored.rs"]
 mod restored;
 #[path = "cli/rollover.rs"]

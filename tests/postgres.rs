@@ -35,7 +35,8 @@ pub(crate) async fn store(config: tokio_postgres::Config) -> Result<PostgresStor
         tls: None,
         mode: OpenMode::ExistingOrNew,
         connections: 8,
-        holding: Holding::Shared,
+        holding: Holding::Replica,
+        folder: None,
     };
     PostgresStore::open(options, &Secret::from_bytes([7; 32]), rand::random()).await
 }

@@ -14,7 +14,6 @@ use crate::domain::Timestamp;
 use crate::env::{Clock, SystemClock};
 use crate::net::RegistrarError;
 use crate::node::{self, Elsewhere, Folder, NodeError, NodeParts, RunningNode};
-use crate::store::StoreError;
 use crate::wire::pb;
 
 /// `creditmesh node …`.
@@ -193,15 +192,9 @@ async fn serve(node: &NodeDir, output: &Output) -> Result<Exit, CliError> {
             operators.unwrap_or_default()
         )
     });
-    let taken_over = tokio::select! {
-        stopped = stop_signal() => { stopped?; false }
-        () = node.taken_over() => true,
-    };
+    stop_signal().await?;
     output.remark("stopping");
     node.shutdown().await?;
-    if taken_over {
-        return Err(CliError::local(StoreError::TakenOver.to_string()));
-    }
     Ok(Exit::Done)
 }
 
@@ -267,7 +260,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
             .then(|| moment(status.freshness_ends_unix_ms)),
         "certificate_must_renew": status.certificate_must_renew,
         "unpublished": status.unpublished, "feeds": feeds, "peers": peers,
-        "logs": super::node_log::values(&status.logs),
+        "logs": super::node_log::values(&status.logs), "replica": status.replica,
         "watch": super::watch::progress_json(&watch),
         "findings_open": findings_open, "witnessing": super::audit::witnessing_json(&witnessing),
     });
@@ -324,6 +317,10 @@ fn status_text(status: &pb::StatusResponse) -> String {
     ];
     lines.extend(trust_lines(status));
     lines.extend(super::node_log::lines(&status.logs));
+    if status.replica != "alone" {
+        let (place, others) = (&status.replica, "other processes use the same rows");
+        lines.push(format!("replica      {place}; {others}"));
+    }
     lines.push(format!("unpublished  {}", status.unpublished));
     for feed in &status.feeds {
         let (level, epoch, size) = (&feed.level, feed.epoch, feed.size);

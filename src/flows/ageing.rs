@@ -19,7 +19,7 @@ use crate::limits::{STORE_BATCH_ROWS_MAX, SWEEP_COMMITS_MAX, SWEEP_EVERY, SWEEP_
 use crate::store::{Scan, Table};
 
 pub(super) use answers::index_since;
-pub(super) use epochs::is_forgotten;
+pub(super) use epochs::{first_kept, is_forgotten};
 pub(super) use rows::dated;
 
 /// Deletes what is old.

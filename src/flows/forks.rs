@@ -44,9 +44,16 @@ pub struct Doubt {
 #[derive(Debug)]
 pub struct Forks {
     home: Arc<Home>,
-    /// Read from the store at the first look.
-    known: tokio::sync::Mutex<Option<Vec<KeptFork>>>,
+    /// Read from the store at the first look, and again when other replicas wrote.
+    known: tokio::sync::Mutex<Option<Known>>,
     doubts: Mutex<BTreeMap<String, Doubt>>,
+}
+
+/// What stood in the store, and what other replicas had written by then.
+#[derive(Debug)]
+struct Known {
+    forks: Vec<KeptFork>,
+    others_wrote: u64,
 }
 
 impl KeptFork {
@@ -99,13 +106,17 @@ impl Forks {
 
     async fn loaded<'a>(
         &self,
-        known: &'a mut Option<Vec<KeptFork>>,
+        known: &'a mut Option<Known>,
     ) -> Result<&'a mut Vec<KeptFork>, FlowError> {
+        let others_wrote = self.home.vault.replicas().others_wrote();
         let kept = match known.take() {
-            Some(kept) => kept,
-            None => self.read().await?,
+            Some(kept) if kept.others_wrote == others_wrote => kept,
+            Some(_) | None => Known {
+                forks: self.read().await?,
+                others_wrote,
+            },
         };
-        Ok(known.insert(kept))
+        Ok(&mut known.insert(kept).forks)
     }
 
     async fn read(&self) -> Result<Vec<KeptFork>, FlowError> {

@@ -62,6 +62,12 @@ impl Identities {
         self.held().next = Some(Arc::new(next));
     }
 
+    /// Takes the keys that another replica put into the store.
+    pub fn take(&self, others: Self) {
+        let theirs = others.0.into_inner();
+        *self.held() = theirs.unwrap_or_else(PoisonError::into_inner);
+    }
+
     /// The next key is the one in use, and the old one is gone.
     pub fn settle(&self) {
         let mut held = self.held();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use super::draft::Draft;
@@ -274,14 +275,16 @@ type Outcome = Result<Option<QueryPermit>, FlowError>;
 
 async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, FlowError> {
     let mut draft = Draft::default();
+    let notes = notes_of(home, group).await?;
+    // Last what other replicas write too, so that little time is left for them to come between.
     let mut quotas = Quotas::default();
     let mut log = AuditLog::read(home).await?;
     let mut outcomes = Vec::with_capacity(group.len());
-    for request in group {
+    for (request, noted) in group.iter().zip(notes) {
         let debits = quotas.debits;
-        let outcome = match &request.debit {
-            None => Ok(None),
-            Some(debit) => quotas.spend(home, &mut draft, debit).await?,
+        let outcome = match (&request.debit, noted) {
+            (Some(debit), Some(noted)) => quotas.spend(home, &mut draft, (debit, noted)).await?,
+            (None | Some(_), _) => Ok(None),
         };
         if quotas.debits > debits {
             count(home, &mut draft, &request.event).await?;
@@ -304,6 +307,17 @@ async fn write_group(home: &Home, group: &[Request]) -> Result<Vec<Outcome>, Flo
     Ok(outcomes)
 }
 
+/// Where the request id of each debit is noted, read all at once.
+async fn notes_of(home: &Home, group: &[Request]) -> Result<Vec<Option<Note>>, FlowError> {
+    let notes = group.iter().map(|request| async {
+        match &request.debit {
+            None => Ok(None),
+            Some(debit) => noted(home, debit).await.map(Some),
+        }
+    });
+    try_join_all(notes).await
+}
+
 /// Quota rows touched by one group.
 #[derive(Debug, Default)]
 struct Quotas {
@@ -318,9 +332,9 @@ impl Quotas {
         &mut self,
         home: &Home,
         draft: &mut Draft,
-        debit: &Debit,
+        (debit, (request_key, held)): (&Debit, Note),
     ) -> Result<Outcome, FlowError> {
-        let account = QuotaAccount::of(&debit.granted, debit.epoch, &home.calendar);
+        let account = debit.account(home);
         let name = quota_name(&account);
         let key = home.vault.row_key(Table::Quota, name.as_bytes()).to_vec();
         let (revision, row) = match self.rows.get(&key) {
@@ -330,11 +344,6 @@ impl Quotas {
                 None => (0, QuotaRow::default()),
             },
         };
-        let mut request_name = debit.request_id.to_vec();
-        request_name.extend_from_slice(name.as_bytes());
-        // A repeat is free under the same key only: a member may have changed its level meanwhile.
-        request_name.extend_from_slice(account.level().word().as_bytes());
-        let (request_key, held) = noted(home, debit.epoch, &request_name).await?;
         let request_revision = held.as_ref().map_or(0, |row| row.revision);
         let seen = match draft.staged(Table::Idempotency, &request_key) {
             Some(staged) => staged.map(<[u8]>::to_vec),
@@ -363,20 +372,35 @@ impl Quotas {
     }
 }
 
+/// The key under which a request id is noted, and what is noted there.
+type Note = (Vec<u8>, Option<Plain>);
+
+impl Debit {
+    fn account(&self, home: &Home) -> QuotaAccount {
+        QuotaAccount::of(&self.granted, self.epoch, &home.calendar)
+    }
+}
+
 /// Where a request id is noted, and what is noted there. The key begins with the epoch, with which
 /// it is deleted; earlier versions wrote it without.
-async fn noted(
-    home: &Home,
-    epoch: Epoch,
-    request_name: &[u8],
-) -> Result<(Vec<u8>, Option<Plain>), FlowError> {
-    let name = home.vault.row_key(Table::Idempotency, request_name);
-    if let Some(held) = home.vault.read(Table::Idempotency, &name).await? {
-        return Ok((name.to_vec(), Some(held)));
-    }
-    let key = [epoch.0.to_be_bytes().as_slice(), &name].concat();
-    let held = home.vault.read(Table::Idempotency, &key).await?;
-    Ok((key, held))
+async fn noted(home: &Home, debit: &Debit) -> Result<Note, FlowError> {
+    let account = debit.account(home);
+    let mut request_name = debit.request_id.to_vec();
+    request_name.extend_from_slice(quota_name(&account).as_bytes());
+    // A repeat is free under the same key only: a member may have changed its level meanwhile.
+    request_name.extend_from_slice(account.level().word().as_bytes());
+    let name = home.vault.row_key(Table::Idempotency, &request_name);
+    let key = [debit.epoch.0.to_be_bytes().as_slice(), &name].concat();
+    let vault = &home.vault;
+    let (old, held) = futures::future::try_join(
+        vault.read(Table::Idempotency, &name),
+        vault.read(Table::Idempotency, &key),
+    )
+    .await?;
+    Ok(match old {
+        Some(old) => (name.to_vec(), Some(old)),
+        None => (key, held),
+    })
 }
 
 /// The row of a request that is made once more: what it asked for, and how often it was repeated.

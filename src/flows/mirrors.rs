@@ -100,6 +100,18 @@ impl Mirrors {
         &self.forks
     }
 
+    /// Tells whoever looks at mirrors that another replica may have written some.
+    pub(super) fn announce(&self) {
+        self.grown
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Lets go of what is held in memory of epochs before `first`.
+    pub(super) fn forget_before(&self, first: Epoch) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(_, _, epoch), _| *epoch >= first);
+    }
+
     /// Changes whenever one of the mirrors has grown.
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
@@ -216,10 +228,10 @@ impl Mirror {
             }
             let leaves = accepted.new_leaves(&tail);
             match self.keep(&state, &accepted, leaves).await {
-                Ok(()) => {
+                Ok(revision) => {
                     index(&mut state.index, accepted.first, leaves)?;
                     state.indexed = accepted.head.size();
-                    state.revision += u64::from(accepted.head != state.head);
+                    state.revision = revision;
                     state.head = accepted.head;
                     if !leaves.is_empty() {
                         self.grown
@@ -236,34 +248,37 @@ impl Mirror {
         }
     }
 
+    /// Makes what was accepted durable; gives the revision of the head. Each commit writes the
+    /// head, so that of two replicas that take the same leaves one finds the other.
     async fn keep(
         &self,
         state: &State,
         accepted: &Accepted,
         leaves: &[u8],
-    ) -> Result<(), FlowError> {
+    ) -> Result<u64, FlowError> {
+        let (vault, mut revision) = (&self.home.vault, state.revision);
         if accepted.head == state.head {
-            return Ok(());
+            return Ok(revision);
         }
-        let vault = &self.home.vault;
         let mut draft = Draft::default();
         let first = accepted.first / FEED_GROUP_LEAVES as u64;
         for (number, group) in (first..).zip(leaves.chunks(LEAF_BYTES * FEED_GROUP_LEAVES)) {
             if draft.len() >= MIRROR_GROUPS_PER_COMMIT {
-                std::mem::take(&mut draft).commit(vault).await?;
+                let mut part = std::mem::take(&mut draft);
+                let held = state.head.encode();
+                part.put(Table::MirrorHead, &self.head_key(), revision, held);
+                part.commit(vault).await?;
+                revision += 1;
             }
             let key = self.group_key(number);
             let held = vault.read(Table::MirrorGroup, &key).await?;
-            let revision = held.map_or(0, |row| row.revision);
-            draft.put(Table::MirrorGroup, &key, revision, group.to_vec());
+            let held = held.map_or(0, |row| row.revision);
+            draft.put(Table::MirrorGroup, &key, held, group.to_vec());
         }
-        draft.put(
-            Table::MirrorHead,
-            &self.head_key(),
-            state.revision,
-            accepted.head.encode(),
-        );
-        draft.commit(vault).await
+        let row = accepted.head.encode();
+        draft.put(Table::MirrorHead, &self.head_key(), revision, row);
+        draft.commit(vault).await?;
+        Ok(revision + 1)
     }
 
     /// The last summary for the holder of `token`, and the number that the next leaf has.
@@ -374,21 +389,33 @@ impl Mirror {
         Ok(None)
     }
 
-    /// Reads the head and the leaves that the index does not know yet. Whoever waits for it may
-    /// stop waiting: what was read stays, and the next load goes on from there.
+    /// Reads the head and the leaves that the index does not know yet; beside other replicas also
+    /// what those wrote meanwhile. Whoever waits for it may stop waiting: what was read stays, and
+    /// the next load goes on from there.
     async fn load(&self, state: &mut State) -> Result<(), FlowError> {
-        if state.loaded {
+        if state.loaded && self.home.vault.replicas().is_alone() {
             return Ok(());
         }
-        if let Some(row) = self
+        let row = self
             .home
             .vault
             .read(Table::MirrorHead, &self.head_key())
-            .await?
-        {
-            state.head = MirrorHead::decode(&row.bytes)
-                .map_err(|_| FlowError::Unreadable { what: "mirror" })?;
-            state.revision = row.revision;
+            .await?;
+        let revision = row.as_ref().map_or(0, |row| row.revision);
+        if state.loaded && revision == state.revision {
+            return Ok(());
+        }
+        state.loaded = false;
+        state.head = match row {
+            Some(row) => MirrorHead::decode(&row.bytes)
+                .map_err(|_| FlowError::Unreadable { what: "mirror" })?,
+            None => MirrorHead::new(self.feed.clone()),
+        };
+        state.revision = revision;
+        if state.head.size() < state.indexed {
+            // Another replica forgot the epoch.
+            state.index = TagIndex::with_room_for(0, &*self.home.entropy)?;
+            state.indexed = 0;
         }
         let group_leaves = FEED_GROUP_LEAVES as u64;
         while state.indexed < state.head.size() {

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use super::FlowError;
 use super::feed_rows::FeedRows;
 use super::home::Home;
+use crate::domain::Epoch;
 use crate::limits::{FEED_GROUP_LEAVES, LEAF_BYTES, STORE_BATCH_ROWS_MAX};
 use crate::merkle::Tree;
 use crate::protocol::feed::FeedId;
@@ -51,7 +52,7 @@ impl OwnFeeds {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Changes whenever this replica published something.
+    /// Changes whenever something was published, a moment later where another replica did.
     #[must_use]
     pub fn news(&self) -> watch::Receiver<u64> {
         self.news.subscribe()
@@ -142,6 +143,12 @@ impl OwnFeeds {
     pub(super) fn forget(&self, feed: &FeedId) {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         trees.remove(feed);
+    }
+
+    /// Lets go of what is held in memory of epochs before `first`.
+    pub(super) fn forget_before(&self, first: Epoch) {
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.retain(|feed, _| feed.epoch >= first);
     }
 
     fn grown(&self, feed: &FeedId) -> Arc<Mutex<Grown>> {

@@ -102,6 +102,11 @@ impl OwnKeys {
         Ok(())
     }
 
+    /// Lets go of what is held in memory of epochs before `first`.
+    pub(super) fn forget_before(&self, first: Epoch) {
+        self.lock().retain(|(_, made), _| *made >= first);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Level, Epoch), Arc<OwnKey>>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }

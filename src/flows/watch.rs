@@ -1,7 +1,8 @@
 //! The watch list, and what recognises its borrowers in peers' feeds.
 //!
 //! Everything that writes rows of the watch goes through one lock, one after the other. What is
-//! seen, how far a feed was looked at, and the alerts that follow are one commit.
+//! seen, how far a feed was looked at, and the alerts that follow are one commit. Of several
+//! replicas the one that leads looks and evaluates; the others read its rows.
 
 mod board;
 mod customers;
@@ -213,13 +214,16 @@ impl Watch {
     /// The store's failure.
     pub async fn remove(&self, canonical: &str) -> Result<bool, FlowError> {
         let inner = &self.0;
-        let mut board = inner.board.lock().await;
-        inner.open_board(&mut board).await?;
-        let removed = inner.remove_from(&mut board, canonical).await;
-        if removed.is_err() {
-            board.forget();
-        }
-        removed
+        super::retry_conflicts(|| async {
+            let mut board = inner.board.lock().await;
+            inner.open_board(&mut board).await?;
+            let removed = inner.remove_from(&mut board, canonical).await;
+            if removed.is_err() {
+                board.forget();
+            }
+            removed
+        })
+        .await
     }
 
     /// Since when the holder of an identifier is watched; `None` where it is not.

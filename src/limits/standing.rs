@@ -15,6 +15,9 @@ pub const DECLARED_REPORTS_MAX: u32 = 100;
 /// How often a node looks at the standing of its peers as it is stored.
 pub const STANDING_LOOK: Duration = Duration::from_secs(30);
 
+/// How soon it looks again where another of its replicas wrote something.
+pub const STANDING_LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often a node asks its peers for their monthly counts.
 pub const STANDING_FETCH: Duration = Duration::from_secs(3_600);
 

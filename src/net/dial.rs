@@ -76,11 +76,16 @@ fn listed(attempts: &[Attempt]) -> String {
     texts.join("; ")
 }
 
-/// Opens a connection to `member` by the list in force.
+/// Opens a connection to `member` by the list in force. Its endpoints are tried from the one that
+/// `turn` names, counted round, so that connections spread over the replicas that they belong to.
 ///
 /// # Errors
 /// [`DialError`].
-pub(super) async fn dial(tls: &NodeTls, member: &MemberId) -> Result<DialledStream, DialError> {
+pub(super) async fn dial(
+    tls: &NodeTls,
+    member: &MemberId,
+    turn: u64,
+) -> Result<DialledStream, DialError> {
     let (trust, roster) = (tls.trust(), tls.trust().roster());
     let entry = trust
         .may_call(member)
@@ -94,7 +99,7 @@ pub(super) async fn dial(tls: &NodeTls, member: &MemberId) -> Result<DialledStre
             member: member.clone(),
         });
     }
-    match first_of(tls, member, &entry.endpoints).await {
+    match first_of(tls, member, &entry.endpoints, turn).await {
         Ok(stream) => Ok(stream),
         Err(Failed::Refused(refusal)) => Err(DialError::Refused {
             member: member.clone(),
@@ -119,8 +124,12 @@ async fn first_of(
     tls: &NodeTls,
     member: &MemberId,
     endpoints: &[String],
+    turn: u64,
 ) -> Result<DialledStream, Failed> {
-    let mut waiting = endpoints.iter().enumerate();
+    let count = endpoints.len();
+    let first = usize::try_from(turn % count.max(1) as u64).unwrap_or(0);
+    let in_turn = endpoints.iter().enumerate().cycle().skip(first).take(count);
+    let mut waiting = in_turn.collect::<Vec<_>>().into_iter();
     let mut dialling = FuturesUnordered::new();
     let mut attempts = BTreeMap::new();
     loop {

@@ -23,6 +23,7 @@ use super::dial::{DialError, dial};
 use super::node_tls::NodeTls;
 use super::version_header::VersionHeader;
 use super::{BoxError, LIST_VERSION_HEADER};
+use crate::crypto::sha256;
 use crate::domain::MemberId;
 use crate::limits::{
     CHANNEL_AGE_MAX, CHANNEL_CONNECTION_WINDOW_BYTES, CHANNEL_STREAM_WINDOW_BYTES,
@@ -133,8 +134,8 @@ impl Line {
                 return Ok(held.unwrap_or_else(|| (serial, connected.channel.clone())));
             }
         }
-        let channel = self.connect()?;
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        let channel = self.connect(serial)?;
         *current = Some(Connected {
             channel: channel.clone(),
             serial,
@@ -156,7 +157,9 @@ impl Line {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connect(&self) -> Result<Channel, Status> {
+    /// A channel that dials from another endpoint on each time that it has to connect, and that
+    /// begins where other members and other channels do not.
+    fn connect(&self, serial: u64) -> Result<Channel, Status> {
         // `http`, because TLS is the connector's business; the name is never resolved.
         let name = dns_name_of(self.tls.trust().network(), &self.member);
         let endpoint = Endpoint::from_shared(format!("http://{name}"))
@@ -169,12 +172,20 @@ impl Line {
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
             .keep_alive_while_idle(true);
         let (tls, member) = (self.tls.clone(), self.member.clone());
+        let turns = AtomicU64::new(first_turn(&self.tls).wrapping_add(serial));
         let connector = service_fn(move |_: Uri| {
             let (tls, member) = (tls.clone(), member.clone());
-            async move { dial(&tls, &member).await.map(TokioIo::new) }
+            let turn = turns.fetch_add(1, Ordering::Relaxed);
+            async move { dial(&tls, &member, turn).await.map(TokioIo::new) }
         });
         Ok(endpoint.connect_with_connector_lazy(connector))
     }
+}
+
+/// Where this member begins among a peer's endpoints: members that ask one peer spread over it.
+fn first_turn(tls: &NodeTls) -> u64 {
+    let name = sha256(tls.certificate().member().as_str().as_bytes());
+    name.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// One client's hold on a line: the channel that it made ready, or why there is none.

@@ -215,7 +215,7 @@ impl Folder {
             .vault_under(keys, (OpenMode::New, Holding::Alone), config)
             .await?;
         let restored = restore_rows(file, &vault).await;
-        vault.store().share_ring(keyring).await?;
+        vault.store().share_ring(keyring, 0).await?;
         vault.store().close().await?;
         Ok(restored?)
     }

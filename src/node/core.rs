@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::leading::{Job, begin};
 use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
     Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
-    OpeningRequests, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask, Reconciler,
+    OpeningRequests, Others, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask, Reconciler,
     Reports, Revisions, Samples, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
 };
 
@@ -65,7 +66,19 @@ pub struct Core {
     pub gossip: Arc<Gossip>,
     /// Which answers changed after they were given.
     pub revisions: Arc<Revisions>,
+    /// What this replica does once it leads.
+    jobs: Vec<Job>,
     tasks: JoinSet<()>,
+}
+
+/// A job that begins with a clone of what it takes.
+fn again<T, F>(what: &T, run: fn(T) -> F) -> Job
+where
+    T: Clone + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let what = what.clone();
+    Job::of(move || run(what.clone()))
 }
 
 impl Core {
@@ -146,35 +159,53 @@ impl Core {
             cosigning,
             gossip,
             revisions,
+            jobs: Vec::new(),
             tasks,
         }
     }
 
     /// Starts following every peer's feeds and notices, looking for watched borrowers in them,
     /// deleting records whose terms are over and what is old, and judging whether queries look
-    /// like fishing.
+    /// like fishing. Of several replicas one does all this; each keeps in step with the others.
     pub fn follow_peers(&mut self) {
-        let home = Arc::clone(&self.home);
-        let notices = NoticeFollower::new(home, Arc::clone(&self.revisions));
-        self.tasks.spawn(notices.run());
-        self.tasks.spawn(self.follower.clone().run());
-        self.tasks.spawn(self.watch.clone().look());
-        self.tasks.spawn(self.watch.clone().evaluate());
-        self.tasks.spawn(self.watch.clone().keep_to_customers());
-        self.tasks.spawn(self.desk.clone().keep_terms());
-        self.tasks.spawn(self.ageing.clone().run());
-        self.tasks.spawn(Arc::clone(&self.standings).run());
-        self.tasks.spawn(self.fishing.clone().run());
-        self.tasks.spawn(self.samples.clone().run());
-        self.tasks.spawn(self.requests.clone().run());
-        self.tasks.spawn(Arc::clone(&self.cosigning).run());
-        self.tasks.spawn(Arc::clone(&self.gossip).run());
+        let mut jobs = std::mem::take(&mut self.jobs);
+        let (home, revisions) = (Arc::clone(&self.home), Arc::clone(&self.revisions));
+        jobs.push(Job::of(move || {
+            NoticeFollower::new(Arc::clone(&home), Arc::clone(&revisions)).run()
+        }));
+        let (follower, watch, desk) = (&self.follower, &self.watch, &self.desk);
+        jobs.push(again(follower, Follower::run));
+        jobs.push(again(watch, Watch::look));
+        jobs.push(again(watch, Watch::evaluate));
+        jobs.push(again(watch, Watch::keep_to_customers));
+        jobs.push(again(desk, Desk::keep_terms));
+        jobs.push(again(&self.ageing, Ageing::run));
+        jobs.push(again(&self.standings, Standings::run));
+        jobs.push(again(&self.fishing, Fishing::run));
+        jobs.push(again(&self.samples, Samples::run));
+        jobs.push(again(&self.requests, OpeningRequests::run));
+        jobs.push(again(&self.cosigning, Cosigning::run));
+        jobs.push(again(&self.gossip, Gossip::run));
+        let replicas = self.home.vault.replicas().clone();
+        begin(jobs, replicas, &mut self.tasks);
+        self.tasks.spawn(self.others().keep_in_step());
     }
 
-    /// Starts posting alerts there.
+    fn others(&self) -> Others {
+        Others {
+            home: Arc::clone(&self.home),
+            feeds: Arc::clone(self.answerer.feeds()),
+            mirrors: Arc::clone(&self.mirrors),
+            alerts: Arc::clone(&self.alerts),
+            standings: Arc::clone(&self.standings),
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    /// Posts alerts there, once peers are followed.
     pub fn post_alerts(&mut self, target: WebhookTarget) {
         let webhook = Webhook::new(Arc::clone(&self.alerts), target);
-        self.tasks.spawn(webhook.run());
+        self.jobs.push(again(&webhook, Webhook::run));
     }
 
     /// Whether this node holds a whole mirror of each of these members, in every live epoch, and

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parts::Sealing;
-use super::rekey::replace_ring;
 use super::unlock::read_private;
 use super::{Folder, NodeError, read_text};
 use crate::config::{DatabaseConfig, NodeConfig, StoreConfig};
-use crate::crypto::{Keyring, Secret, Unlock};
+use crate::crypto::{Keyring, Secret};
 use crate::env::OsEntropy;
 use crate::net::database_tls;
 use crate::store::{
@@ -32,29 +31,13 @@ impl Folder {
             StoreConfig::Postgres(database) => {
                 let mut options = database_options(self.path(), database, mode)?;
                 options.holding = holding;
+                options.folder = Some(self.path().to_owned());
                 let writer = Secret::<16>::random(&OsEntropy::default())?;
                 let id = *writer.expose();
                 Arc::new(PostgresStore::open(options, &keys.digest_key(), id).await?)
             }
         };
         Ok(Vault::new(store, keys))
-    }
-
-    /// Takes the key ring that lies beside the rows of a database, where another process of this
-    /// node changed it meanwhile.
-    pub(super) async fn take_shared_ring(
-        &self,
-        vault: &Vault,
-        text: &str,
-        unlock: &Unlock,
-    ) -> Result<(), NodeError> {
-        let shared = vault.store().shared_ring().await?;
-        let Some(shared) = shared.filter(|shared| shared != text) else {
-            return Ok(());
-        };
-        let keys = vault.keys().data_keys_of(&shared, unlock)?;
-        vault.keys().take_data_keys(keys);
-        replace_ring(&self.keyring(), &shared)
     }
 
     /// The key ring, or what stands in for it in the byte scanner's test.

@@ -336,7 +336,7 @@ impl Folder {
         let vault = self
             .vault_under(self.sealed(keys), (OpenMode::New, Holding::Alone), &config)
             .await?;
-        vault.store().share_ring(&text).await?;
+        vault.store().share_ring(&text, 0).await?;
         let mut batch = vault.batch();
         let seed = Secret::<32>::random(making.entropy)?;
         let tls = CertificateKey::generate()?;
@@ -398,9 +398,10 @@ impl Folder {
         self.open_holding(Holding::Alone).await
     }
 
-    /// As [`Self::open`]; waits until no other process uses the store of a database.
-    pub(super) async fn open_when_free(&self) -> Result<Opened, NodeError> {
-        self.open_holding(Holding::AloneWhenFree).await
+    /// Opens the folder to run its node: beside its other replicas, where the store is in a
+    /// database.
+    pub(super) async fn open_to_run(&self) -> Result<Opened, NodeError> {
+        self.open_holding(Holding::Replica).await
     }
 
     async fn open_holding(&self, holding: Holding) -> Result<Opened, NodeError> {
@@ -411,7 +412,7 @@ impl Folder {
         let vault = self
             .vault_under(self.sealed(keys), (OpenMode::Existing, holding), &config)
             .await?;
-        self.take_shared_ring(&vault, &text, &unlock).await?;
+        self.take_shared_ring(&vault, &config.unlock).await?;
         Ok(Opened { config, vault })
     }
 }
@@ -483,6 +484,9 @@ pub(super) fn identity_of(seed: &[u8]) -> Result<IdentityKey, NodeError> {
 
 /// Name of the row with the TLS key that a renewal made, until its certificate is there.
 pub(super) const NEXT_TLS_KEY: &[u8] = b"tls-next";
+
+/// Name of the row with the certificate for the TLS key, for the node's other replicas.
+pub(super) const CERTIFICATE: &[u8] = b"certificate";
 
 /// Name of the row with the TLS key.
 pub(super) const TLS_KEY: &[u8] = b"tls";

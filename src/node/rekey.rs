@@ -19,11 +19,11 @@ use super::erased::ErasedList;
 use super::unlock::read_unlock;
 use super::{Folder, NodeError};
 use crate::config::{NodeConfig, UnlockSource};
-use crate::crypto::{DataKeys, Keyring, KeyringError, Unlock};
+use crate::crypto::{Keyring, KeyringError, Unlock};
 use crate::domain::Timestamp;
 use crate::env::{Clock, Entropy};
-use crate::flows::Home;
-use crate::limits::{DATA_KEYS_MAX, RESEAL_RETRIES};
+use crate::flows::{FlowError, Home};
+use crate::limits::{DATA_KEYS_MAX, RESEAL_RETRIES, RING_PATIENCE};
 use crate::service::Rekeyed;
 use crate::store::{StoreError, Table, Vault};
 
@@ -51,15 +51,15 @@ pub(super) enum Pace {
 /// Re-keys the store of a folder.
 #[derive(Debug, Clone)]
 pub(super) struct Rekeying {
-    folder: Folder,
-    unlock: UnlockSource,
+    pub(super) folder: Folder,
+    pub(super) unlock: UnlockSource,
     every: Duration,
-    vault: Vault,
+    pub(super) vault: Vault,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     pub(super) erased: Arc<ErasedList>,
     /// One at a time.
-    turn: Arc<Mutex<()>>,
+    pub(super) turn: Arc<Mutex<()>>,
     begun: Arc<AtomicU64>,
     ended: Arc<AtomicU64>,
 }
@@ -109,8 +109,8 @@ impl Rekeying {
         if begin == Begin::Anew || !self.vault.keys().has_older_data_keys() {
             // What is deleted later may have been sealed under the new key.
             deleted = self.erased.deleted()?;
-            let text = self.rewritten(Keyring::add_data_key).await?;
-            self.vault.turn_keys(text).await?;
+            let generation = self.caught_up().await?;
+            self.rewrite(generation, Keyring::add_data_key).await?;
         }
         self.bring_under_newest(pace, progress).await?;
         self.note(at).await?;
@@ -126,11 +126,11 @@ impl Rekeying {
         pace: Pace,
         progress: &watch::Sender<Rekeyed>,
     ) -> Result<(), NodeError> {
-        // A second pass finds nothing: no row is written under an older key any more.
+        let generation = self.caught_up().await?;
+        self.settle(generation).await?;
+        // A second pass finds nothing: no row is written under an older key any more, by nobody.
         while self.reseal(pace, progress).await? > 0 {}
-        let only = self.rewritten(Keyring::drop_old_data_keys).await?;
-        self.vault.turn_keys(only).await?;
-        Ok(())
+        self.rewrite(generation, Keyring::drop_old_data_keys).await
     }
 
     /// One pass over all tables. Gives how many rows were sealed anew.
@@ -176,12 +176,25 @@ impl Rekeying {
         }
     }
 
-    /// Puts another text of the key ring on disk, destroys the file before it as far as a file
-    /// system lets it, and gives the data keys of the new one.
-    async fn rewritten(
+    /// Waits until all processes of this node seal with the newest key of that ring. One that does
+    /// not come forward writes nothing more until it does.
+    async fn settle(&self, generation: u64) -> Result<(), NodeError> {
+        let store = self.vault.store();
+        let behind = store.settle_ring(generation, RING_PATIENCE).await?;
+        if behind > 0 {
+            tracing::warn!(behind, "processes that did not take the newer key ring were struck out");
+        }
+        Ok(())
+    }
+
+    /// Puts another text of the key ring in the place of that generation, destroys the file before
+    /// it as far as a file system lets it, and seals with its keys from then on, as do the other
+    /// processes of this node.
+    async fn rewrite(
         &self,
+        generation: u64,
         change: fn(&str, &Unlock, &dyn Entropy) -> Result<String, KeyringError>,
-    ) -> Result<DataKeys, NodeError> {
+    ) -> Result<(), NodeError> {
         let this = self.clone();
         let changed = blocking(move || {
             let unlock = read_unlock(this.folder.path(), &this.unlock)?;
@@ -190,11 +203,22 @@ impl Rekeying {
             Ok((text, keys))
         });
         let (text, keys) = changed.await?;
-        // First where the other processes of this node find it.
-        self.vault.store().share_ring(&text).await?;
+        let store = self.vault.store();
+        // First where the other processes find it.
+        let shared = store.share_ring(&text, generation).await;
+        let generation = shared.map_err(|error| match error {
+            StoreError::Conflict { .. } => NodeError::Flow(FlowError::NotPossible(
+                "another process of this node re-keys the store at this moment: wait until it is \
+                 done"
+                    .to_owned(),
+            )),
+            error => error.into(),
+        })?;
         let path = self.folder.keyring();
         blocking(move || replace_ring(&path, &text)).await?;
-        Ok(keys)
+        self.vault.turn_keys(keys).await?;
+        store.took_ring(generation).await?;
+        self.settle(generation).await
     }
 
     async fn note(&self, at: Timestamp) -> Result<(), NodeError> {
@@ -217,6 +241,7 @@ impl Rekeying {
     /// Re-keys where it is time, or where a re-keying was cut short.
     pub(super) async fn look(&self) -> Result<(), NodeError> {
         let now = self.clock.now();
+        let leads = self.vault.replicas().leads();
         let last = self.last().await?;
         if last.is_none() {
             // It counts from the first start.
@@ -224,7 +249,8 @@ impl Rekeying {
         }
         let is_due = last.is_some_and(|last| now.since(last) >= self.every);
         let waits = !self.erased.deleted()?.is_empty();
-        if is_due || waits || self.vault.keys().has_older_data_keys() {
+        let is_due = is_due || self.vault.keys().has_older_data_keys();
+        if waits || (leads && is_due) {
             let begin = if waits { Begin::Anew } else { Begin::GoOn };
             let (progress, _) = watch::channel(Rekeyed::default());
             self.run(begin, Pace::Gentle, &progress).await?;
@@ -234,7 +260,7 @@ impl Rekeying {
 }
 
 /// Off the threads that serve: a passphrase costs a second of one core.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
 ) -> Result<T, NodeError> {
     let done = tokio::task::spawn_blocking(work).await;

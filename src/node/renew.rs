@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::folder::{IDENTITY, NEXT_IDENTITY, NEXT_TLS_KEY, TLS_KEY};
+use super::folder::{CERTIFICATE, IDENTITY, NEXT_IDENTITY, NEXT_TLS_KEY, TLS_KEY};
 use super::join::replace;
 use super::own_tls_keys::OwnTlsKeys;
 use super::{Folder, NodeError};
@@ -96,6 +96,7 @@ impl Renewer {
         // First the new key beside the old one, then the certificate, then the new key alone: at
         // each moment the certificate's key is there.
         self.put(NEXT_TLS_KEY, der.expose()).await?;
+        self.put(CERTIFICATE, chain.as_bytes()).await?;
         replace(&self.certificate_path, chain.as_bytes())?;
         self.put(TLS_KEY, der.expose()).await?;
         Ok(own)
@@ -207,6 +208,11 @@ impl Renewing {
                 }
             }
             failed = false;
+            // Of several replicas one renews; the others take its certificate.
+            if !self.renewer.lock().await.vault.replicas().leads() {
+                failed = true;
+                continue;
+            }
             // Its root may be about to go, or gone: then it is renewed however long it lives.
             let is_due = self.tls.trust().clock().now() >= due || self.tls.must_renew();
             if self.is_stated().await && !is_due {

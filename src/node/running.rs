@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::erasing::Erasing;
 use super::folder::Opened;
+use super::in_step::InStep;
 use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
 use super::operator_side::{Desks, bind_socket, serve_port, serve_socket};
@@ -67,10 +68,11 @@ impl RunningNode {
     /// store.
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
-        let opened = folder.open_when_free().await?;
+        let opened = folder.open_to_run().await?;
         choose_arithmetic(opened.config.group_arithmetic);
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
         let trusted = folder.trusted(now)?;
+        folder.take_certificate(&opened).await?;
         let certificate = folder.text(&folder.certificate())?;
         let certificate = opened.own_certificate(&certificate).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
@@ -126,6 +128,7 @@ impl RunningNode {
         node.serve_operator(&opened.config, renewing.clone(), folder.clone())
             .await?;
         node.follow_registrars(folder, &opened.config, renewing);
+        node.keep_in_step(folder, opened);
         let refused = watch_refused(folder.clone(), node.door.clone(), node.stop.clone());
         node.tasks.spawn(refused);
         let stop = node.stop.clone();
@@ -147,12 +150,6 @@ impl RunningNode {
     #[must_use]
     pub fn operator_address(&self) -> Option<SocketAddr> {
         self.operator_address
-    }
-
-    /// Comes to its end when another process took the store over; this node then does nothing
-    /// more and is to be shut down.
-    pub async fn taken_over(&self) {
-        self.core.home.vault.store().taken_over().await;
     }
 
     /// Renews the certificate now, without dropping a call; gives its end.
@@ -212,6 +209,8 @@ impl RunningNode {
         let home = Arc::clone(&self.core.home);
         let erasing = erasing(&folder, config, &self.core);
         self.tasks.spawn(erasing.clone().keep(self.stop.clone()));
+        let rekeying = erasing.rekeying.clone();
+        self.tasks.spawn(rekeying.follow_ring(self.stop.clone()));
         let source = super::status::Source {
             home: Arc::clone(&home),
             mirrors: Arc::clone(&self.core.mirrors),
@@ -263,6 +262,17 @@ impl RunningNode {
         self.tasks.spawn(follower.run(self.stop.clone()));
         self.tasks.spawn(self.logs.clone().run(self.stop.clone()));
         self.tasks.spawn(renewing.run(self.stop.clone()));
+    }
+
+    /// Takes what other replicas of this node get.
+    fn keep_in_step(&mut self, folder: &Folder, opened: Opened) {
+        let in_step = InStep {
+            folder: folder.clone(),
+            opened,
+            identities: Arc::clone(&self.core.home.identities),
+            tls: self.renewing.tls.clone(),
+        };
+        self.tasks.spawn(in_step.run(self.stop.clone()));
     }
 
     async fn serve_operators_elsewhere(

@@ -128,6 +128,7 @@ impl StatusSource for Source {
             list_expires_at: self.home.trust.roster().expires_at(),
             trust: self.trust(),
             logs: self.logs(),
+            replicas: self.home.vault.replicas().clone(),
         })
     }
 }

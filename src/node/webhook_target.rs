@@ -15,10 +15,10 @@ pub(super) fn start_core(home: Home, config: &AlertsConfig, target: Option<Webho
         posts: target.is_some(),
     };
     let mut core = Core::start_watching(Arc::new(home), settings);
-    core.follow_peers();
     if let Some(target) = target {
         core.post_alerts(target);
     }
+    core.follow_peers();
     core
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::domain::{Epoch, Level, MemberId, NetworkId, Role, Timestamp};
 use crate::membership::LifeLeft;
 use crate::protocol::mirror::NotedFault;
+use crate::store::Replicas;
 use crate::wire::pb;
 
 /// The node's state.
@@ -38,6 +39,19 @@ pub struct NodeStatus {
     pub trust: TrustStatus,
     /// Membership logs that this node keeps.
     pub logs: Vec<LogStatus>,
+    /// The other processes that use the node's rows.
+    pub replicas: Replicas,
+}
+
+/// What this process is among those that use the node's rows, in a word.
+fn place_among(replicas: &Replicas) -> &'static str {
+    if replicas.is_alone() {
+        "alone"
+    } else if replicas.leads() {
+        "leads"
+    } else {
+        "follows"
+    }
 }
 
 /// A membership log as this node keeps it.
@@ -120,6 +134,7 @@ impl From<NodeStatus> for pb::StatusResponse {
             freshness_ends_unix_ms: status.trust.freshness_ends_at.map_or(0, Timestamp::unix_ms),
             certificate_must_renew: status.trust.certificate_must_renew,
             logs: status.logs.into_iter().map(Into::into).collect(),
+            replica: place_among(&status.replicas).to_owned(),
         }
     }
 }

@@ -183,10 +183,15 @@ pub enum StoreError {
     HeldElsewhere,
     /// Another process took the database's store over.
     #[error(
-        "another process took the store over, because this one was silent for too long; start \
-         this one again if it is to stand by"
+        "another process uses the store in this database meanwhile; begin again when it is stopped"
     )]
     TakenOver,
+    /// This process did not take a newer key ring in time, so it writes nothing until it has.
+    #[error(
+        "another process of this node re-keyed the store, and this one has yet to take the newer \
+         key ring: ask again in a second"
+    )]
+    RingBehind,
     /// The database holds no store.
     #[error("the database holds no store; name the right database, or join a network")]
     DatabaseEmpty,

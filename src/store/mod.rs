@@ -6,6 +6,7 @@
 //! describes the layout.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -24,6 +25,8 @@ mod layout;
 mod memory;
 
 mod postgres;
+
+mod replicas;
 
 mod reseal;
 
@@ -47,6 +50,7 @@ pub use error::StoreError;
 pub use layout::LAYOUT_VERSION;
 pub use memory::MemoryStore;
 pub use postgres::{Holding, PostgresOptions, PostgresStore};
+pub use replicas::{Replicas, SharedRing};
 pub use reseal::Resealed;
 pub use restore::{BackupHeader, check_backup, read_backup_header, restore, restore_rows};
 pub use table::Table;
@@ -92,27 +96,49 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError`] where the engine cannot read.
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError>;
 
-    /// The wrapped key ring that lies beside the rows, for processes that use them one after the
-    /// other; `None` where the ring lies in the one folder that the store is in.
+    /// The other processes that use the same rows; none where the engine keeps them away.
+    fn replicas(&self) -> Replicas {
+        Replicas::alone()
+    }
+
+    /// The wrapped key ring that lies beside the rows, for all who use them; `None` where the ring
+    /// lies in the one folder that the store is in.
     ///
     /// # Errors
     /// [`StoreError`] where the engine cannot read.
-    async fn shared_ring(&self) -> Result<Option<String>, StoreError> {
+    async fn shared_ring(&self) -> Result<Option<SharedRing>, StoreError> {
         Ok(None)
     }
 
-    /// Puts the wrapped key ring beside the rows, durably, where the engine keeps one.
+    /// Puts the wrapped key ring beside the rows, durably, where the engine keeps one: in the place
+    /// of generation `before`, 0 where there is none. Gives its generation.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where another generation is there, or the engine cannot write.
+    async fn share_ring(&self, _text: &str, before: u64) -> Result<u64, StoreError> {
+        Ok(before)
+    }
+
+    /// Says that this process seals with the newest key of that generation of the ring, and that
+    /// nothing sealed with an older one is on its way.
     ///
     /// # Errors
     /// [`StoreError`] where the engine cannot write.
-    async fn share_ring(&self, _text: &str) -> Result<(), StoreError> {
+    async fn took_ring(&self, _generation: u64) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Comes to its end when another process took this store over: this one reads and writes
-    /// nothing more. For ever under way where an engine keeps others away by itself.
-    async fn taken_over(&self) {
-        std::future::pending::<()>().await;
+    /// Waits until every process that writes has taken that generation of the ring. Who has not
+    /// within `patience` writes no more until it has. Gives how many those are.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the engine cannot write.
+    async fn settle_ring(
+        &self,
+        _generation: u64,
+        _patience: Duration,
+    ) -> Result<u64, StoreError> {
+        Ok(0)
     }
 
     /// Waits for commits under way and gives the store back; later calls get

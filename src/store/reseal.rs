@@ -30,6 +30,7 @@ impl Vault {
             let _nobody_else = self.in_use.write().await;
             self.keys().take_data_keys(keys);
         }
+        self.turned.send_modify(|times| *times += 1);
         // A commit whose caller gave up may still be waiting in the store: this one is behind it.
         let mut behind = Batch::new();
         let key = self.row_key(Table::Meta, b"behind");

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::crypto::{Keyring, SealContext, Sealed};
+use crate::crypto::{Keyring, OpenError, SealContext, Sealed};
+use crate::limits::RING_WAIT;
 
-use super::{Batch, Change, Row, Scan, Store, StoreError, Table};
+use super::{Batch, Change, Replicas, Row, Scan, Store, StoreError, Table};
 
 /// A row's content, opened; wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,18 +35,29 @@ pub struct Vault {
     /// Held for reading while rows are on their way between store and keys, for writing while the
     /// keys change.
     pub(super) in_use: Arc<RwLock<()>>,
+    /// How often the keys changed.
+    pub(super) turned: Arc<watch::Sender<u64>>,
+    replicas: Replicas,
 }
 
 impl Vault {
     /// The rows of `store` under `keys`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keys: Arc<Keyring>) -> Self {
-        let in_use = Arc::default();
+        let replicas = store.replicas();
         Self {
             store,
             keys,
-            in_use,
+            in_use: Arc::default(),
+            turned: Arc::new(watch::Sender::new(0)),
+            replicas,
         }
+    }
+
+    /// The other processes that use the same rows.
+    #[must_use]
+    pub const fn replicas(&self) -> &Replicas {
+        &self.replicas
     }
 
     /// The store beneath, for what needs no content: digests and closing.
@@ -65,15 +78,19 @@ impl Vault {
         self.keys.row_key(table.name(), name)
     }
 
-    /// The content of a row.
+    /// The content of a row. A row that another replica sealed under a newer key waits for that
+    /// key.
     ///
     /// # Errors
     /// [`StoreError::SealBroken`] where the row is not what was sealed at this place, or what the
     /// engine says; never for an absent row.
     pub async fn read(&self, table: Table, key: &[u8]) -> Result<Option<Plain>, StoreError> {
-        let _in_use = self.in_use.read().await;
-        let row = self.store.read(table, key).await?;
-        row.map(|row| self.open(table, key, &row)).transpose()
+        self.with_newest_keys(|| async {
+            let _in_use = self.in_use.read().await;
+            let row = self.store.read(table, key).await?;
+            row.map(|row| self.open(table, key, &row)).transpose()
+        })
+        .await
     }
 
     /// The contents of a page of rows, in the order of their keys; see [`Store::scan`].
@@ -85,13 +102,31 @@ impl Vault {
         table: Table,
         scan: &Scan,
     ) -> Result<Vec<(Vec<u8>, Plain)>, StoreError> {
-        let _in_use = self.in_use.read().await;
-        let rows = self.store.scan(table, scan).await?;
-        let open = |(key, row): (Vec<u8>, Row)| {
-            let plain = self.open(table, &key, &row)?;
-            Ok((key, plain))
-        };
-        rows.into_iter().map(open).collect()
+        self.with_newest_keys(|| async {
+            let _in_use = self.in_use.read().await;
+            let rows = self.store.scan(table, scan).await?;
+            let open = |(key, row): (Vec<u8>, Row)| {
+                let plain = self.open(table, &key, &row)?;
+                Ok((key, plain))
+            };
+            rows.into_iter().map(open).collect()
+        })
+        .await
+    }
+
+    /// Reads; and once more when the keys have changed, where a row is under a key that is not here
+    /// yet.
+    async fn with_newest_keys<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        read: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        let mut turned = self.turned.subscribe();
+        let first = read().await;
+        if self.replicas.is_alone() || !first.as_ref().is_err_and(lacks_a_key) {
+            return first;
+        }
+        let _turned = timeout(RING_WAIT, turned.changed()).await;
+        read().await
     }
 
     /// An empty batch.
@@ -162,6 +197,14 @@ impl Vault {
         let sealed = self.keys.seal(&context, plain);
         sealed.map_err(|reason| StoreError::SealFailed { table, reason })
     }
+}
+
+/// Whether a row is under a data key that the ring here lacks.
+const fn lacks_a_key(error: &StoreError) -> bool {
+    let StoreError::SealBroken { reason, .. } = error else {
+        return false;
+    };
+    matches!(reason, OpenError::UnknownKey(_))
 }
 
 #[derive(Clone)]

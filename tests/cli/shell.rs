@@ -131,6 +131,14 @@ impl Served {
         assert!(line.starts_with(says), "{line:?}");
         Self(child)
     }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let ended = self.0.wait().unwrap();
+        assert!(ended.success(), "{ended:?}");
+    }
 }
 
 impl Drop for Served {

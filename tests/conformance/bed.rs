@@ -93,7 +93,8 @@ impl PostgresBed {
             tls: None,
             mode,
             connections: 4,
-            holding: Holding::Shared,
+            holding: Holding::Replica,
+            folder: None,
         };
         PostgresStore::open(options, &digest_key(), rand::random()).await
     }

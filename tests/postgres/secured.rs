@@ -47,7 +47,8 @@ async fn open(
         tls,
         mode: OpenMode::ExistingOrNew,
         connections: 2,
-        holding: Holding::Shared,
+        holding: Holding::Replica,
+        folder: None,
     };
     PostgresStore::open(options, &Secret::from_bytes([7; 32]), rand::random()).await
 }

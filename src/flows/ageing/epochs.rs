@@ -35,6 +35,15 @@ pub(in crate::flows) async fn is_forgotten(home: &Home, epoch: Epoch) -> Result<
     Ok(u64::from(epoch.0) < mark.number())
 }
 
+/// The first key epoch that was not forgotten.
+///
+/// # Errors
+/// The store's failure.
+pub(in crate::flows) async fn first_kept(home: &Home) -> Result<Epoch, FlowError> {
+    let mark = Mark::read(&home.vault, EPOCHS).await?;
+    Ok(as_epoch(mark.number()))
+}
+
 fn as_epoch(number: u64) -> Epoch {
     Epoch(u32::try_from(number).unwrap_or(u32::MAX))
 }
@@ -44,7 +53,7 @@ impl Ageing {
     /// forgotten goes with the next pass.
     pub(super) async fn forget_epochs(&self, budget: &mut Budget) -> Result<bool, FlowError> {
         let now = self.home.clock.now();
-        let first = as_epoch(Mark::read(&self.home.vault, EPOCHS).await?.number());
+        let first = first_kept(&self.home).await?;
         let from = first.previous().unwrap_or(first);
         let current = self.home.calendar.current(now);
         let standing = Standing {

@@ -22,6 +22,8 @@ pub(super) type Slot = (MemberId, Epoch, Level);
 #[derive(Debug, Default)]
 pub(super) struct Board {
     pub(super) is_open: bool,
+    /// Whether the tags to expect are there: they are where this replica leads.
+    expects: bool,
     pub(super) feeds: BTreeMap<Slot, Feed>,
 }
 
@@ -287,11 +289,15 @@ impl Inner {
         *level == home.level() && home.calendar.served(home.clock.now()).contains(epoch)
     }
 
-    /// Reads which feeds there are, and the tags to expect in those that are live.
+    /// Reads which feeds there are and, where this replica leads, the tags to expect in those that
+    /// are live.
     pub(super) async fn open_board(&self, board: &mut Board) -> Result<(), FlowError> {
-        if board.is_open {
+        let leads = self.home.vault.replicas().leads();
+        if board.is_open && board.expects && leads {
             return Ok(());
         }
+        // What the replica that leads wrote since the last time.
+        board.forget();
         let mut after = None;
         loop {
             let scan = Scan {
@@ -315,11 +321,12 @@ impl Inner {
             }
         }
         for (slot, feed) in &mut board.feeds {
-            if self.is_live(slot) {
+            if leads && self.is_live(slot) {
                 feed.load(&self.home).await?;
             }
         }
         board.is_open = true;
+        board.expects = leads;
         Ok(())
     }
 

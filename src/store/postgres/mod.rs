@@ -2,7 +2,8 @@
 //!
 //! Each replica writes through one task ([`writer`]), which groups what waits into one transaction;
 //! what two replicas do to one row is decided by row locks and revisions, as between two callers in
-//! one process. Reads go to the primary, over a pool. Tables and faults: `docs/storage.md`.
+//! one process. Each also looks what the others wrote ([`replica`]). Reads go to the primary, over a
+//! pool. Tables and faults: `docs/storage.md`.
 
 mod connect;
 
@@ -14,11 +15,18 @@ mod layout;
 
 mod lease;
 
+mod replica;
+
+mod ring;
+
 mod statements;
 
 mod writer;
 
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -33,15 +41,18 @@ use crate::limits::{STORE_CONNECTIONS_DEFAULT, STORE_SCAN_ROWS_MAX};
 
 use super::digest::{SHELVES, Shelf};
 use super::layout::row_key;
-use super::{Batch, BucketDigest, Digester, OpenMode, Row, Scan, Store, StoreError, Table};
+use super::{
+    Batch, BucketDigest, Digester, OpenMode, Replicas, Row, Scan, SharedRing, Store, StoreError,
+    Table,
+};
 
 use self::fault::Fault;
 pub use self::lease::Holding;
 use self::lease::Lease;
+use self::replica::Replica;
 pub(in crate::store) use self::statements::slice_of;
 use self::statements::{
-    READ_RING, READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, SINGLE_SLICE, WRITE_RING,
-    shelf_slice,
+    READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice,
 };
 use self::writer::{Request, Writer, pauses};
 
@@ -62,6 +73,8 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// Whether other processes may use the store meanwhile.
     pub holding: Holding,
+    /// The folder of the process, which no other one uses meanwhile.
+    pub folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for PostgresOptions {
@@ -99,6 +112,7 @@ impl PostgresOptions {
             mode,
             connections: STORE_CONNECTIONS_DEFAULT,
             holding: Holding::Alone,
+            folder: None,
         })
     }
 
@@ -122,8 +136,12 @@ pub struct PostgresStore {
     digester: Digester,
     queue: Mutex<Option<mpsc::Sender<Request>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    id: [u8; 16],
+    /// What keeps others away, where this process is alone.
     lease: Option<Lease>,
-    keeping: Option<JoinHandle<()>>,
+    replicas: Replicas,
+    keeping: JoinHandle<()>,
+    folder: Mutex<Option<File>>,
 }
 
 impl PostgresStore {
@@ -142,14 +160,29 @@ impl PostgresStore {
         writer_id: [u8; 16],
     ) -> Result<Self, StoreError> {
         let digester = Digester::new(digest_key);
+        let folder = options.folder.as_deref().map(locked).transpose()?;
         let pool = connect::pool(&options)?;
         let mode = options.mode;
         let settled = retried(|| layout::settle(&pool, mode, &digester)).await;
         settled?;
-        let lease = Lease::take(&pool, writer_id, options.holding).await?;
-        let keeping = lease
-            .clone()
-            .map(|lease| tokio::spawn(lease.keep(pool.clone())));
+        let (lease, generation) = match options.holding {
+            Holding::Alone => {
+                let lease = Lease::take(&pool, writer_id).await?;
+                (Some(lease), ring::generation(&pool).await?)
+            }
+            Holding::Replica => {
+                lease::wait_for_the_one_alone(&pool).await?;
+                (None, ring::generation(&pool).await?)
+            }
+        };
+        ring::enter(&pool, writer_id, generation).await?;
+        let (keeping, replicas) = match lease.clone() {
+            Some(lease) => (tokio::spawn(lease.keep(pool.clone())), Replicas::alone()),
+            None => {
+                let (replica, seen) = Replica::new(pool.clone(), writer_id, generation);
+                (tokio::spawn(replica.run()), seen)
+            }
+        };
         let writer = Writer {
             pool: pool.clone(),
             lease: lease.clone(),
@@ -164,8 +197,11 @@ impl PostgresStore {
             digester,
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(task)),
+            id: writer_id,
             lease,
+            replicas,
             keeping,
+            folder: Mutex::new(folder),
         })
     }
 
@@ -267,48 +303,61 @@ impl Store for PostgresStore {
         Ok(shelves.into_iter().flat_map(Shelf::digests).collect())
     }
 
-    async fn shared_ring(&self) -> Result<Option<String>, StoreError> {
-        let rows = self.query(READ_RING, &[&SINGLE_SLICE]).await?;
-        let ring = rows.first().map(|row| row.try_get(0)).transpose();
-        ring.map_err(|error| Fault::from(error).into_error())
+    fn replicas(&self) -> Replicas {
+        self.replicas.clone()
     }
 
-    async fn share_ring(&self, text: &str) -> Result<(), StoreError> {
-        retried(|| async {
-            let mut client = self.pool.get().await?;
-            let transaction = client.transaction().await?;
-            if let Some(lease) = &self.lease {
-                lease.check(&transaction).await?;
-            }
-            transaction
-                .execute(WRITE_RING, &[&SINGLE_SLICE, &text])
-                .await?;
-            Ok(transaction.commit().await?)
-        })
-        .await
+    async fn shared_ring(&self) -> Result<Option<SharedRing>, StoreError> {
+        ring::read(&self.pool).await
     }
 
-    async fn taken_over(&self) {
-        match &self.lease {
-            Some(lease) => lease.lost().await,
-            None => std::future::pending().await,
-        }
+    async fn share_ring(&self, text: &str, before: u64) -> Result<u64, StoreError> {
+        ring::write(&self.pool, text, before).await
+    }
+
+    async fn took_ring(&self, generation: u64) -> Result<(), StoreError> {
+        ring::enter(&self.pool, self.id, generation).await
+    }
+
+    async fn settle_ring(&self, generation: u64, patience: Duration) -> Result<u64, StoreError> {
+        ring::settle(&self.pool, generation, patience).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        if let Some(keeping) = &self.keeping {
-            keeping.abort();
-        }
+        self.keeping.abort();
         drop(taken(&self.queue));
         let writer = taken(&self.writer);
         let ended = match writer {
             Some(task) => task.await,
             None => Ok(()),
         };
+        if self.lease.is_none() {
+            replica::step_back(&self.pool, self.id).await;
+        }
         self.pool.close();
+        drop(taken(&self.folder));
         ended.map_err(|_| StoreError::Stopped {
             reason: "its writing task ended".to_owned(),
         })
+    }
+}
+
+/// The file whose lock keeps a folder for this process.
+fn locked(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("node.lock");
+    let failed = |error: &std::io::Error| StoreError::File {
+        action: "lock",
+        path: path.clone(),
+        reason: error.to_string(),
+    };
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|error| failed(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(failed(&error)),
     }
 }
 

@@ -9,9 +9,9 @@
 //! | `creditmesh_layout` | slice 0 | version of the tables, layout row |
 //! | `creditmesh_row` | slice, key | revision, sealed content |
 //! | `creditmesh_shelf` | slice, number | digests of eight buckets |
-//! | `creditmesh_writer` | slice 0, writer | number of its newest group |
-//! | `creditmesh_ring` | slice 0 | the wrapped key ring |
-//! | `creditmesh_lease` | slice 0 | which process uses the store, and how far it counted |
+//! | `creditmesh_writer` | slice 0, writer | number of its newest group, generation of its ring |
+//! | `creditmesh_ring` | slice 0 | the wrapped key ring, its generation |
+//! | `creditmesh_lease` | slice 0 | which process leads, and how far it counted |
 
 use crate::store::Table;
 
@@ -54,6 +54,10 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
      primary key (slice))",
         "create table creditmesh_ring (\
      slice int4 not null, ring text not null, primary key (slice))",
+    ],
+    &[
+        "alter table creditmesh_ring add column generation int8 not null default 0",
+        "alter table creditmesh_writer add column ring int8 not null default 0",
     ],
 ];
 
@@ -107,9 +111,27 @@ pub(super) const UPDATE_SHELVES: &str = "update creditmesh_shelf as s set digest
 pub(super) const INSERT_SHELF: &str =
     "insert into creditmesh_shelf (slice, number, digests) values ($1, $2, $3)";
 
-/// Notes the number of a writer's newest group, and locks that until the end of the transaction.
-pub(super) const CLAIM_GROUP: &str = "insert into creditmesh_writer as w (slice, writer, number) \
-     values ($1, $2, $3) on conflict (slice, writer) do update set number = excluded.number";
+/// Enters a writer, or notes which generation of the key ring it seals with.
+pub(super) const ENTER_WRITER: &str = "insert into creditmesh_writer as w \
+     (slice, writer, number, ring) values ($1, $2, 0, $3) \
+     on conflict (slice, writer) do update set ring = excluded.ring";
+
+/// Notes the number of a writer's newest group, and locks that until the end of the transaction;
+/// changes nothing where the writer was struck out.
+pub(super) const CLAIM_GROUP: &str =
+    "update creditmesh_writer set number = $3 where slice = $1 and writer = $2";
+
+/// How far every writer is.
+pub(super) const READ_WRITERS: &str =
+    "select writer, number from creditmesh_writer where slice = $1";
+
+/// Writers that seal with an older key ring.
+pub(super) const READ_BEHIND: &str =
+    "select writer from creditmesh_writer where slice = $1 and ring < $2";
+
+/// Strikes those out.
+pub(super) const STRIKE_BEHIND: &str =
+    "delete from creditmesh_writer where slice = $1 and ring < $2";
 
 /// The number of a writer's newest group, once no transaction of the writer is under way.
 pub(super) const READ_GROUP: &str =
@@ -135,11 +157,18 @@ pub(super) const BEAT_LEASE: &str =
 pub(super) const FREE_LEASE: &str = "delete from creditmesh_lease where slice = $1 and holder = $2";
 
 /// The wrapped key ring.
-pub(super) const READ_RING: &str = "select ring from creditmesh_ring where slice = $1";
+pub(super) const READ_RING: &str = "select generation, ring from creditmesh_ring where slice = $1";
 
-/// Writes the wrapped key ring.
-pub(super) const WRITE_RING: &str = "insert into creditmesh_ring as r (slice, ring) \
-     values ($1, $2) on conflict (slice) do update set ring = excluded.ring where r.slice = $1";
+/// How often the wrapped key ring was written.
+pub(super) const READ_GENERATION: &str = "select generation from creditmesh_ring where slice = $1";
+
+/// Writes the first wrapped key ring.
+pub(super) const FIRST_RING: &str = "insert into creditmesh_ring (slice, ring, generation) \
+     values ($1, $2, 1) on conflict (slice) do nothing";
+
+/// Writes the wrapped key ring in the place of the generation before.
+pub(super) const WRITE_RING: &str = "update creditmesh_ring set ring = $2, \
+     generation = generation + 1 where slice = $1 and generation = $3";
 
 /// The slice of the rows that there is one of.
 pub(super) const SINGLE_SLICE: i32 = 0;
@@ -176,7 +205,11 @@ mod tests {
         LOCK_SHELF,
         UPDATE_SHELVES,
         INSERT_SHELF,
+        ENTER_WRITER,
         CLAIM_GROUP,
+        READ_WRITERS,
+        READ_BEHIND,
+        STRIKE_BEHIND,
         READ_GROUP,
         FORGET_WRITER,
         READ_LEASE,
@@ -184,6 +217,8 @@ mod tests {
         BEAT_LEASE,
         FREE_LEASE,
         READ_RING,
+        READ_GENERATION,
+        FIRST_RING,
         WRITE_RING,
     ];
 

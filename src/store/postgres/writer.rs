@@ -48,7 +48,7 @@ pub(super) fn pauses() -> impl Iterator<Item = Duration> {
 pub(super) struct Writer {
     pub(super) pool: Pool,
     pub(super) digester: Digester,
-    /// What says that no other process uses the store; none where several may.
+    /// What says that no other process uses the store; none where replicas do.
     pub(super) lease: Option<Lease>,
     /// Random for each start of a node, so that no two writers share a row.
     pub(super) id: [u8; 16],
@@ -132,9 +132,12 @@ impl Writer {
         let transaction = client.transaction().await?;
         let claim = transaction.prepare_cached(CLAIM_GROUP).await?;
         let id: &[u8] = &self.id;
-        transaction
+        let claimed = transaction
             .execute(&claim, &[&SINGLE_SLICE, &id, &self.number])
             .await?;
+        if claimed != 1 {
+            return Err(StoreError::RingBehind.into());
+        }
         if let Some(lease) = &self.lease {
             lease.check(&transaction).await?;
         }
@@ -155,7 +158,9 @@ impl Writer {
         let mut pauses = pauses();
         loop {
             match (self.newest_kept().await, pauses.next()) {
-                (Ok(number), _) => return Ok(number == Some(self.number)),
+                (Ok(Some(number)), _) => return Ok(number == self.number),
+                // Struck out meanwhile: nobody can tell.
+                (Ok(None), _) => return Err(Fault::Uncertain("its row is gone".to_owned())),
                 (Err(Fault::Passing(_)), Some(pause)) => tokio::time::sleep(pause).await,
                 (Err(fault), _) => return Err(fault),
             }
