@@ -1,5 +1,6 @@
 //! The store in PostgreSQL under what happens to databases: replicas that race, connections that
-//! are lost in the middle of a commit, and a primary that is killed while it is written to.
+//! are lost in the middle of a commit, a primary that is killed while it is written to, and a whole
+//! node of three replicas.
 //!
 //! Each test starts servers of its own, in temporary folders, on Unix sockets.
 
@@ -18,6 +19,8 @@ mod failover;
 mod lease;
 #[path = "postgres/races.rs"]
 mod races;
+#[path = "postgres/replicas.rs"]
+mod replicas;
 #[path = "postgres/secured.rs"]
 mod secured;
 #[path = "postgres/server.rs"]

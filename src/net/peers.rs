@@ -94,7 +94,8 @@ impl Peers {
     }
 
     /// Makes one call, which ends within `deadline` whatever happens. A call that met a closing
-    /// connection is made once more, so it must be idempotent.
+    /// connection is made once more; so is one that waited for half the deadline, where another
+    /// endpoint of the member may answer. It must be idempotent.
     ///
     /// # Errors
     /// [`CallError`].
@@ -118,10 +119,13 @@ impl Peers {
             });
         }
         let channel = line.channel.clone();
+        let has_others = peer.endpoints.len() > 1;
+        let patience = if has_others { deadline / 2 } else { deadline };
         let tries = async {
-            match make(channel.clone()).await {
-                Err(status) if is_broken_connection(&status) => make(channel).await,
-                other => other,
+            match timeout(patience, make(channel.clone())).await {
+                Ok(Err(status)) if is_broken_connection(&status) => make(channel).await,
+                Ok(other) => other,
+                Err(_) => make(channel).await,
             }
         };
         let outcome = match timeout(deadline, tries).await {

@@ -185,7 +185,8 @@ impl Line {
 /// Where this member begins among a peer's endpoints: members that ask one peer spread over it.
 fn first_turn(tls: &NodeTls) -> u64 {
     let name = sha256(tls.certificate().member().as_str().as_bytes());
-    name.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+    name.first_chunk()
+        .map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// One client's hold on a line: the channel that it made ready, or why there is none.
@@ -250,16 +251,27 @@ impl Service<Request<Body>> for FreshChannel {
         Calling {
             line: Arc::clone(&self.line),
             called,
+            is_answered: false,
         }
     }
 }
 
-/// The answer to one call on a line.
+/// The answer to one call on a line. Whoever stops waiting for it leaves the channel, so that the
+/// next call begins at another endpoint: a node that hangs keeps its connections open.
 #[derive(Debug)]
 struct Calling {
     line: Arc<Line>,
     /// The call on one of the line's channels, or why there is none.
     called: Result<(u64, ResponseFuture), Option<Status>>,
+    is_answered: bool,
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        if let (Ok((serial, _)), false) = (&self.called, self.is_answered) {
+            self.line.leave(*serial);
+        }
+    }
 }
 
 impl Future for Calling {
@@ -267,7 +279,11 @@ impl Future for Calling {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (serial, answered) = match &mut self.called {
-            Ok((serial, answer)) => (*serial, ready!(Pin::new(answer).poll(cx))),
+            Ok((serial, answer)) => {
+                let (serial, answered) = (*serial, ready!(Pin::new(answer).poll(cx)));
+                self.is_answered = true;
+                (serial, answered)
+            }
             Err(status) => {
                 let told = || Status::internal("the answer was taken already");
                 return Poll::Ready(Err(status.take().unwrap_or_else(told)));

@@ -9,8 +9,9 @@ use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
     Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
-    OpeningRequests, Others, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask, Reconciler,
-    Reports, Revisions, Samples, Standings, Watch, WatchSettings, Webhook, WebhookTarget, Witness,
+    OpeningRequests, Others, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask,
+    Reconciler, Reports, Revisions, Samples, Standings, Watch, WatchSettings, Webhook,
+    WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -127,7 +128,6 @@ impl Core {
             Arc::clone(&alerts),
             settings,
         );
-        let fishing = Fishing::new(Arc::clone(&home), book.clone(), Arc::clone(&mirrors));
         let reconciler = Reconciler::new(home.clone(), assessor.clone());
         let (own, made) = ((home.clone(), book.clone()), (keys.clone(), feeds.clone()));
         let ageing = Ageing::new(own, made, mirrors.clone(), revisions.clone());
@@ -136,6 +136,7 @@ impl Core {
         let (witness, cosigning, gossip) = checking_each_other(&home, (&mirrors, tree), feeds);
         Self {
             samples: Samples::new(Arc::clone(&home)),
+            fishing: Fishing::new(home.clone(), desk.book().clone(), mirrors.clone()),
             requests: OpeningRequests::new(Arc::clone(&home), opener.clone()),
             follower: Follower::new(home.clone(), peer_keys.clone(), mirrors.clone()),
             home,
@@ -147,7 +148,6 @@ impl Core {
             peer_keys,
             watch,
             portfolio,
-            fishing,
             opener,
             reconciler,
             ageing,

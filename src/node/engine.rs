@@ -34,7 +34,8 @@ impl Folder {
                 options.folder = Some(self.path().to_owned());
                 let writer = Secret::<16>::random(&OsEntropy::default())?;
                 let id = *writer.expose();
-                Arc::new(PostgresStore::open(options, &keys.digest_key(), id).await?)
+                let opened = PostgresStore::open(options, &keys.digest_key(), id);
+                Arc::new(Box::pin(opened).await?)
             }
         };
         Ok(Vault::new(store, keys))

@@ -182,7 +182,10 @@ impl Rekeying {
         let store = self.vault.store();
         let behind = store.settle_ring(generation, RING_PATIENCE).await?;
         if behind > 0 {
-            tracing::warn!(behind, "processes that did not take the newer key ring were struck out");
+            tracing::warn!(
+                behind,
+                "processes that did not take the newer key ring were struck out"
+            );
         }
         Ok(())
     }
@@ -206,14 +209,11 @@ impl Rekeying {
         let store = self.vault.store();
         // First where the other processes find it.
         let shared = store.share_ring(&text, generation).await;
-        let generation = shared.map_err(|error| match error {
-            StoreError::Conflict { .. } => NodeError::Flow(FlowError::NotPossible(
-                "another process of this node re-keys the store at this moment: wait until it is \
-                 done"
-                    .to_owned(),
-            )),
-            error => error.into(),
-        })?;
+        if matches!(shared, Err(StoreError::Conflict { .. })) {
+            let why = "another process of this node re-keys the store: wait until it is done";
+            return Err(FlowError::NotPossible(why.to_owned()).into());
+        }
+        let generation = shared?;
         let path = self.folder.keyring();
         blocking(move || replace_ring(&path, &text)).await?;
         self.vault.turn_keys(keys).await?;

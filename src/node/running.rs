@@ -29,6 +29,7 @@ use crate::config::NodeConfig;
 use crate::crypto::{choose_arithmetic, vector_backend};
 use crate::domain::{Bands, RetentionPolicy, Timestamp};
 use crate::flows::{Desk, Home, Timing, fence_of};
+use crate::membership::OwnCertificate;
 use crate::net::{
     AskedPeers, Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport,
     Transport, TrustHandle,
@@ -72,9 +73,7 @@ impl RunningNode {
         choose_arithmetic(opened.config.group_arithmetic);
         // Under the lock of the store: nobody else takes roots or lists meanwhile.
         let trusted = folder.trusted(now)?;
-        folder.take_certificate(&opened).await?;
-        let certificate = folder.text(&folder.certificate())?;
-        let certificate = opened.own_certificate(&certificate).await?;
+        let certificate = Box::pin(certificate_of(folder, &opened)).await?;
         let (named, configured) = (certificate.leaf().member(), &opened.config.member);
         if named != configured {
             return Err(NodeError::Folder(format!(
@@ -319,6 +318,13 @@ impl RunningNode {
         drop(std::fs::remove_file(&self.socket));
         Ok(vault.store().close().await?)
     }
+}
+
+/// The node's certificate: the one in the folder, or a newer one that another replica got.
+async fn certificate_of(folder: &Folder, opened: &Opened) -> Result<OwnCertificate, NodeError> {
+    folder.take_certificate(opened).await?;
+    let chain = folder.text(&folder.certificate())?;
+    opened.own_certificate(&chain).await
 }
 
 fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeError {

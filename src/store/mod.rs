@@ -133,11 +133,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError`] where the engine cannot write.
-    async fn settle_ring(
-        &self,
-        _generation: u64,
-        _patience: Duration,
-    ) -> Result<u64, StoreError> {
+    async fn settle_ring(&self, _generation: u64, _patience: Duration) -> Result<u64, StoreError> {
         Ok(0)
     }
 

@@ -28,7 +28,7 @@ pub use demo::{
 pub use events::{Activity, Ask, Event, EventSpec, Report, Step, events};
 pub use lendingclub::{Terms, terms};
 pub use needles::{Origin, Planted, ValueClass};
-pub use network::{NetworkError, Seat, SimulatedNetwork, free_address};
+pub use network::{NetworkError, Place, Seat, SimulatedNetwork, free_address};
 pub use population::{Behaviour, Filed, Person, Platform, Population, PopulationSpec};
 pub use scanner::{Capture, Hit, Scan, ScanError, Scanner};
 pub use truth::{Reporter, Traits, TrueAnswer, Truth};

@@ -33,6 +33,15 @@ pub struct Seat {
     pub weight: u32,
 }
 
+/// Where a member's nodes are reached, and what keeps their rows.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Addresses of its replicas; the folder that joins listens at the first.
+    pub addresses: Vec<SocketAddr>,
+    /// What keeps the rows.
+    pub store: StoreConfig,
+}
+
 /// Why the simulated network does not come up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,6 +135,23 @@ impl SimulatedNetwork {
     /// # Errors
     /// [`NetworkError`].
     pub async fn join_at(&mut self, seat: &Seat, level: Level) -> Result<(), NetworkError> {
+        let place = Place {
+            addresses: vec![free_address()?],
+            store: StoreConfig::Sled,
+        };
+        self.join_in(seat, level, place).await
+    }
+
+    /// As [`Self::join_at`], with addresses and a store of its own.
+    ///
+    /// # Errors
+    /// [`NetworkError`].
+    pub async fn join_in(
+        &mut self,
+        seat: &Seat,
+        level: Level,
+        Place { addresses, store }: Place,
+    ) -> Result<(), NetworkError> {
         let (now, entropy) = (self.parts.clock.now(), &*self.parts.entropy);
         let terms = Terms {
             member: seat.member.clone(),
@@ -141,15 +167,16 @@ impl SimulatedNetwork {
             purposes: Purpose::ALL.to_vec(),
         };
         let invite = self.admin.invite(terms, now, entropy)?;
-        let listen = free_address()?;
+        let none = || std::io::Error::other("a member needs an address");
+        let listen = *addresses.first().ok_or_else(none)?;
         let path = self.folder.join(seat.member.as_str());
         let folder = Folder::at(&path).sealing(self.parts.sealing);
         let invited = Invited {
             invitation: &invite.text,
             listen,
-            endpoints: vec![listen.to_string()],
+            endpoints: addresses.iter().map(ToString::to_string).collect(),
             unlock: UnlockSource::KeyFile("unlock.key".into()),
-            store: StoreConfig::Sled,
+            store,
             cost: KdfCost::FLOOR,
             registrars: &[],
         };

@@ -142,7 +142,10 @@ fn a_bureau_on_a_database_answers_lenders_on_sled_and_a_second_process_goes_on_a
         let status = creditmesh(&["node", "status", "--dir", dir, "--json"]).json(0);
         status["replica"].as_str().unwrap().to_owned()
     };
-    assert_eq!((place(&bureau), place(&copy)), ("leads".into(), "follows".into()));
+    assert_eq!(
+        (place(&bureau), place(&copy)),
+        ("leads".into(), "follows".into())
+    );
     assert_eq!(assess(&copy)["coverage"]["answered"], 2);
 
     // Killed; the lenders find the other one by themselves, and it comes to lead.

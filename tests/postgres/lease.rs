@@ -117,14 +117,25 @@ async fn a_key_ring_is_replaced_by_one_writer_and_who_stays_behind_writes_no_mor
     assert_eq!(first.share_ring("ring 2", 1).await, Ok(2));
     let lost = second.share_ring("another", 1).await;
     assert!(matches!(lost, Err(StoreError::Conflict { .. })), "{lost:?}");
-    let held = second.shared_ring().await.expect("it reads").expect("a ring");
+    let held = second
+        .shared_ring()
+        .await
+        .expect("it reads")
+        .expect("a ring");
     assert_eq!((held.generation, held.text.as_str()), (2, "ring 2"));
     assert_eq!(second.replicas().ring_after(0).await, 2);
 
     first.took_ring(2).await.expect("it takes it");
     let patience = Duration::from_millis(500);
-    assert_eq!(first.settle_ring(2, patience).await, Ok(1), "the second is behind");
-    assert_eq!(second.commit(put(b"row", 1)).await, Err(StoreError::RingBehind));
+    assert_eq!(
+        first.settle_ring(2, patience).await,
+        Ok(1),
+        "the second is behind"
+    );
+    assert_eq!(
+        second.commit(put(b"row", 1)).await,
+        Err(StoreError::RingBehind)
+    );
     assert_eq!(first.commit(put(b"row", 1)).await, Ok(()));
     second.took_ring(2).await.expect("it takes it");
     assert_eq!(second.commit(put(b"row", 2)).await, Ok(()));

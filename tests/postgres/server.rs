@@ -183,6 +183,12 @@ impl Server {
         config
     }
 
+    /// The same in the words of a node's configuration.
+    pub(crate) fn connection(&self) -> String {
+        let (socket, port) = (self.socket().display(), self.port);
+        format!("host={socket} port={port} user=creditmesh dbname=postgres")
+    }
+
     /// How whichever of two servers is the primary is reached.
     pub(crate) fn config_with(&self, other: &Self) -> Config {
         let mut config = self.config();

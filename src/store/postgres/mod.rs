@@ -51,9 +51,7 @@ pub use self::lease::Holding;
 use self::lease::Lease;
 use self::replica::Replica;
 pub(in crate::store) use self::statements::slice_of;
-use self::statements::{
-    READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice,
-};
+use self::statements::{READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice};
 use self::writer::{Request, Writer, pauses};
 
 /// Batches that may wait for the writer; later callers wait for a place.

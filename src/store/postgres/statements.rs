@@ -267,7 +267,9 @@ mod tests {
 
     #[test]
     fn every_key_begins_with_the_slice() {
-        for statement in MIGRATIONS.iter().copied().flatten().chain([&CREATE_LAYOUT]) {
+        let statements = MIGRATIONS.iter().copied().flatten().chain([&CREATE_LAYOUT]);
+        let added = |statement: &&&str| statement.starts_with("alter table creditmesh_");
+        for statement in statements.filter(|statement| !added(statement)) {
             assert!(statement.contains("primary key (slice"), "{statement}");
             assert!(statement.contains("slice int4 not null"), "{statement}");
         }
