@@ -2,6 +2,7 @@
 
 mod ageing;
 mod audit;
+mod backup;
 mod erasure;
 mod fishing;
 mod membership;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use ageing::*;
 pub use audit::*;
+pub use backup::*;
 pub use erasure::*;
 pub use fishing::*;
 pub use membership::*;

@@ -10,6 +10,8 @@
 
 #[path = "cli/audit.rs"]
 mod audit;
+#[path = "cli/backup.rs"]
+mod backup;
 #[path = "cli/ceremony.rs"]
 mod ceremony;
 #[path = "cli/certificates.rs"]

@@ -56,6 +56,7 @@ every_engine_conforms!([
     commits_race_and_exactly_one_wins,
     concurrent_updates_lose_nothing,
     reader_sees_batches_whole,
+    snapshot_shows_its_moment_whatever_is_written_after_it,
     reopened_store_holds_what_was_committed,
     closed_store_refuses_every_call,
     what_is_out_of_bounds_is_refused,

@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 mod alerts;
 mod audit;
+mod backup;
 mod bench;
 mod bench_audit;
 mod bench_store;

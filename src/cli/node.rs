@@ -55,14 +55,9 @@ pub(super) enum NodeCommand {
     Standing(super::standing::StandingArgs),
     /// The registrars' membership logs as this node read them, checked anew from the first entry.
     Log(super::node_log::LogArgs),
-    /// Write a sealed backup of a stopped node.
-    #[command(after_help = "Example:\n  creditmesh node backup --dir alpha alpha.backup")]
-    Backup {
-        #[command(flatten)]
-        node: NodeDir,
-        /// File to write; must not exist.
-        file: PathBuf,
-    },
+    /// Write a sealed backup, while the node serves or when it is stopped.
+    #[command(after_help = super::backup::EXAMPLES)]
+    Backup(super::backup::BackupArgs),
     /// Restore a backup into an empty folder.
     #[command(after_help = "Example:\n  creditmesh node restore --dir alpha-new alpha.backup")]
     Restore {
@@ -153,7 +148,7 @@ pub(super) async fn run(command: NodeCommand, output: &Output) -> Result<Exit, C
         NodeCommand::Rekey { node } => super::erase::rekey(&node, output).await,
         NodeCommand::Standing(args) => super::standing::run(args, output).await,
         NodeCommand::Log(args) => super::node_log::run(&args, output),
-        NodeCommand::Backup { node, file } => backup(&node, &file, output).await,
+        NodeCommand::Backup(args) => super::backup::run(&args, output).await,
         NodeCommand::Restore {
             node,
             file,
@@ -386,21 +381,6 @@ async fn refuse_running(node: &NodeDir, verb: &str) -> Result<Folder, CliError> 
         )));
     }
     Ok(Folder::at(&node.path))
-}
-
-async fn backup(node: &NodeDir, file: &std::path::Path, output: &Output) -> Result<Exit, CliError> {
-    let folder = refuse_running(node, "back it up").await?;
-    let bar = output.progress("backing up", None);
-    let rows = folder.backup(file, now()).await?.rows;
-    bar.finish_and_clear();
-    let value = json!({ "rows": rows, "file": file.display().to_string() });
-    output.show(&value, || {
-        format!(
-            "{rows} sealed rows in {}; the passphrase or key file is not in it",
-            file.display()
-        )
-    });
-    Ok(Exit::Done)
 }
 
 async fn restore(

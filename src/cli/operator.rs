@@ -15,6 +15,7 @@ use crate::limits::OPERATOR_MESSAGE_BYTES_MAX;
 use crate::net::{OperatorDialError, operator_channel};
 use crate::node::{CredentialFolder, Folder};
 use crate::wire::pb::audit_client::AuditClient;
+use crate::wire::pb::backups_client::BackupsClient;
 use crate::wire::pb::corrections_client::CorrectionsClient;
 use crate::wire::pb::credentials_client::CredentialsClient;
 use crate::wire::pb::erasures_client::ErasuresClient;
@@ -73,6 +74,13 @@ impl NodeAt {
             OperatorClient::new(channel)
                 .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        }))
+    }
+
+    /// The running node's service that gives backups; `None` where no node runs on the folder.
+    pub(super) async fn backups(&self) -> Result<Option<BackupsClient<Channel>>, CliError> {
+        Ok(self.channel().await?.map(|channel| {
+            BackupsClient::new(channel).max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         }))
     }
 

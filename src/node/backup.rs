@@ -1,10 +1,11 @@
-//! Backup and restore of a stopped node: its sealed rows, its wrapped key ring, and its public
-//! files.
+//! Backup of a node, running or stopped, and its restore: its sealed rows, its wrapped key ring,
+//! and its public files.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use super::erased::{self, Entry, ErasedList, Name};
 use super::unlock::{read_unlock, write_private};
@@ -12,13 +13,14 @@ use super::{Folder, NodeError};
 use crate::config::{NodeConfig, StoreConfig, UnlockSource};
 use crate::crypto::Keyring;
 use crate::domain::Timestamp;
-use crate::env::OsEntropy;
-use crate::flows::{erase_again, raise_fence};
+use crate::env::{Clock, OsEntropy};
+use crate::flows::{FlowError, erase_again, raise_fence};
 use crate::membership::Seen;
 use crate::net::Memory;
+use crate::service::{BackupDesk, BackupUnderWay};
 use crate::store::{
-    BackedUp, Holding, OpenMode, SledOptions, Vault, back_up, check_backup, read_backup_header,
-    restore, restore_rows,
+    BackedUp, BackupError, Holding, OpenMode, SledOptions, Snapshot, Vault, back_up, check_backup,
+    read_backup_header, restore, restore_rows, write_backup,
 };
 
 /// What is other than where a backup was taken.
@@ -67,9 +69,20 @@ impl Folder {
     /// # Errors
     /// [`NodeError`]; an unfinished file is removed.
     pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<BackedUp, NodeError> {
+        let opened = self.open().await?;
+        let written = match self.papers(self.keyring_text()) {
+            Ok(packed) => Ok(back_up(&opened.vault, &packed, now, file).await?),
+            Err(error) => Err(error),
+        };
+        opened.close().await?;
+        written
+    }
+
+    /// What a backup carries beside the rows, with this key ring.
+    fn papers(&self, keyring: Result<String, NodeError>) -> Result<Vec<u8>, NodeError> {
         let papers = Papers {
             format: FORMAT.to_owned(),
-            keyring: self.keyring_text()?,
+            keyring: keyring?,
             config: self.text(&self.path().join("node.toml"))?,
             network: self.text(&self.network())?,
             certificate: self.text(&self.certificate()).ok(),
@@ -78,12 +91,8 @@ impl Folder {
             departures: self.departures_text()?,
             erased: ErasedList::at(self).entries()?,
         };
-        let packed = serde_json::to_vec(&papers)
-            .map_err(|error| NodeError::Folder(format!("backup: {error}")))?;
-        let opened = self.open().await?;
-        let written = back_up(&opened.vault, &packed, now, file).await;
-        opened.close().await?;
-        Ok(written?)
+        let failed = |error| NodeError::Folder(format!("backup: {error}"));
+        serde_json::to_vec(&papers).map_err(failed)
     }
 
     /// Reads a backup to its end and checks every tag and every seal; nothing is restored. The
@@ -218,6 +227,58 @@ impl Folder {
         vault.store().share_ring(keyring, 0).await?;
         vault.store().close().await?;
         Ok(restored?)
+    }
+}
+
+/// Backs a node up while it serves.
+#[derive(Debug, Clone)]
+pub(super) struct RunningBackups {
+    pub(super) folder: Folder,
+    pub(super) vault: Vault,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// Bytes of a backup that wait for whoever takes it.
+const WAITING_BYTES: usize = 256 << 10;
+
+impl RunningBackups {
+    /// The rows of one moment, and papers with a key ring that opens them.
+    async fn begun(&self) -> Result<(Box<dyn Snapshot>, Vec<u8>), NodeError> {
+        loop {
+            let ring = self.ring().await?;
+            let snapshot = self.vault.store().snapshot().await?;
+            // A ring that did not change meanwhile holds the keys of all these rows.
+            if self.ring().await? == ring {
+                return Ok((snapshot, self.folder.papers(Ok(ring))?));
+            }
+        }
+    }
+
+    /// The wrapped key ring: beside the rows, or in the folder.
+    async fn ring(&self) -> Result<String, NodeError> {
+        match self.vault.store().shared_ring().await? {
+            Some(shared) => Ok(shared.text),
+            None => self.folder.keyring_text(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl BackupDesk for RunningBackups {
+    async fn begin(&self) -> Result<BackupUnderWay, FlowError> {
+        let told = |error: NodeError| FlowError::NotPossible(error.to_string());
+        let (snapshot, packed) = self.begun().await.map_err(told)?;
+        let (vault, now) = (self.vault.clone(), self.clock.now());
+        let (mut out, bytes) = tokio::io::duplex(WAITING_BYTES);
+        let (done, ended) = oneshot::channel();
+        tokio::spawn(async move {
+            let head = (packed.as_slice(), now);
+            let written = write_backup(&vault, &*snapshot, head, &mut out).await;
+            drop(snapshot);
+            let told = |error: BackupError| FlowError::NotPossible(error.to_string());
+            let _heard = done.send(written.map_err(told));
+        });
+        Ok(BackupUnderWay { bytes, ended })
     }
 }
 

@@ -34,8 +34,9 @@ impl Folder {
                 options.folder = Some(self.path().to_owned());
                 let writer = Secret::<16>::random(&OsEntropy::default())?;
                 let id = *writer.expose();
-                let opened = PostgresStore::open(options, &keys.digest_key(), id);
-                Arc::new(Box::pin(opened).await?)
+                let digest_key = keys.digest_key();
+                let opening = PostgresStore::open(options, &digest_key, id);
+                Arc::new(Box::pin(opening).await?)
             }
         };
         Ok(Vault::new(store, keys))

@@ -8,6 +8,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::backup::RunningBackups;
 use super::core::Core;
 use super::erasing::Erasing;
 use super::status::Source;
@@ -17,12 +18,12 @@ use crate::limits::{
 };
 use crate::net::{Listener, OperatorDoor, OperatorGate, operator_gated_server};
 use crate::service::{
-    AuditService, CorrectionsService, CredentialService, ErasureService, FindingsService,
-    OpeningsService, OperatorService, PeerStandingsService, ReportService, RevisionService,
-    SampleService, WatchService, WitnessingService, audit_server, corrections_server,
-    credentials_server, erasures_server, findings_server, health, openings_server, operator_server,
-    peer_standings_server, reflection, reports_server, revisions_server, samples_server,
-    watch_server, witnessing_server,
+    AuditService, BackupService, CorrectionsService, CredentialService, ErasureService,
+    FindingsService, OpeningsService, OperatorService, PeerStandingsService, ReportService,
+    RevisionService, SampleService, WatchService, WitnessingService, audit_server, backups_server,
+    corrections_server, credentials_server, erasures_server, findings_server, health,
+    openings_server, operator_server, peer_standings_server, reflection, reports_server,
+    revisions_server, samples_server, watch_server, witnessing_server,
 };
 
 /// What operators reach wherever they call from.
@@ -40,12 +41,18 @@ pub(super) struct Desks {
     pub(super) reports: ReportService,
     pub(super) samples: SampleService,
     pub(super) erasures: ErasureService,
+    pub(super) backups: BackupService,
 }
 
 impl Desks {
     /// The services over a node's flows.
     pub(super) fn of(core: &Core, status: Source, erasing: Erasing) -> Self {
         let home = &core.home;
+        let backups = RunningBackups {
+            folder: status.folder.clone(),
+            vault: home.vault.clone(),
+            clock: Arc::clone(&home.clock),
+        };
         let currency = home.trust.root().document().currency;
         let revisions = Arc::clone(&core.revisions);
         let auditor = Auditor::new(Arc::clone(home));
@@ -63,6 +70,7 @@ impl Desks {
                 Arc::clone(&home.clock),
             ),
             erasures: ErasureService::new(Arc::new(erasing)),
+            backups: BackupService::new(Arc::new(backups)),
             revisions: RevisionService::new(revisions, home.policy.show_members),
             watch: WatchService::new(
                 core.watch.clone(),
@@ -114,6 +122,7 @@ pub(super) async fn serve_socket(
             .add_service(reports_server(desks.reports))
             .add_service(samples_server(desks.samples))
             .add_service(erasures_server(desks.erasures))
+            .add_service(backups_server(desks.backups))
             .add_service(credentials_server(credentials))
             .add_service(reflection)
             .add_service(health)
@@ -147,6 +156,7 @@ pub(super) async fn serve_port(
             .add_service(reports_server(desks.reports))
             .add_service(samples_server(desks.samples))
             .add_service(erasures_server(desks.erasures))
+            .add_service(backups_server(desks.backups))
             .add_service(reflection)
             .add_service(health)
             .serve_with_incoming_shutdown(listener.incoming(), stop.cancelled_owned())

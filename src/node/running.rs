@@ -68,6 +68,10 @@ impl RunningNode {
     /// [`NodeError`], which says what is wrong with the folder, certificate, list, address or
     /// store.
     pub async fn start(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
+        Box::pin(Self::started(folder, parts)).await
+    }
+
+    async fn started(folder: &Folder, parts: NodeParts) -> Result<Self, NodeError> {
         let now = parts.clock.now();
         let opened = folder.open_to_run().await?;
         choose_arithmetic(opened.config.group_arithmetic);

@@ -3,6 +3,7 @@
 mod admitted;
 mod audit;
 mod auditing;
+mod backup;
 mod corrections;
 mod corrections_rows;
 mod credentials;
@@ -27,6 +28,7 @@ mod witness;
 
 pub use audit::AuditService;
 pub use auditing::{AuditingService, OpeningsService};
+pub use backup::{BackupDesk, BackupService, BackupUnderWay};
 pub use corrections::CorrectionsService;
 pub use credentials::{CredentialIssuer, CredentialService, OwnWish, Wished};
 pub use doctor::{Concern, Finding, Severity};
@@ -42,10 +44,11 @@ pub use registrar::{RegistrarDesk, RegistrarRefusal, RegistrarService, registrar
 pub use report::ReportService;
 pub use samples::SampleService;
 pub use standard::{
-    audit_server, auditing_server, corrections_server, credentials_server, erasures_server,
-    explain_server, findings_server, health, notices_server, openings_server, operator_server,
-    peer_server, peer_standings_server, reflection, reports_server, revisions_server,
-    samples_server, standing_server, watch_server, witness_server, witnessing_server,
+    audit_server, auditing_server, backups_server, corrections_server, credentials_server,
+    erasures_server, explain_server, findings_server, health, notices_server, openings_server,
+    operator_server, peer_server, peer_standings_server, reflection, reports_server,
+    revisions_server, samples_server, standing_server, watch_server, witness_server,
+    witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

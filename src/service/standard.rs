@@ -7,16 +7,17 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
-    AuditService, AuditingService, CorrectionsService, CredentialService, ErasureService,
-    ExplainService, FindingsService, NoticeService, OpeningsService, OperatorService, PeerService,
-    PeerStandingsService, ReportService, RevisionService, SampleService, StandingService,
-    WatchService, WitnessService, WitnessingService,
+    AuditService, AuditingService, BackupService, CorrectionsService, CredentialService,
+    ErasureService, ExplainService, FindingsService, NoticeService, OpeningsService,
+    OperatorService, PeerService, PeerStandingsService, ReportService, RevisionService,
+    SampleService, StandingService, WatchService, WitnessService, WitnessingService,
 };
 use crate::flows::{Answerer, FlowError};
 use crate::limits::{MESSAGE_BYTES_MAX, OPERATOR_MESSAGE_BYTES_MAX, STANDARD_MESSAGE_BYTES_MAX};
 use crate::wire::pb::DESCRIPTORS;
 use crate::wire::pb::audit_server::AuditServer;
 use crate::wire::pb::auditing_server::AuditingServer;
+use crate::wire::pb::backups_server::BackupsServer;
 use crate::wire::pb::corrections_server::CorrectionsServer;
 use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::erasures_server::ErasuresServer;
@@ -71,6 +72,14 @@ pub fn explain_server() -> ExplainServer<ExplainService> {
 #[must_use]
 pub fn operator_server(service: OperatorService) -> OperatorServer<OperatorService> {
     OperatorServer::new(service)
+        .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
+}
+
+/// The service that gives backups, with its bounds on messages.
+#[must_use]
+pub fn backups_server(service: BackupService) -> BackupsServer<BackupService> {
+    BackupsServer::new(service)
         .max_decoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(OPERATOR_MESSAGE_BYTES_MAX)
 }

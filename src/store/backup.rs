@@ -1,4 +1,4 @@
-//! A sealed backup of a stopped node: one file, whatever the engine.
+//! A sealed backup of a node, which may serve meanwhile: one file, whatever the engine.
 //!
 //! ```text
 //! header   "creditmesh backup\n", format version (2), layout version (4), time of making (8, ms),
@@ -16,14 +16,14 @@
 use std::path::{Path, PathBuf};
 
 use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
 use crate::crypto::labels;
 use crate::domain::Timestamp;
 use crate::limits::{STORE_KEY_BYTES_MAX, STORE_SCAN_ROWS_MAX, STORE_VALUE_BYTES_MAX};
 
 use super::digest::{Digester, Tally};
-use super::{LAYOUT_VERSION, Row, Scan, StoreError, Table, Vault};
+use super::{LAYOUT_VERSION, Row, Scan, Snapshot, StoreError, Table, Vault};
 
 /// First bytes of a backup.
 pub(super) const MAGIC: &[u8] = b"creditmesh backup\n";
@@ -73,13 +73,19 @@ pub enum BackupError {
         /// What the operating system said.
         reason: String,
     },
+    /// Where the backup goes takes no more.
+    #[error("the backup could not be written: {reason}; check the disk that it goes to")]
+    NotTaken {
+        /// What the system said.
+        reason: String,
+    },
     /// The wrapped key ring is too long.
     #[error("a wrapped key ring of {bytes} bytes is above the bound of 1 MiB; is it a key ring?")]
     KeyringTooLong {
         /// Its bytes.
         bytes: usize,
     },
-    /// The store does not hold what it wrote, or was written to meanwhile.
+    /// The store does not hold what it wrote.
     #[error(
         "bucket {bucket} of table {table} is not as it was written, so the backup would not be \
          whole; stop the node, run `node verify`, then try again"
@@ -173,8 +179,8 @@ impl Chain {
     }
 }
 
-/// Writes all rows and the wrapped key ring to a new file, readable by its owner only, and returns
-/// when it is on disk. The node must be stopped: no other process can then write.
+/// Writes all rows, as they are when this begins, and the wrapped key ring to a new file, readable
+/// by its owner only, and returns when it is on disk.
 ///
 /// # Errors
 /// [`BackupError::Exists`], [`BackupError::KeyringTooLong`], [`BackupError::NotWhole`],
@@ -185,43 +191,94 @@ pub async fn back_up(
     made_at: Timestamp,
     path: &Path,
 ) -> Result<BackedUp, BackupError> {
-    if wrapped_keyring.len() > KEYRING_BYTES_MAX {
-        let bytes = wrapped_keyring.len();
-        return Err(BackupError::KeyringTooLong { bytes });
-    }
-    let mut options = OpenOptions::new();
-    let created = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .await;
-    let file = created.map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AlreadyExists {
-            let path = path.to_owned();
-            return BackupError::Exists { path };
-        }
-        failed("create", path)(error)
-    })?;
-    let written = write(vault, wrapped_keyring, made_at, path, file).await;
+    let mut file = BackupFile::create(path).await?;
+    let written = async {
+        let snapshot = vault.store().snapshot().await?;
+        let head = (wrapped_keyring, made_at);
+        let written = write_backup(vault, &*snapshot, head, &mut file.file).await?;
+        file.keep().await?;
+        Ok(written)
+    };
+    let written = written.await;
     if written.is_err() {
-        // What stopped the backup is worth more than what may stop the removal.
-        drop(tokio::fs::remove_file(path).await);
+        file.remove().await;
     }
     written
 }
 
-async fn write(
+/// A new file for a backup, which is not there before it is whole and on disk.
+#[derive(Debug)]
+pub struct BackupFile {
+    file: BufWriter<File>,
+    path: PathBuf,
+}
+
+impl BackupFile {
+    /// Makes the file, readable by its owner only.
+    ///
+    /// # Errors
+    /// [`BackupError::Exists`], [`BackupError::File`].
+    pub async fn create(path: &Path) -> Result<Self, BackupError> {
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(0o600);
+        let file = options.open(path).await.map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                let path = path.to_owned();
+                return BackupError::Exists { path };
+            }
+            failed("create", path)(error)
+        })?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// [`BackupError::File`].
+    pub async fn add(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
+        let added = self.file.write_all(bytes).await;
+        added.map_err(failed("write", &self.path))
+    }
+
+    /// Puts the file and its entry on disk.
+    ///
+    /// # Errors
+    /// [`BackupError::File`].
+    pub async fn keep(&mut self) -> Result<(), BackupError> {
+        let written = self.file.flush().await;
+        written.map_err(failed("write", &self.path))?;
+        let synced = self.file.get_ref().sync_all().await;
+        synced.map_err(failed("sync", &self.path))?;
+        sync_parent(&self.path).await
+    }
+
+    /// Removes what was written. What stopped the backup is worth more than what may stop this.
+    pub async fn remove(self) {
+        drop(tokio::fs::remove_file(&self.path).await);
+    }
+}
+
+/// Writes a backup of a snapshot of the vault's store to wherever it goes.
+///
+/// # Errors
+/// [`BackupError::KeyringTooLong`], [`BackupError::NotWhole`], [`BackupError::NotTaken`], or what
+/// the store says.
+pub async fn write_backup(
     vault: &Vault,
-    wrapped_keyring: &[u8],
-    made_at: Timestamp,
-    path: &Path,
-    file: File,
+    snapshot: &dyn Snapshot,
+    (wrapped_keyring, made_at): (&[u8], Timestamp),
+    out: &mut (dyn AsyncWrite + Send + Unpin),
 ) -> Result<BackedUp, BackupError> {
+    if wrapped_keyring.len() > KEYRING_BYTES_MAX {
+        let bytes = wrapped_keyring.len();
+        return Err(BackupError::KeyringTooLong { bytes });
+    }
     let digester = Digester::new(&vault.keys().digest_key());
     let mut writer = Writer {
-        file: BufWriter::new(file),
-        path,
+        out,
         chain: Chain::new(digester.clone()),
         bytes: 0,
     };
@@ -231,7 +288,7 @@ async fn write(
     writer.raw(&tag).await?;
     let mut rows = 0;
     for table in Table::ALL {
-        rows += write_table(vault, *table, &digester, &mut writer).await?;
+        rows += write_table(snapshot, *table, &digester, &mut writer).await?;
     }
     let mut end = vec![END];
     end.extend_from_slice(&rows.to_be_bytes());
@@ -241,7 +298,7 @@ async fn write(
 }
 
 async fn write_table(
-    vault: &Vault,
+    snapshot: &dyn Snapshot,
     table: Table,
     digester: &Digester,
     writer: &mut Writer<'_>,
@@ -251,7 +308,7 @@ async fn write_table(
     let mut rows = 0;
     let mut scan = Scan::all(STORE_SCAN_ROWS_MAX);
     loop {
-        let page = vault.store().scan(table, &scan).await?;
+        let page = snapshot.scan(table, &scan).await?;
         for (key, row) in &page {
             tally.add(key, row);
             encode_row(&mut payload, table, key, row);
@@ -269,7 +326,7 @@ async fn write_table(
     if payload.len() > 1 {
         writer.block(&payload).await?;
     }
-    let written = vault.store().digests(table).await?;
+    let written = snapshot.digests(table).await?;
     for (bucket, digest) in (0..=u8::MAX).zip(written) {
         if digest != Some(tally.bucket(bucket)) {
             return Err(BackupError::NotWhole { table, bucket });
@@ -302,16 +359,17 @@ fn encode_row(payload: &mut Vec<u8>, table: Table, key: &[u8], row: &Row) {
 }
 
 struct Writer<'a> {
-    file: BufWriter<File>,
-    path: &'a Path,
+    out: &'a mut (dyn AsyncWrite + Send + Unpin),
     chain: Chain,
     bytes: u64,
 }
 
 impl Writer<'_> {
     async fn raw(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
-        let written = self.file.write_all(bytes).await;
-        written.map_err(failed("write", self.path))?;
+        self.out
+            .write_all(bytes)
+            .await
+            .map_err(|error| not_taken(&error))?;
         self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Ok(())
     }
@@ -324,16 +382,15 @@ impl Writer<'_> {
         self.raw(&tag).await
     }
 
-    /// Puts the file and its entry on disk.
-    async fn finish(mut self) -> Result<u64, BackupError> {
-        self.file
-            .flush()
-            .await
-            .map_err(failed("write", self.path))?;
-        let synced = self.file.get_ref().sync_all().await;
-        synced.map_err(failed("sync", self.path))?;
-        sync_parent(self.path).await?;
+    async fn finish(self) -> Result<u64, BackupError> {
+        self.out.flush().await.map_err(|error| not_taken(&error))?;
         Ok(self.bytes)
+    }
+}
+
+fn not_taken(error: &std::io::Error) -> BackupError {
+    BackupError::NotTaken {
+        reason: error.to_string(),
     }
 }
 

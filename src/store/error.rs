@@ -192,6 +192,15 @@ pub enum StoreError {
          key ring: ask again in a second"
     )]
     RingBehind,
+    /// Another snapshot is read at this moment.
+    #[error("a backup of this store is under way already: wait until it is done")]
+    SnapshotTaken,
+    /// More was written while a snapshot was read than is kept beside it.
+    #[error(
+        "so much was written during the backup that it could not be kept apart: begin it again at \
+         a quieter hour"
+    )]
+    SnapshotLost,
     /// The database holds no store.
     #[error("the database holds no store; name the right database, or join a network")]
     DatabaseEmpty,

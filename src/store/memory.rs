@@ -12,7 +12,7 @@ use crate::limits::STORE_SCAN_ROWS_MAX;
 
 use super::digest::{Digester, SHELVES, Shelf};
 use super::stage::{Base, Stage, Staged};
-use super::{Batch, BucketDigest, Row, Scan, Store, StoreError, Table};
+use super::{Batch, BucketDigest, Row, Scan, Snapshot, Store, StoreError, Table};
 
 /// A store in memory. Clones share rows and end; [`MemoryStore::reopened`] outlives a node.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ struct Disk {
     digester: Digester,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     tables: BTreeMap<Table, BTreeMap<Vec<u8>, Row>>,
     shelves: BTreeMap<(Table, u8), Shelf>,
@@ -86,6 +86,30 @@ impl Base for State {
 }
 
 impl State {
+    fn page(&self, table: Table, scan: &Scan) -> Vec<(Vec<u8>, Row)> {
+        let Some(rows) = self.tables.get(&table) else {
+            return Vec::new();
+        };
+        let from = match &scan.after {
+            Some(after) if *after >= scan.prefix => Bound::Excluded(after.as_slice()),
+            Some(_) | None => Bound::Included(scan.prefix.as_slice()),
+        };
+        rows.range::<[u8], _>((from, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&scan.prefix))
+            .take(scan.limit.min(STORE_SCAN_ROWS_MAX))
+            .map(|(key, row)| (key.clone(), row.clone()))
+            .collect()
+    }
+
+    fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        let shelves = (0..=u8::MAX).take(SHELVES).map(|number| {
+            let shelf = self.shelf(table, number)?;
+            Ok(Shelf::digests(Some(shelf)))
+        });
+        let shelves: Vec<_> = shelves.collect::<Result<_, StoreError>>()?;
+        Ok(shelves.into_iter().flatten().collect())
+    }
+
     fn apply(&mut self, staged: Staged) {
         for ((table, key), row) in staged.rows {
             let rows = self.tables.entry(table).or_default();
@@ -107,21 +131,7 @@ impl Store for MemoryStore {
     }
 
     async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
-        let state = self.state()?;
-        let Some(rows) = state.tables.get(&table) else {
-            return Ok(Vec::new());
-        };
-        let from = match &scan.after {
-            Some(after) if *after >= scan.prefix => Bound::Excluded(after.as_slice()),
-            Some(_) | None => Bound::Included(scan.prefix.as_slice()),
-        };
-        let page = rows
-            .range::<[u8], _>((from, Bound::Unbounded))
-            .take_while(|(key, _)| key.starts_with(&scan.prefix))
-            .take(scan.limit.min(STORE_SCAN_ROWS_MAX))
-            .map(|(key, row)| (key.clone(), row.clone()))
-            .collect();
-        Ok(page)
+        Ok(self.state()?.page(table, scan))
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -135,17 +145,26 @@ impl Store for MemoryStore {
     }
 
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
-        let state = self.state()?;
-        let shelves = (0..=u8::MAX).take(SHELVES).map(|number| {
-            let shelf = state.shelf(table, number)?;
-            Ok(Shelf::digests(Some(shelf)))
-        });
-        let shelves: Vec<_> = shelves.collect::<Result<_, StoreError>>()?;
-        Ok(shelves.into_iter().flatten().collect())
+        self.state()?.digests(table)
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(self.state()?.clone()))
     }
 
     async fn close(&self) -> Result<(), StoreError> {
         self.closed.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Snapshot for State {
+    async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
+        Ok(self.page(table, scan))
+    }
+
+    async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        Self::digests(self, table)
     }
 }

@@ -34,6 +34,8 @@ mod restore;
 
 mod sled;
 
+mod snapshot;
+
 mod stage;
 
 mod table;
@@ -43,7 +45,7 @@ mod vault;
 mod verify;
 
 pub use self::sled::{OpenMode, SledOptions, SledStore, Space, SpaceSource, Watermark};
-pub use backup::{BACKUP_FORMAT_VERSION, BackedUp, BackupError, back_up};
+pub use backup::{BACKUP_FORMAT_VERSION, BackedUp, BackupError, BackupFile, back_up, write_backup};
 pub use batch::{Batch, Change, Row, RowChange, Scan};
 pub use digest::{BUCKETS, BucketDigest, Digester};
 pub use error::StoreError;
@@ -53,6 +55,7 @@ pub use postgres::{Holding, PostgresOptions, PostgresStore};
 pub use replicas::{Replicas, SharedRing};
 pub use reseal::Resealed;
 pub use restore::{BackupHeader, check_backup, read_backup_header, restore, restore_rows};
+pub use snapshot::Snapshot;
 pub use table::Table;
 pub use vault::{Plain, Vault, VaultBatch};
 pub use verify::{Finding, IndexCheck, RowName, TableRows, VerifyProgress, VerifyReport, verify};
@@ -95,6 +98,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StoreError`] where the engine cannot read.
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError>;
+
+    /// The rows as they are now, to be read while others write.
+    ///
+    /// # Errors
+    /// [`StoreError::SnapshotTaken`] where the engine keeps one at a time, or it cannot read.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError>;
 
     /// The other processes that use the same rows; none where the engine keeps them away.
     fn replicas(&self) -> Replicas {

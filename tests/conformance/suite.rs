@@ -333,6 +333,60 @@ pub(crate) async fn reader_sees_batches_whole(bed: &dyn Bed) {
     assert!(pages > 0);
 }
 
+pub(crate) async fn snapshot_shows_its_moment_whatever_is_written_after_it(bed: &dyn Bed) {
+    const ROWS: u16 = 1_300;
+    let store = bed.open().await;
+    for from in (0..ROWS).step_by(100) {
+        let mut batch = Batch::new();
+        for n in from..from + 100 {
+            batch.push(T, &n.to_be_bytes(), put(1, &n.to_string()));
+        }
+        commit(&store, batch).await;
+    }
+    let (digests, all) = (store.digests(T).await, Scan::all(STORE_SCAN_ROWS_MAX));
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    let mut shown = Vec::new();
+    let (mut scan, mut revision) = (all.clone(), 1);
+    loop {
+        // Rows behind and ahead of the page are changed, removed and added before each page.
+        let mut batch = Batch::new();
+        for n in (0..ROWS).step_by(13) {
+            let change = match (n % 2, revision) {
+                (0, _) => put(revision + 1, "later"),
+                (_, 1) => Change::Delete { revision: 1 },
+                (_, _) => continue,
+            };
+            batch.push(T, &n.to_be_bytes(), change);
+        }
+        batch.push(
+            T,
+            &[&ROWS.to_be_bytes()[..], &[revision as u8]].concat(),
+            put(1, "new"),
+        );
+        commit(&store, batch).await;
+        revision += 1;
+        let page = snapshot.scan(T, &scan).await.expect("a page");
+        shown.extend(page.iter().cloned());
+        match page.last() {
+            Some((key, _)) if page.len() == STORE_SCAN_ROWS_MAX => scan = all.clone().behind(key),
+            Some(_) | None => break,
+        }
+    }
+    assert_eq!(shown.len(), usize::from(ROWS));
+    for (n, (key, held)) in (0..ROWS).zip(shown) {
+        assert_eq!(key, n.to_be_bytes());
+        assert_eq!(Some(held), row(1, &n.to_string()));
+    }
+    assert_eq!(snapshot.digests(T).await, digests);
+    drop(snapshot);
+    assert_ne!(store.digests(T).await, digests);
+    // The next one shows the next moment.
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    let page = snapshot.scan(T, &Scan::all(1)).await.expect("a page");
+    assert_eq!(page.first().map(|(_, row)| row.revision), Some(revision));
+    assert_eq!(snapshot.digests(T).await, store.digests(T).await);
+}
+
 pub(crate) async fn reopened_store_holds_what_was_committed(bed: &dyn Bed) {
     for revision in 1..=4_u64 {
         let store = bed.open().await;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use creditmesh::store::{Batch, BucketDigest, MemoryStore, Row, Scan, Store, StoreError, Table};
+use creditmesh::store::{
+    Batch, BucketDigest, MemoryStore, Row, Scan, Snapshot, Store, StoreError, Table,
+};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -122,6 +124,10 @@ impl Store for FrailStore {
 
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
         self.0.disk.digests(table).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.0.disk.snapshot().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

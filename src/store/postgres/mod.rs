@@ -19,6 +19,8 @@ mod replica;
 
 mod ring;
 
+mod snapshot;
+
 mod statements;
 
 mod writer;
@@ -29,7 +31,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
+use deadpool_postgres::{Object, Pool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_postgres::Config;
@@ -42,14 +44,15 @@ use crate::limits::{STORE_CONNECTIONS_DEFAULT, STORE_SCAN_ROWS_MAX};
 use super::digest::{SHELVES, Shelf};
 use super::layout::row_key;
 use super::{
-    Batch, BucketDigest, Digester, OpenMode, Replicas, Row, Scan, SharedRing, Store, StoreError,
-    Table,
+    Batch, BucketDigest, Digester, OpenMode, Replicas, Row, Scan, SharedRing, Snapshot, Store,
+    StoreError, Table,
 };
 
 use self::fault::Fault;
 pub use self::lease::Holding;
 use self::lease::Lease;
 use self::replica::Replica;
+use self::snapshot::PostgresSnapshot;
 pub(in crate::store) use self::statements::slice_of;
 use self::statements::{READ_ROW, READ_SHELVES, SCAN_SLICE, SCAN_SLICES, shelf_slice};
 use self::writer::{Request, Writer, pauses};
@@ -259,25 +262,7 @@ impl Store for PostgresStore {
 
     async fn scan(&self, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, StoreError> {
         self.sender()?;
-        let limit = i64::try_from(scan.limit.min(STORE_SCAN_ROWS_MAX)).unwrap_or(i64::MAX);
-        let from = first_key(table, scan);
-        let rows = if scan.prefix.is_empty() {
-            let last = slice_of(&[table.code(), u8::MAX]);
-            let parameters: [&(dyn ToSql + Sync); 4] = [&slice_of(&from), &from, &last, &limit];
-            self.query(SCAN_SLICES, &parameters).await?
-        } else {
-            let slice = slice_of(&row_key(table, &scan.prefix));
-            let behind = behind_prefix(&row_key(table, &scan.prefix));
-            self.query(SCAN_SLICE, &[&slice, &from, &behind, &limit])
-                .await?
-        };
-        let pairs = rows.iter().map(|row| {
-            let (mut key, row) = full_row(row)?;
-            key.remove(0);
-            Ok((key, row))
-        });
-        let pairs: Result<_, Fault> = pairs.collect();
-        pairs.map_err(Fault::into_error)
+        retried(|| async { page(&self.pool.get().await?, table, scan).await }).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -290,15 +275,13 @@ impl Store for PostgresStore {
 
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
         self.sender()?;
-        let rows = self.query(READ_SHELVES, &[&shelf_slice(table)]).await?;
-        let mut shelves = vec![None; SHELVES];
-        for row in &rows {
-            let (number, digests) = read_shelf(row).map_err(Fault::into_error)?;
-            if let Some(shelf) = shelves.get_mut(usize::from(number)) {
-                *shelf = self.digester.decode(table, number, &digests);
-            }
-        }
-        Ok(shelves.into_iter().flat_map(Shelf::digests).collect())
+        retried(|| async { digests(&self.pool.get().await?, table, &self.digester).await }).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.sender()?;
+        let snapshot = PostgresSnapshot::begin(&self.pool, &self.digester).await?;
+        Ok(Box::new(snapshot))
     }
 
     fn replicas(&self) -> Replicas {
@@ -357,6 +340,47 @@ fn locked(folder: &Path) -> Result<File, StoreError> {
         }),
         Err(TryLockError::Error(error)) => Err(failed(&error)),
     }
+}
+
+/// A page of rows, in the order of their keys.
+async fn page(client: &Object, table: Table, scan: &Scan) -> Result<Vec<(Vec<u8>, Row)>, Fault> {
+    let limit = i64::try_from(scan.limit.min(STORE_SCAN_ROWS_MAX)).unwrap_or(i64::MAX);
+    let from = first_key(table, scan);
+    let rows = if scan.prefix.is_empty() {
+        let last = slice_of(&[table.code(), u8::MAX]);
+        let parameters: [&(dyn ToSql + Sync); 4] = [&slice_of(&from), &from, &last, &limit];
+        let prepared = client.prepare_cached(SCAN_SLICES).await?;
+        client.query(&prepared, &parameters).await?
+    } else {
+        let slice = slice_of(&row_key(table, &scan.prefix));
+        let behind = behind_prefix(&row_key(table, &scan.prefix));
+        let parameters: [&(dyn ToSql + Sync); 4] = [&slice, &from, &behind, &limit];
+        let prepared = client.prepare_cached(SCAN_SLICE).await?;
+        client.query(&prepared, &parameters).await?
+    };
+    let pairs = rows.iter().map(|row| {
+        let (mut key, row) = full_row(row)?;
+        key.remove(0);
+        Ok((key, row))
+    });
+    pairs.collect()
+}
+
+/// The digests of a table's buckets.
+async fn digests(
+    client: &Object,
+    table: Table,
+    digester: &Digester,
+) -> Result<Vec<Option<BucketDigest>>, Fault> {
+    let prepared = client.prepare_cached(READ_SHELVES).await?;
+    let mut shelves = vec![None; SHELVES];
+    for row in &client.query(&prepared, &[&shelf_slice(table)]).await? {
+        let (number, digests) = read_shelf(row)?;
+        if let Some(shelf) = shelves.get_mut(usize::from(number)) {
+            *shelf = digester.decode(table, number, &digests);
+        }
+    }
+    Ok(shelves.into_iter().flat_map(Shelf::digests).collect())
 }
 
 fn taken<T>(place: &Mutex<Option<T>>) -> Option<T> {

@@ -170,6 +170,10 @@ pub(super) const FIRST_RING: &str = "insert into creditmesh_ring (slice, ring, g
 pub(super) const WRITE_RING: &str = "update creditmesh_ring set ring = $2, \
      generation = generation + 1 where slice = $1 and generation = $3";
 
+/// Begins a transaction that reads at one moment, for as long as a backup may take.
+pub(super) const BEGIN_SNAPSHOT: &str = "begin transaction isolation level repeatable read, \
+     read only; set local idle_in_transaction_session_timeout = '600s'";
+
 /// The slice of the rows that there is one of.
 pub(super) const SINGLE_SLICE: i32 = 0;
 
@@ -293,8 +297,8 @@ mod tests {
     fn every_statement_of_this_file_is_under_these_rules() {
         let source = include_str!("statements.rs");
         let constants = source.matches("\npub(super) const ").count();
-        // MIGRATIONS, CREATE_LAYOUT and SINGLE_SLICE are no statements about rows.
-        assert_eq!(constants, STATEMENTS.len() + 3);
+        // MIGRATIONS, CREATE_LAYOUT, BEGIN_SNAPSHOT and SINGLE_SLICE are no statements about rows.
+        assert_eq!(constants, STATEMENTS.len() + 4);
     }
 
     #[test]

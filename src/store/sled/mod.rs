@@ -12,6 +12,8 @@ mod folder;
 
 mod mark;
 
+mod snapshot;
+
 mod space;
 
 mod view;
@@ -29,8 +31,9 @@ use crate::crypto::Secret;
 use self::committer::{Committer, Request, Shared, SyncRows};
 use self::creation::Opened;
 use self::folder::Folder;
+use self::snapshot::SledSnapshot;
 use self::view::View;
-use super::{Batch, BucketDigest, Digester, Row, Scan, Store, StoreError, Table};
+use super::{Batch, BucketDigest, Digester, Row, Scan, Snapshot, Store, StoreError, Table};
 
 pub use self::folder::OpenMode;
 pub use self::space::{Space, SpaceSource, Watermark};
@@ -263,6 +266,10 @@ impl Store for SledStore {
     async fn digests(&self, table: Table) -> Result<Vec<Option<BucketDigest>>, StoreError> {
         let step = move |view: &View, digester: &Digester| view.digests(table, digester);
         self.shared.reading_apart(step).await
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>, StoreError> {
+        Ok(Box::new(SledSnapshot::begin(&self.shared)?))
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -14,6 +14,8 @@ use crate::store::layout::{decode_row, row_key, shelf_key};
 use crate::store::stage::Base;
 use crate::store::{BucketDigest, Row, Scan, StoreError, Table};
 
+use super::snapshot::Kept;
+
 /// Engine keys of a group under way, each with the value before the group.
 pub(super) type Before = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -22,6 +24,8 @@ pub(super) type Before = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub(super) struct View {
     db: sled::Db,
     before: Before,
+    /// The snapshot that is being read.
+    pub(super) kept: Option<Kept>,
 }
 
 impl View {
@@ -30,11 +34,24 @@ impl View {
         Self {
             db,
             before: Before::new(),
+            kept: None,
         }
+    }
+
+    /// Keeps the durable state of this moment for a snapshot.
+    pub(super) fn keep(&mut self) -> Result<(), StoreError> {
+        if self.kept.is_some() {
+            return Err(StoreError::SnapshotTaken);
+        }
+        self.kept = Some(Kept::beginning_with(&self.before));
+        Ok(())
     }
 
     /// Hides the group that is about to be written.
     pub(super) fn hide(&mut self, before: Before) {
+        if let Some(kept) = &mut self.kept {
+            kept.note(&before);
+        }
         self.before = before;
     }
 
@@ -45,13 +62,29 @@ impl View {
 
     /// The durable row.
     pub(super) fn row(&self, table: Table, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let value = self.value(&row_key(table, key))?;
+        let value = self.value(&self.before, &row_key(table, key))?;
         value.map(|value| decode_row(table, &value)).transpose()
     }
 
     /// A page of durable rows.
     pub(super) fn page(&self, table: Table, scan: &Scan) -> Result<Page, StoreError> {
-        let pairs = guarded(|| self.pairs(table, scan))??;
+        self.page_behind(&self.before, table, scan)
+    }
+
+    /// A page of the snapshot's rows.
+    pub(super) fn kept_page(&self, table: Table, scan: &Scan) -> Result<Page, StoreError> {
+        self.page_behind(self.past()?, table, scan)
+    }
+
+    /// What stood before the moment of the snapshot.
+    fn past(&self) -> Result<&Before, StoreError> {
+        let kept = self.kept.as_ref().ok_or(StoreError::SnapshotLost)?;
+        kept.check()?;
+        Ok(&kept.before)
+    }
+
+    fn page_behind(&self, before: &Before, table: Table, scan: &Scan) -> Result<Page, StoreError> {
+        let pairs = guarded(|| self.pairs(before, table, scan))??;
         let rows = pairs.into_iter().map(|(mut key, value)| {
             let row = decode_row(table, &value)?;
             key.remove(0);
@@ -66,24 +99,42 @@ impl View {
         table: Table,
         digester: &Digester,
     ) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        self.digests_behind(&self.before, table, digester)
+    }
+
+    /// The digests of the snapshot's table.
+    pub(super) fn kept_digests(
+        &self,
+        table: Table,
+        digester: &Digester,
+    ) -> Result<Vec<Option<BucketDigest>>, StoreError> {
+        self.digests_behind(self.past()?, table, digester)
+    }
+
+    fn digests_behind(
+        &self,
+        before: &Before,
+        table: Table,
+        digester: &Digester,
+    ) -> Result<Vec<Option<BucketDigest>>, StoreError> {
         let mut digests = Vec::with_capacity(BUCKETS);
         for number in (0..=u8::MAX).take(SHELVES) {
-            let stored = self.value(&shelf_key(table, number))?;
+            let stored = self.value(before, &shelf_key(table, number))?;
             let shelf = stored.and_then(|stored| digester.decode(table, number, &stored));
             digests.extend(Shelf::digests(shelf));
         }
         Ok(digests)
     }
 
-    fn value(&self, full_key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.before.get(full_key) {
+    fn value(&self, before: &Before, full_key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match before.get(full_key) {
             Some(before) => Ok(before.clone()),
             None => stored(&self.db, full_key),
         }
     }
 
-    /// Merges what is stored with what stood before the group, which wins.
-    fn pairs(&self, table: Table, scan: &Scan) -> Result<Vec<Pair>, StoreError> {
+    /// Merges what is stored with what stood before, which wins.
+    fn pairs(&self, before: &Before, table: Table, scan: &Scan) -> Result<Vec<Pair>, StoreError> {
         let prefix = row_key(table, &scan.prefix);
         let from = match &scan.after {
             Some(after) if *after >= scan.prefix => Bound::Excluded(row_key(table, after)),
@@ -94,8 +145,7 @@ impl View {
             Bound::Included(key) => Bound::Included(key.as_slice()),
             Bound::Unbounded => Bound::Unbounded,
         };
-        let mut before = self
-            .before
+        let mut before = before
             .range::<[u8], _>((from_slice, Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(&prefix))
             .peekable();
