@@ -6,6 +6,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test stops where its ground gives way"

@@ -102,27 +102,15 @@ fn pause() {
     std::thread::sleep(BETWEEN);
 }
 
-#[test]
-fn replicas_are_killed_stopped_and_hung_in_turn_and_rekeyed_and_no_call_fails() {
-    let town = Town::found();
-    town.join("alpha");
-    town.join("beta");
-    let bureau = replicas(&town);
-    for member in ["alpha", "beta"] {
-        town.give_list(member);
-    }
-    let lenders: Vec<_> = ["alpha", "beta"].map(|name| town.path(name)).into();
-    let _lending: Vec<Served> = lenders.iter().map(|dir| Served::start(dir)).collect();
-    let mut served: Vec<Option<Served>> = Vec::new();
-    for dir in &bureau {
-        served.push(Some(Served::start(dir)));
-    }
-    for name in ["alpha", "beta", "bureau", "bureau-1", "bureau-2"] {
-        town.wait_for_mirrors(name, 2);
-    }
+/// What happens to the replicas, and what callers at the lenders and at the bureau saw of it.
+fn under_load(
+    lenders: &[String],
+    bureau: &[String],
+    served: &mut [Option<Served>],
+) -> [(&'static str, Calls); 3] {
     let (stop, own_stop) = (AtomicBool::new(false), AtomicBool::new(false));
-    let calls = scope(|threads| {
-        let (stop, own_stop, bureau) = (&stop, &own_stop, &bureau);
+    scope(|threads| {
+        let (stop, own_stop) = (&stop, &own_stop);
         let alpha = threads.spawn(|| ask_on(&lenders[..1], "alpha", stop));
         let beta = threads.spawn(|| ask_on(&lenders[1..], "beta", stop));
         let own = threads.spawn(move || ask_on(bureau, "bureau", own_stop));
@@ -154,7 +142,28 @@ fn replicas_are_killed_stopped_and_hung_in_turn_and_rekeyed_and_no_call_fails() 
         stop.store(true, Ordering::Relaxed);
         let [alpha, beta] = [alpha, beta].map(|calls| calls.join().unwrap());
         [("alpha", alpha), ("beta", beta), ("bureau", own)]
-    });
+    })
+}
+
+#[test]
+fn replicas_are_killed_stopped_and_hung_in_turn_and_rekeyed_and_no_call_fails() {
+    let town = Town::found();
+    town.join("alpha");
+    town.join("beta");
+    let bureau = replicas(&town);
+    for member in ["alpha", "beta"] {
+        town.give_list(member);
+    }
+    let lenders: Vec<_> = ["alpha", "beta"].map(|name| town.path(name)).into();
+    let _lending: Vec<Served> = lenders.iter().map(|dir| Served::start(dir)).collect();
+    let mut served: Vec<Option<Served>> = Vec::new();
+    for dir in &bureau {
+        served.push(Some(Served::start(dir)));
+    }
+    for name in ["alpha", "beta", "bureau", "bureau-1", "bureau-2"] {
+        town.wait_for_mirrors(name, 2);
+    }
+    let calls = under_load(&lenders, &bureau, &mut served);
     for (name, calls) in &calls {
         let (whole, again) = (calls.whole, calls.again);
         let longest = calls.longest.as_secs_f32();
