@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost::Message as _;
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "proto/creditmesh/v1/peer.proto",
     "proto/creditmesh/v1/notices.proto",
     "proto/creditmesh/v1/operator.proto",
@@ -21,6 +21,7 @@ const FILES: [&str; 15] = [
     "proto/creditmesh/v1/erasure.proto",
     "proto/creditmesh/v1/samples.proto",
     "proto/creditmesh/v1/backup.proto",
+    "proto/creditmesh/v1/light.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

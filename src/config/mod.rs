@@ -2,12 +2,14 @@
 //! environment.
 
 mod alerts;
+mod light;
 mod node;
 mod registrar;
 mod retention;
 mod store;
 
 pub use alerts::{AlertsConfig, WebhookConfig};
+pub use light::LightConfig;
 pub use node::{ConfigError, NodeConfig, UnlockSource};
 pub use registrar::{RegistrarConfig, RegistrarConfigError};
 pub use retention::{RetentionFileError, built_in_retention, parse_retention};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::alerts::{AlertsConfig, RawAlerts};
+use super::light::{LightConfig, RawLight};
 use super::registrar::addresses_are_sound;
 use super::store::{RawStore, StoreConfig};
 use crate::crypto::GroupArithmetic;
@@ -78,6 +79,8 @@ pub struct NodeConfig {
     pub alerts: AlertsConfig,
     /// Which engine keeps the rows.
     pub store: StoreConfig,
+    /// Who asks and is asked without a mirror.
+    pub light: LightConfig,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,6 +111,8 @@ struct RawNode {
     alerts: RawAlerts,
     #[serde(default)]
     store: RawStore,
+    #[serde(default)]
+    light: RawLight,
 }
 
 const fn cache_mib_default() -> u32 {
@@ -230,6 +235,7 @@ impl NodeConfig {
             )?,
             group_arithmetic: group_arithmetic(raw.group_arithmetic.as_deref())?,
             alerts: raw.alerts.checked()?,
+            light: raw.light.checked()?,
             store: raw.store.checked()?,
         })
     }
@@ -281,12 +287,13 @@ impl NodeConfig {
              # \"auto\" computes with eight group elements at a time where the processor can;\n\
              # \"dalek\" never does.\n\
              # group_arithmetic = \"auto\"\n\
-             {alerts}{store}",
+             {alerts}{light}{store}",
             cache = cache_mib_default(),
             rekey = rekey_days_default(),
             group = group_interval_ms_default(),
             deadline = peer_deadline_ms_default(),
             alerts = AlertsConfig::SAMPLE,
+            light = LightConfig::SAMPLE,
             store = store.sample(),
         )
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use ring::digest::{Context, SHA256, digest};
+use ring::hmac;
 
 /// SHA-256 of `text`.
 #[must_use]
@@ -29,6 +30,16 @@ pub fn sha256_of(mut reader: impl Read) -> io::Result<[u8; 32]> {
     let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());
     Ok(out)
+}
+
+/// The first 32 bits of HMAC-SHA-256 over `text` under a key that `label` and `context` make:
+/// whoever knows them computes it too.
+#[must_use]
+pub fn light_prefix(label: &[u8], context: &[u8], text: &[u8]) -> u32 {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &[label, context].concat());
+    let tag = hmac::sign(&key, text);
+    let first = tag.as_ref().first_chunk::<4>();
+    first.map_or(0, |first| u32::from_be_bytes(*first))
 }
 
 #[cfg(test)]

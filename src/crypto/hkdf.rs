@@ -48,6 +48,12 @@ impl Prk {
     }
 }
 
+/// HKDF-Expand (RFC 5869) of a uniform key, for a label and what follows it.
+#[must_use]
+pub fn expanded<const N: usize>(key: &Secret<32>, label: &[u8], info: &[u8]) -> Secret<N> {
+    Prk::from_uniform(key).expand(&[label, info])
+}
+
 #[cfg(test)]
 mod tests {
     use data_encoding::HEXLOWER;

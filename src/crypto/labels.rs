@@ -40,6 +40,11 @@ labels! {
     /// Key that seals notice number `n`, from the key of revision notices.
     pub const NOTICE_CONTENT: &[u8] = b"creditmesh/v1/revision/content";
 
+    /// Salt of the prefixes of light mode; the network's id follows.
+    pub const LIGHT_PREFIX: &[u8] = b"creditmesh/v1/light/prefix/";
+    /// What fills the buckets of light mode up.
+    pub const LIGHT_PADDING: &[u8] = b"creditmesh/v1/light/padding";
+
     /// The key that wraps the root key, from a passphrase.
     pub const KEY_FROM_PASSPHRASE: &[u8] = b"creditmesh/v1/keyring/from-passphrase";
     /// The key that wraps the root key, from a key file.

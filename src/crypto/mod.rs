@@ -38,7 +38,8 @@ mod unlock;
 pub use backend::{
     GroupArithmetic, avx512_present, choose_arithmetic, dalek_backend, vector_backend,
 };
-pub use digest::{sha256, sha256_of};
+pub use digest::{light_prefix, sha256, sha256_of};
+pub use hkdf::expanded;
 pub use ident::{IdentityKey, NotSigned, SignatureRefused, Signs, verify};
 pub use keyring::{Keyring, KeyringError};
 pub use seal::{DataKeys, OpenError, SealContext, SealError, Sealed};

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::home::Home;
 use super::ledger::quota_name;
-use super::{AuditEvent, FlowError, Ledger, OwnFeeds, OwnKeys, Publisher};
+use super::{AuditEvent, FlowError, Ledger, LightShelf, OwnFeeds, OwnKeys, Publisher};
+use crate::crypto::oprf::Evaluated;
 use crate::domain::{Epoch, MemberId, Purpose};
 use crate::limits::{ELEMENT_BYTES, EVALUATE_INLINE_MAX, TAIL_LEAVES_MAX};
 use crate::membership::{Granted, Rights, Service, VerifiedPeer, Wish};
@@ -16,7 +17,9 @@ use crate::protocol::feed::FeedId;
 use crate::protocol::opening::batch_root;
 use crate::protocol::quota::{QuotaAccount, QuotaRow};
 use crate::store::Table;
-use crate::wire::{Description, Evaluation, FeedWanted, Malformed, Question};
+use crate::wire::{
+    Description, Evaluation, FeedWanted, LightHead, LightOffer, LightQuestion, Malformed, Question,
+};
 
 /// The version of the protocol that this node speaks.
 pub(super) const PROTOCOL_VERSION: u32 = 1;
@@ -29,6 +32,7 @@ pub struct Answerer {
     feeds: Arc<OwnFeeds>,
     ledger: Ledger,
     publisher: Publisher,
+    light: Arc<LightShelf>,
 }
 
 impl Answerer {
@@ -42,12 +46,19 @@ impl Answerer {
         publisher: Publisher,
     ) -> Self {
         Self {
+            light: Arc::new(LightShelf::new(Arc::clone(&home), Arc::clone(&keys))),
             home,
             keys,
             feeds,
             ledger,
             publisher,
         }
+    }
+
+    /// The entries of light mode.
+    #[must_use]
+    pub const fn light(&self) -> &Arc<LightShelf> {
+        &self.light
     }
 
     /// What this node is and offers to `peer`.
@@ -124,6 +135,69 @@ impl Answerer {
         peer: &VerifiedPeer,
         question: Question,
     ) -> Result<Evaluation, FlowError> {
+        let (feed, evaluated) = self.evaluated(peer, &question).await?;
+        let (tail, size) = self
+            .feeds
+            .chunk(&feed, question.mirror_size, TAIL_LEAVES_MAX, None)
+            .await?;
+        let end = tail.from + leaves_in(&tail.leaves);
+        Ok(Evaluation {
+            elements: Bytes::from(evaluated.elements),
+            proof: evaluated.proof,
+            tail,
+            truncated: end < size,
+        })
+    }
+
+    /// Evaluates a question and returns the bucket of each element, read after the question
+    /// arrived.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`]; [`FlowError::NoLightMode`] where this node serves none, or cuts the
+    /// feed otherwise by now.
+    pub async fn evaluate_light(
+        &self,
+        peer: &VerifiedPeer,
+        wanted: LightQuestion,
+    ) -> Result<(LightHead, Vec<Bytes>), FlowError> {
+        let granted = self.granted(peer, Service::Evaluate, Some(wanted.question.purpose))?;
+        let feed = self.home.feed(granted.level(), wanted.question.epoch);
+        let plan = self.light.plan(&feed).await?;
+        let plan = plan.filter(|plan| plan.bits == wanted.bits);
+        let plan = plan.ok_or(FlowError::NoLightMode)?;
+        let (feed, evaluated) = self.evaluated(peer, &wanted.question).await?;
+        let (state, checkpoint) = self.feeds.state(&feed).await?;
+        let mut buckets = Vec::with_capacity(wanted.buckets.len());
+        for bucket in wanted.buckets {
+            buckets.push(self.light.bucket(&feed, &plan, (bucket, state)).await?);
+        }
+        let head = LightHead {
+            elements: Bytes::from(evaluated.elements),
+            proof: evaluated.proof,
+            checkpoint,
+            entries: plan.entries,
+        };
+        Ok((head, buckets))
+    }
+
+    /// How this node's feeds are cut for a peer.
+    ///
+    /// # Errors
+    /// [`FlowError::Denied`], [`FlowError::NoLightMode`], or the store's failure.
+    pub async fn light_offers(&self, peer: &VerifiedPeer) -> Result<Vec<LightOffer>, FlowError> {
+        let granted = self.granted(peer, Service::Describe, None)?;
+        if self.home.light.entries.is_none() {
+            return Err(FlowError::NoLightMode);
+        }
+        self.light.offers(granted.level()).await
+    }
+
+    /// Debits, logs and evaluates a question; the feed's checkpoint is young afterwards.
+    async fn evaluated(
+        &self,
+        peer: &VerifiedPeer,
+        question: &Question,
+    ) -> Result<(FeedId, Evaluated), FlowError> {
         let home = &self.home;
         if !home
             .calendar
@@ -166,17 +240,7 @@ impl Answerer {
         if self.feeds.checkpoint_due(&feed).await? {
             self.publisher.refresh().await?;
         }
-        let (tail, size) = self
-            .feeds
-            .chunk(&feed, question.mirror_size, TAIL_LEAVES_MAX, None)
-            .await?;
-        let end = tail.from + leaves_in(&tail.leaves);
-        Ok(Evaluation {
-            elements: Bytes::from(evaluated.elements),
-            proof: evaluated.proof,
-            tail,
-            truncated: end < size,
-        })
+        Ok((feed, evaluated))
     }
 
     /// The feed that `peer` may stream, after checking that the epoch is live and the position in

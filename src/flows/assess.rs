@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::draft::Draft;
 use super::fishing::AskedRow;
 use super::home::Home;
+use super::light_ask::prefixes_of;
 use super::question::{Asker, Prepared};
 use super::revisions::Rested;
 use super::views::{asker_of, suspended, view_of};
@@ -124,11 +125,7 @@ impl Assessor {
         (keys, mirrors): (Arc<PeerKeys>, Arc<Mirrors>),
         (standings, revisions): (Arc<Standings>, Arc<Revisions>),
     ) -> Self {
-        let asker = Asker {
-            home: Arc::clone(&home),
-            keys,
-            mirrors,
-        };
+        let asker = Asker::new(Arc::clone(&home), keys, mirrors);
         Self {
             home,
             book,
@@ -205,11 +202,14 @@ impl Assessor {
     }
 
     async fn prepare(&self, query: &Query<'_>) -> Result<Vec<Part>, FlowError> {
-        let inputs = HashedInputs::hash(&query.opened.inputs())?;
+        let inputs = query.opened.inputs();
+        let prefixes = prefixes_of(&self.asker, &inputs)?;
+        let inputs = HashedInputs::hash(&inputs)?;
+        let of_query = (&inputs, &prefixes);
         let mut parts = Vec::new();
         for peer in self.home.asked() {
             let seed = query.batch_seed(&peer.id);
-            let prepared = self.asker.prepare(Arc::clone(&peer), &inputs, &seed).await;
+            let prepared = self.asker.prepare(Arc::clone(&peer), of_query, &seed).await;
             parts.push((peer, prepared));
         }
         Ok(parts)

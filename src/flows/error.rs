@@ -113,6 +113,9 @@ pub enum FlowError {
         /// The epoch asked for.
         epoch: Epoch,
     },
+    /// Light mode is not served, or the feed is cut otherwise.
+    #[error("light mode is not served here as it was asked for: ask for the offers again")]
+    NoLightMode,
     /// The member list does not give the member what it asked for.
     #[error(transparent)]
     Denied(#[from] Denial),
@@ -173,7 +176,9 @@ impl FlowError {
         match self {
             Self::Call(error) => error.silence(),
             Self::Late { .. } => SilentReason::Deadline,
-            Self::NoMirror { .. } | Self::FeedNotOpen { .. } => SilentReason::MirrorBehind,
+            Self::NoMirror { .. } | Self::FeedNotOpen { .. } | Self::NoLightMode => {
+                SilentReason::MirrorBehind
+            }
             Self::EpochNotLive { .. } => SilentReason::EpochMismatch,
             Self::Malformed(_)
             | Self::Oprf(_)

@@ -241,6 +241,11 @@ impl<'a> FeedRows<'a> {
         );
     }
 
+    /// Lets the commit fail unless what stands of an identifier is still at `revision`.
+    pub(super) fn expect_published(&self, draft: &mut Draft, canonical: &str, revision: u64) {
+        draft.expect(Table::LeafCount, self.leaf_count_key(canonical), revision);
+    }
+
     fn head_key(&self) -> Vec<u8> {
         self.home
             .vault

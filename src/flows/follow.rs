@@ -28,11 +28,7 @@ impl Follower {
     #[must_use]
     pub fn new(home: Arc<Home>, keys: Arc<PeerKeys>, mirrors: Arc<Mirrors>) -> Self {
         Self {
-            asker: Asker {
-                home,
-                keys,
-                mirrors,
-            },
+            asker: Asker::new(home, keys, mirrors),
             troubles: Arc::default(),
         }
     }
@@ -62,9 +58,9 @@ impl Follower {
         let home = &self.asker.home;
         let live = home.calendar.served(home.clock.now());
         let peers = home.asked();
-        let pairs = peers
-            .iter()
-            .flat_map(|peer| live.iter().map(|epoch| (peer.id.clone(), *epoch)));
+        // What is asked in light mode is not mirrored.
+        let mirrored = peers.iter().filter(|peer| !self.asker.is_light(&peer.id));
+        let pairs = mirrored.flat_map(|peer| live.iter().map(|epoch| (peer.id.clone(), *epoch)));
         pairs.collect()
     }
 

@@ -99,6 +99,17 @@ pub struct Home {
     pub fence: Option<Epoch>,
     /// Spans of waiting.
     pub timing: Timing,
+    /// Who is asked, and who asks, without a mirror.
+    pub light: LightTerms,
+}
+
+/// What a configuration says of light mode.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LightTerms {
+    /// Entries that a bucket of this node's feeds is to have; `None` where it serves none.
+    pub entries: Option<u64>,
+    /// Peers that are asked without a mirror.
+    pub peers: BTreeSet<MemberId>,
 }
 
 impl Home {

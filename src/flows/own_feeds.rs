@@ -67,6 +67,19 @@ impl OwnFeeds {
         Ok(row.and_then(|(_, row)| row.open).map(|open| open.note))
     }
 
+    /// The revision of the feed's head, which changes with everything that is published, and its
+    /// newest signed checkpoint.
+    ///
+    /// # Errors
+    /// [`FlowError::FeedNotOpen`], or the store's failure.
+    pub(super) async fn state(&self, feed: &FeedId) -> Result<(u64, String), FlowError> {
+        let row = FeedRows::new(&self.home, feed).read().await?;
+        let not_open = FlowError::FeedNotOpen { epoch: feed.epoch };
+        let (revision, row) = row.ok_or(FlowError::FeedNotOpen { epoch: feed.epoch })?;
+        let (_, open) = row.published().ok_or(not_open)?;
+        Ok((revision, open.note))
+    }
+
     /// Leaves of the feed; `None` where it is not open.
     ///
     /// # Errors

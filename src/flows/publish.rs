@@ -12,6 +12,7 @@ use super::draft::Draft;
 use super::due;
 use super::feed_rows::{FeedRow, FeedRows, OpenFeed};
 use super::home::Home;
+use super::light::Entries;
 use super::notices::NoticeBoard;
 use super::stood::{Place, Standing, visible_from};
 use super::{Book, FlowError, OwnFeeds, OwnKeys, retry_conflicts};
@@ -195,13 +196,14 @@ impl PublisherTask {
         }
     }
 
-    /// Identifiers that one commit publishes: in each feed they take a row for their leaf and one
-    /// for what stood.
+    /// Identifiers that one commit publishes: in each feed they take a row for their leaf, one for
+    /// what stood, and one for their entry where light mode is served.
     fn identifiers_at_once(&self) -> usize {
         let home = &*self.home;
         let epochs = home.calendar.served(home.clock.now()).len() + 1;
         let feeds = home.levels_served().len().max(1) * epochs;
-        (STORE_BATCH_ROWS_MAX / (2 + 3 * feeds)).min(PUBLISH_BATCH_IDENTIFIERS)
+        let rows = 3 + usize::from(home.light.entries.is_some());
+        (STORE_BATCH_ROWS_MAX / (2 + rows * feeds)).min(PUBLISH_BATCH_IDENTIFIERS)
     }
 
     /// The feeds that must be open now, opened: live epochs, and the next one where a replica whose
@@ -300,6 +302,7 @@ impl PublisherTask {
         let (attempt, open) = row.published().ok_or(not_open)?;
         let key = self.keys.key(feed.level, feed.epoch).await?;
         let mut leaves = Vec::with_capacity(records.len());
+        let mut entries = Entries::of(home, feed);
         for (name, held) in records {
             let made = home.summarized(held, feed.level)?;
             if let Some(at) = home.changes_within(&made, feed) {
@@ -324,9 +327,11 @@ impl PublisherTask {
             let n = published.map_or(0, |(count, _)| count);
             let token = key.secret.token_of(name.as_bytes());
             leaves.push(Leaf::seal(&token, n, &summary, home.nonce()?, feed));
+            entries.stage(draft, (name, &token), &summary).await?;
             rows.stage_published(draft, name, count_revision, (n.saturating_add(1), &summary));
             place.stage(draft, stood, &stands, &token);
         }
+        entries.close(draft).await?;
         let now = home.clock.now();
         let plan = if leaves.is_empty() {
             open.head.top_up(&*home.entropy, now)?

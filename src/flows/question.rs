@@ -7,17 +7,18 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::home::Home;
+use super::light_ask::{Offers, Prefixes};
 use super::revisions::Rested;
 use super::{FlowError, Mirror, Mirrors, PeerKeys, SeenEnd};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, PendingBatch, PublicKey};
 use crate::crypto::{NoticeKey, Token};
-use crate::domain::{Day, Epoch, Purpose, Summary, Timestamp};
+use crate::domain::{Day, Epoch, MemberId, Purpose, Summary, Timestamp};
 use crate::limits::{
     ELEMENT_BYTES, EVALUATE_INLINE_MAX, FEED_GROUP_LEAVES, TAIL_STREAM_CHUNKS_MAX,
 };
 use crate::membership::Member;
 use crate::risk::proven;
-use crate::wire::{Chunk, Description, FeedWanted, Question};
+use crate::wire::{Chunk, Description, FeedWanted, LightOffer, Question};
 
 /// What one peer is asked, fixed before the query is logged.
 pub(super) struct Prepared {
@@ -31,6 +32,21 @@ pub(super) struct Prepared {
     pub(super) pending: PendingBatch,
     /// Makes a retry recognisable.
     pub(super) request_id: [u8; 16],
+    /// What the answer is looked up in.
+    pub(super) way: Way,
+}
+
+/// What an answer is looked up in.
+pub(super) enum Way {
+    /// The mirror of the peer's feed.
+    Mirror,
+    /// The buckets that the peer sends.
+    Light {
+        /// How the feed is cut.
+        offer: LightOffer,
+        /// The first bits of what the bucket of each element goes by.
+        prefixes: Prefixes,
+    },
 }
 
 /// What one peer's answer told.
@@ -67,9 +83,27 @@ pub(super) struct Asker {
     pub(super) home: Arc<Home>,
     pub(super) keys: Arc<PeerKeys>,
     pub(super) mirrors: Arc<Mirrors>,
+    /// What peers offer that are asked without a mirror.
+    pub(super) offers: Offers,
 }
 
 impl Asker {
+    /// Asks with these keys and mirrors.
+    pub(super) fn new(home: Arc<Home>, keys: Arc<PeerKeys>, mirrors: Arc<Mirrors>) -> Self {
+        let offers = Offers::default();
+        Self {
+            home,
+            keys,
+            mirrors,
+            offers,
+        }
+    }
+
+    /// Whether a peer is asked without a mirror.
+    pub(super) fn is_light(&self, peer: &MemberId) -> bool {
+        self.home.light.peers.contains(peer)
+    }
+
     /// Asks a peer what it is, and pins the keys that it states.
     pub(super) async fn describe(&self, peer: &Member) -> Result<Description, FlowError> {
         let deadline = self.home.timing.peer_deadline;
@@ -114,7 +148,7 @@ impl Asker {
     pub(super) async fn prepare(
         &self,
         peer: Arc<Member>,
-        inputs: &HashedInputs,
+        (inputs, prefixes): (&HashedInputs, &Prefixes),
         seed: &BatchSeed,
     ) -> Result<Prepared, FlowError> {
         if self.mirrors.forks().is_forked(&peer).await? {
@@ -122,11 +156,19 @@ impl Asker {
                 member: peer.id.clone(),
             });
         }
-        let Some((epoch, key)) = self.epoch_for(&peer).await? else {
-            return Err(FlowError::NoMirror {
-                reason: "no mirror of this peer yet",
-            });
+        let (epoch, way) = if self.is_light(&peer.id) {
+            let (offer, way) = self.light_way(&peer, prefixes).await?;
+            (Some(offer.epoch), way)
+        } else {
+            let epoch = self.epoch_for(&peer).await?;
+            (epoch.map(|(epoch, _)| epoch), Way::Mirror)
         };
+        let none = FlowError::NoMirror {
+            reason: "no mirror of this peer yet",
+        };
+        let epoch = epoch.ok_or(none)?;
+        let key = self.keys.pinned(&peer.id, self.home.level(), epoch).await?;
+        let key = key.ok_or(FlowError::EpochNotLive { epoch })?;
         let pending = inputs.blind(seed);
         let mut request_id = [0; 16];
         self.home.entropy.fill(&mut request_id)?;
@@ -136,6 +178,7 @@ impl Asker {
             key,
             pending,
             request_id,
+            way,
         })
     }
 
@@ -146,6 +189,10 @@ impl Asker {
         purpose: Purpose,
         commitment: [u8; 32],
     ) -> Result<Told, FlowError> {
+        if let Way::Light { offer, prefixes } = prepared.way {
+            let why = (purpose, commitment);
+            return self.ask_light(prepared, (offer, prefixes), why).await;
+        }
         let (epoch, deadline) = (prepared.epoch, self.home.timing.peer_deadline);
         let peer = prepared.peer.id.clone();
         let heard = self.hear(prepared, purpose, commitment, deadline).await?;
@@ -202,6 +249,7 @@ impl Asker {
             key,
             pending,
             request_id,
+            way: _,
         } = prepared;
         let mirror = self.mirrors.of(&peer.id, self.home.level(), epoch)?;
         let question = Question {

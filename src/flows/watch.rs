@@ -126,11 +126,7 @@ impl Watch {
         alerts: Arc<Alerts>,
         settings: WatchSettings,
     ) -> Self {
-        let asker = Asker {
-            home: Arc::clone(&home),
-            keys,
-            mirrors,
-        };
+        let asker = Asker::new(Arc::clone(&home), keys, mirrors);
         Self(Arc::new(Inner {
             home,
             book,

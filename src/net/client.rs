@@ -86,6 +86,11 @@ pub struct AskedPeers {
 }
 
 impl AskedPeers {
+    /// The way of single calls.
+    pub(super) const fn calls(&self) -> &Peers {
+        &self.peers
+    }
+
     /// Asks over this transport.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
@@ -392,7 +397,7 @@ fn client(channel: PeerChannel) -> PeerClient<PeerChannel> {
 }
 
 /// Why a stream broke off, in words for the operator.
-fn broken(status: &Status) -> AskError {
+pub(super) fn broken(status: &Status) -> AskError {
     AskError::Broken(match dial_error(status) {
         Some(error) => error.to_string(),
         None => format!("{}: {}", status.code(), said(status)),

@@ -120,6 +120,8 @@ const METHODS: &[(&str, Right)] = &[
     ("/creditmesh.v1.Witness/Gossip", Right::Describe),
     ("/creditmesh.v1.Witness/ProveGrowth", Right::Describe),
     ("/creditmesh.v1.Notices/Stream", Right::Describe),
+    ("/creditmesh.v1.Light/Offer", Right::Describe),
+    ("/creditmesh.v1.Light/Evaluate", Right::Evaluate),
     ("/grpc.health.v1.Health/", Right::Standard),
     ("/grpc.reflection.v1.ServerReflection/", Right::Standard),
 ];

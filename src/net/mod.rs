@@ -30,6 +30,7 @@ mod gated;
 
 mod installed;
 
+mod light;
 mod listen;
 
 mod node_tls;
@@ -85,6 +86,7 @@ pub use dial::{Attempt, DialError};
 pub use gate::{Gate, GateRefusal, GatedCall};
 pub use gated::{Admission, Answering, Gated, Held};
 pub use installed::{Installed, InstalledRoot};
+pub use light::LightStream;
 pub use listen::{AcceptedStream, Door, ListenLimits, Listener};
 pub use node_tls::NodeTls;
 pub use operator::{OperatorCall, OperatorDoor, OperatorGate, OperatorRefusal};

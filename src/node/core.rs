@@ -8,10 +8,10 @@ use super::leading::{Job, begin};
 use crate::domain::MemberId;
 use crate::flows::{
     Ageing, Alerts, Answerer, Assessor, Book, Cosigning, Desk, Eraser, Fishing, FlowError,
-    Follower, Gossip, GossipParts, Home, Ledger, LogTree, Mirrors, NoticeFollower, Opener,
-    OpeningRequests, Others, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher, PublisherTask,
-    Reconciler, Reports, Revisions, Samples, Standings, Watch, WatchSettings, Webhook,
-    WebhookTarget, Witness,
+    Follower, Gossip, GossipParts, Home, Ledger, LightShelf, LogTree, Mirrors, NoticeFollower,
+    Opener, OpeningRequests, Others, OwnFeeds, OwnKeys, PeerKeys, Portfolio, Publisher,
+    PublisherTask, Reconciler, Reports, Revisions, Samples, Standings, Watch, WatchSettings,
+    Webhook, WebhookTarget, Witness,
 };
 
 use crate::store::{Scan, Table};
@@ -180,6 +180,7 @@ impl Core {
         jobs.push(again(watch, Watch::keep_to_customers));
         jobs.push(again(desk, Desk::keep_terms));
         jobs.push(again(&self.ageing, Ageing::run));
+        jobs.push(again(self.answerer.light(), LightShelf::run));
         jobs.push(again(&self.standings, Standings::run));
         jobs.push(again(&self.fishing, Fishing::run));
         jobs.push(again(&self.samples, Samples::run));

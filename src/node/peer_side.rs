@@ -9,7 +9,7 @@ use crate::flows::{Auditor, Logged};
 use crate::net::{Gate, Listener, NodeTls, TrustHandle, gated_server};
 use crate::service::{
     AuditingService, PeerService, StandingService, WitnessService, auditing_server, explain_server,
-    health, notices_server, peer_server, reflection, standing_server, witness_server,
+    health, light_server, notices_server, peer_server, reflection, standing_server, witness_server,
 };
 
 /// Serves peers until `stop`; the future is to be spawned.
@@ -32,6 +32,7 @@ pub(super) async fn serve_peers(
     );
     let witness = WitnessService::new(Arc::clone(&core.witness), Arc::clone(&core.gossip));
     let notices = notices_server(Arc::clone(&core.answerer));
+    let light = light_server(Arc::clone(&core.answerer));
     let (reflection, health) = (reflection()?, health().await);
     Ok(async move {
         let ended = gated_server(Gate::new(trust))
@@ -40,6 +41,7 @@ pub(super) async fn serve_peers(
             .add_service(auditing_server(auditing))
             .add_service(witness_server(witness))
             .add_service(notices)
+            .add_service(light)
             .add_service(explain_server())
             .add_service(health)
             .add_service(reflection)

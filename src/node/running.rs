@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
 use super::erasing::Erasing;
+use super::files::{watch_list, watch_refused, watch_roots};
 use super::folder::Opened;
+use super::home::home;
 use super::in_step::InStep;
 use super::log_follower::LogFollower;
 use super::operator_authority::{RunningIssuer, operator_authority};
@@ -27,18 +29,14 @@ use super::webhook_target::{start_core, webhook_target};
 use super::{Folder, LogFinding, NodeError};
 use crate::config::NodeConfig;
 use crate::crypto::{choose_arithmetic, vector_backend};
-use crate::domain::{Bands, RetentionPolicy, Timestamp};
-use crate::flows::{Desk, Home, Timing, fence_of};
+use crate::domain::Timestamp;
+use crate::flows::{Desk, Home};
 use crate::membership::OwnCertificate;
 use crate::net::{
-    AskedPeers, Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport,
-    Transport, TrustHandle,
+    Door, ListenLimits, Listener, NodeTls, OperatorDoor, TappedTransport, TlsTransport, Transport,
+    TrustHandle,
 };
-use crate::risk::Policy;
 use crate::service::CredentialService;
-
-/// How often a node looks whether its member list or its configuration changed.
-const LOOK_AT_FILE: Duration = Duration::from_millis(500);
 
 /// How long calls under way may go on at a shutdown before their connections are cut.
 const STREAM_GRACE: Duration = Duration::from_millis(300);
@@ -341,46 +339,6 @@ fn not_bound(key: &str, address: SocketAddr, error: &std::io::Error) -> NodeErro
     }
 }
 
-async fn home(
-    opened: &Opened,
-    parts: &NodeParts,
-    trust: TrustHandle,
-    transport: Arc<dyn Transport>,
-    (policy, retention): (Policy, RetentionPolicy),
-) -> Result<Home, NodeError> {
-    let timing = Timing {
-        group_interval: opened.config.group_interval,
-        peer_deadline: opened.config.peer_deadline,
-        ..Timing::default()
-    };
-    let root = trust.root();
-    let network = root.document();
-    let bands = Bands::of(network.currency, &network.exposure_band_edges_minor)
-        .map_err(|error| NodeError::Folder(format!("network.json: {error}")))?;
-    let fence = fence_of(&opened.vault, &root.calendar()).await?;
-    if fence.is_some_and(|fence| fence >= root.calendar().current(parts.clock.now())) {
-        tracing::error!(
-            "the store was restored from a backup: until the next key epoch nothing is published, \
-             asked or answered (docs/storage.md)"
-        );
-    }
-    Ok(Home {
-        member: opened.config.member.clone(),
-        clock: Arc::clone(&parts.clock),
-        entropy: Arc::clone(&parts.entropy),
-        vault: opened.vault.clone(),
-        calendar: root.calendar(),
-        trust,
-        identities: Arc::new(opened.identities().await?),
-        peers: AskedPeers::new(transport, Arc::clone(&parts.clock)),
-        policy,
-        retention,
-        bands,
-        fence,
-        timing,
-    })
-}
-
 /// What erases borrowers and keeps the store re-keyed.
 fn erasing(folder: &Folder, config: &NodeConfig, core: &Core) -> Erasing {
     let home = &core.home;
@@ -417,83 +375,5 @@ fn take_kept(folder: &Folder, trust: &TrustHandle) {
     };
     if let Err(error) = trust.install_freshness(&text) {
         tracing::info!(%error, "the freshness statement kept is of no use; a newer one comes");
-    }
-}
-
-/// Takes a newer member list as soon as its file changes.
-async fn watch_list(folder: Folder, trust: TrustHandle, stop: CancellationToken) {
-    watch(folder.members(), stop, |text| match trust.install(&text) {
-        Ok(installed) => tracing::info!(?installed, "member list taken"),
-        Err(error) => tracing::error!(%error, "members.json is refused; the list in force stays"),
-    })
-    .await;
-}
-
-/// Takes newer roots as soon as their files arrive.
-async fn watch_roots(folder: Folder, trust: TrustHandle, stop: CancellationToken) {
-    let mut seen = None;
-    let mut ticks = tokio::time::interval(LOOK_AT_FILE);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        let held = trust.root().version();
-        let found = Some((held, folder.roots_mark(held)));
-        if found == seen {
-            continue;
-        }
-        seen = found;
-        if let Err(error) = folder.take_roots(&trust) {
-            tracing::error!(%error, "a file in `roots` is refused; the root in force stays");
-        }
-        if trust.root().version() != held {
-            // A list that was made under this root may have arrived first.
-            let listed = folder
-                .text(&folder.members())
-                .map(|text| trust.install(&text));
-            tracing::info!(?listed, "member list looked at under the new root");
-        }
-    }
-}
-
-/// Takes the refused operators as soon as the configuration changes; nothing else of it.
-async fn watch_refused(folder: Folder, door: Option<OperatorDoor>, stop: CancellationToken) {
-    let Some(door) = door else { return };
-    watch(folder.config_file(), stop, |text| {
-        match NodeConfig::parse(&text) {
-            Ok(config) => {
-                let refused = config.operator_refused.len();
-                let cut = door.refuse(config.operator_refused);
-                tracing::info!(refused, cut, "refused operators taken");
-            }
-            Err(error) => {
-                tracing::error!(%error, "node.toml is refused; operator_refused stays as it was");
-            }
-        }
-    })
-    .await;
-}
-
-/// Gives a file's text now, and whenever it changes, until `stop`.
-async fn watch(path: PathBuf, stop: CancellationToken, mut taken: impl FnMut(String)) {
-    let mut seen = None;
-    let mut ticks = tokio::time::interval(LOOK_AT_FILE);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        // The length too: a file that is being written may keep its time of change.
-        let found = path.metadata().ok();
-        let found = found.map(|meta| (meta.modified().ok(), meta.len()));
-        if found == seen {
-            continue;
-        }
-        seen = found;
-        match super::read_text(&path) {
-            Ok(text) => taken(text),
-            Err(error) => tracing::error!(%error, path = %path.display(), "cannot be read"),
-        }
     }
 }

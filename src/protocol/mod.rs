@@ -15,6 +15,8 @@ pub mod fork;
 
 pub mod leaf;
 
+pub mod light;
+
 pub mod mirror;
 
 pub mod notice;

@@ -12,6 +12,7 @@ mod erasure;
 mod explain;
 mod findings;
 mod following;
+mod light;
 mod node_status;
 mod notices;
 mod operator;
@@ -35,6 +36,7 @@ pub use doctor::{Concern, Finding, Severity};
 pub use erasure::{ErasureDesk, ErasureService, Rekeyed};
 pub use explain::ExplainService;
 pub use findings::FindingsService;
+pub use light::LightService;
 pub use node_status::{FeedStatus, LogStatus, NodeStatus, PeerStatus, TrustStatus};
 pub use notices::{NoticeService, RevisionService};
 pub use operator::{OperatorService, StatusSource};
@@ -45,10 +47,10 @@ pub use report::ReportService;
 pub use samples::SampleService;
 pub use standard::{
     audit_server, auditing_server, backups_server, corrections_server, credentials_server,
-    erasures_server, explain_server, findings_server, health, notices_server, openings_server,
-    operator_server, peer_server, peer_standings_server, reflection, reports_server,
-    revisions_server, samples_server, standing_server, watch_server, witness_server,
-    witnessing_server,
+    erasures_server, explain_server, findings_server, health, light_server, notices_server,
+    openings_server, operator_server, peer_server, peer_standings_server, reflection,
+    reports_server, revisions_server, samples_server, standing_server, watch_server,
+    witness_server, witnessing_server,
 };
 pub use standing::{PeerStandingsService, StandingService};
 pub use status::status_of;

@@ -8,7 +8,7 @@ use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 
 use super::{
     AuditService, AuditingService, BackupService, CorrectionsService, CredentialService,
-    ErasureService, ExplainService, FindingsService, NoticeService, OpeningsService,
+    ErasureService, ExplainService, FindingsService, LightService, NoticeService, OpeningsService,
     OperatorService, PeerService, PeerStandingsService, ReportService, RevisionService,
     SampleService, StandingService, WatchService, WitnessService, WitnessingService,
 };
@@ -23,6 +23,7 @@ use crate::wire::pb::credentials_server::CredentialsServer;
 use crate::wire::pb::erasures_server::ErasuresServer;
 use crate::wire::pb::explain_server::ExplainServer;
 use crate::wire::pb::findings_server::FindingsServer;
+use crate::wire::pb::light_server::LightServer;
 use crate::wire::pb::notices_server::NoticesServer;
 use crate::wire::pb::openings_server::OpeningsServer;
 use crate::wire::pb::operator_server::OperatorServer;
@@ -40,6 +41,14 @@ use crate::wire::pb::witnessing_server::WitnessingServer;
 #[must_use]
 pub fn peer_server(service: PeerService) -> PeerServer<PeerService> {
     PeerServer::new(service)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+/// The service of light mode with its bounds on messages.
+#[must_use]
+pub fn light_server(answerer: Arc<Answerer>) -> LightServer<LightService> {
+    LightServer::new(LightService::new(answerer))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }

@@ -28,6 +28,7 @@ pub fn status_of(error: &FlowError) -> Status {
         FlowError::Unreadable { .. } | FlowError::Quota(_) => Code::DataLoss,
         FlowError::Denied(_) => Code::PermissionDenied,
         FlowError::NotPossible(_)
+        | FlowError::NoLightMode
         | FlowError::Restored { .. }
         | FlowError::Forked { .. }
         | FlowError::EpochNotLive { .. }

@@ -148,6 +148,10 @@ tables! {
     OpeningRequest = 61, "opening-request";
     /// What a retraction ended, for the counts of the member's own months.
     RetractedAs = 62, "retracted-as";
+    /// How far the entries of light mode are built, by own feed.
+    LightHead = 63, "light-head";
+    /// Entries of light mode, by own feed and bucket.
+    LightEntry = 64, "light-entry";
 }
 
 impl Table {

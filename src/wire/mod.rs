@@ -6,6 +6,7 @@
 
 mod auditing;
 mod explain;
+mod light;
 mod log;
 mod malformed;
 mod peer;
@@ -17,6 +18,10 @@ pub mod pb;
 
 pub use auditing::{Delivered, LoggedEntry, LoggedPage, LoggedWanted, OpeningsWanted};
 pub use explain::Verdict;
+pub use light::{
+    LightHead, LightOffer, LightQuestion, light_entries, light_offer_response, light_offers,
+    light_part,
+};
 pub use log::{LogPage, filed_statement};
 pub use malformed::Malformed;
 pub use peer::{Chunk, Description, Evaluation, FeedWanted, Question};

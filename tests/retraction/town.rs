@@ -188,6 +188,7 @@ impl Town {
             trust,
             policy,
             bands: bands(),
+            light: creditmesh::flows::LightTerms::default(),
             fence: None,
             retention: built_in_retention().unwrap(),
             timing: Timing {

@@ -253,6 +253,7 @@ impl World {
             policy,
             retention: built_in_retention().unwrap(),
             bands,
+            light: creditmesh::flows::LightTerms::default(),
             fence: None,
             timing: Timing {
                 order: self.order,

@@ -10,6 +10,7 @@ use crate::flows::draft::Draft;
 use crate::flows::feed_rows::{FeedRows, feed_prefix};
 use crate::flows::home::Home;
 use crate::flows::ledger::quota_key;
+use crate::flows::light::light_keys;
 use crate::flows::mirrors::mirror_prefix;
 use crate::flows::{FlowError, retry_conflicts};
 use crate::limits::{QUOTA_EPOCHS_KEPT, STORE_BATCH_ROWS_MAX, SWEEP_IDENTITIES};
@@ -98,7 +99,11 @@ impl Ageing {
             retry_conflicts(|| async { FeedRows::new(home, &feed).forget().await }).await?;
             self.feeds.forget(&feed);
             let prefix = feed_prefix(&home.vault, &feed.origin());
-            if !self.delete_all(Table::FeedGroup, &prefix, budget).await? {
+            let light = light_keys(&home.vault, &feed);
+            if !self.delete_all(Table::FeedGroup, &prefix, budget).await?
+                || !self.delete_all(Table::LightEntry, &light, budget).await?
+                || !self.delete_all(Table::LightHead, &light, budget).await?
+            {
                 return Ok(false);
             }
         }

@@ -12,7 +12,7 @@ use super::rows::{self, PendingRow, WatchedRow};
 use crate::crypto::oprf::{BatchSeed, HashedInputs, Input, PublicKey};
 use crate::crypto::{Secret, Token, sha256};
 use crate::domain::{Purpose, QueryId};
-use crate::flows::question::Prepared;
+use crate::flows::question::{Prepared, Way};
 use crate::flows::{AuditEvent, FlowError, openings};
 use crate::limits::{
     WATCH_BATCH_BORROWERS, WATCH_EVALUATE_DEADLINE, WATCH_PAUSE, WATCH_QUOTA_RESERVE,
@@ -78,6 +78,11 @@ impl Inner {
         let (_, head) = self.head().await?;
         if head.last == 0 {
             return Ok(Step::Whole);
+        }
+        if self.asker.is_light(&peer.id) {
+            return Ok(Step::Waits(
+                "this peer is asked in light mode, which watches nobody".to_owned(),
+            ));
         }
         let Some((epoch, key)) = self.asker.epoch_for(peer).await? else {
             return Ok(Step::Waits(
@@ -176,6 +181,7 @@ impl Inner {
                 key,
                 pending,
                 request_id: row.request_id,
+                way: Way::Mirror,
             },
             row,
         }))
@@ -223,6 +229,7 @@ impl Inner {
                 key,
                 pending,
                 request_id,
+                way: Way::Mirror,
             },
         })
     }
