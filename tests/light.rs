@@ -251,6 +251,12 @@ async fn a_lender_without_a_mirror_is_told_what_one_with_a_mirror_is_told() {
         .unwrap();
     bed.both_are_told_the_same([1, 3, BORROWERS].into_iter())
         .await;
+    // Whoever was answered from the loan that was withdrawn hears of it, without a mirror too.
+    let began = Instant::now();
+    while core.revisions.page(None).await.unwrap().0.is_empty() {
+        assert!(began.elapsed() < SOON, "no revision was noted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(
         bed.told("alpha", 1).await["counts"]["active_defaults"]["lo"],
         1

@@ -233,7 +233,7 @@ async fn status(node: &NodeAt, output: &Output) -> Result<Exit, CliError> {
                 "mirror_epoch": peer.mirror_epoch, "mirror_size": peer.mirror_size,
                 "checkpoint_at": (peer.checkpoint_unix_ms > 0)
                     .then(|| moment(peer.checkpoint_unix_ms)),
-                "trouble": peer.trouble, "faults": feed_faults(peer) })
+                "trouble": peer.trouble, "faults": feed_faults(peer), "light": peer.light })
         })
         .collect();
     let feeds: Vec<_> = status
@@ -324,7 +324,9 @@ fn status_text(status: &pb::StatusResponse) -> String {
         ));
     }
     for peer in &status.peers {
-        let state = if peer.trouble.is_empty() {
+        let state = if peer.light {
+            "asked in light mode, without a mirror".to_owned()
+        } else if peer.trouble.is_empty() {
             format!(
                 "mirror of {} leaves, epoch {}",
                 peer.mirror_size, peer.mirror_epoch

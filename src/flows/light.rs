@@ -272,7 +272,8 @@ impl LightShelf {
         Ok(true)
     }
 
-    /// How a feed is cut now; `None` where light mode is not served, or not built yet.
+    /// How a feed is cut now; `None` where light mode is not served, or not built yet, or where the
+    /// buckets would be larger than an asker takes.
     ///
     /// # Errors
     /// The store's failure.
@@ -283,7 +284,8 @@ impl LightShelf {
         let (_, held) = built(&self.home, feed).await?;
         let bits = network_bits(&self.home);
         let built = held.filter(|built| built.is_whole);
-        Ok(built.map(|built| LightPlan::of(built.count, wanted, bits)))
+        let plan = built.map(|built| LightPlan::of(built.count, wanted, bits));
+        Ok(plan.filter(|plan| plan.is_within(bits)))
     }
 
     /// How the live feeds of a level are cut.

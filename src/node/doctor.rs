@@ -254,6 +254,7 @@ impl Source {
         findings.extend(self.logs.states().iter().flat_map(log_findings));
         findings.push(self.misuse().await?);
         findings.extend(self.witnessing().await?);
+        findings.extend(self.light_served().await?);
         let heard = home.trust.newest_heard();
         let version = home.trust.roster().version();
         if heard > version {
@@ -319,7 +320,7 @@ impl Source {
                 "check that the endpoint in the member list leads here, through every firewall",
             ));
         }
-        findings.push(self.mirror(peer, home.clock.now()).await?);
+        findings.extend(self.looked_up_in(peer, home.clock.now()).await?);
         findings.extend(self.feed_faults(peer, home.clock.now()).await?);
         findings.push(reveals(home.standing(peer).0));
         Ok(findings
@@ -377,7 +378,7 @@ impl Source {
         Ok(findings)
     }
 
-    async fn mirror(&self, peer: &Member, now: Timestamp) -> Result<Finding, FlowError> {
+    pub(super) async fn mirror(&self, peer: &Member, now: Timestamp) -> Result<Finding, FlowError> {
         let home = &self.home;
         if self.mirrors.forks().is_forked(peer).await? {
             return Ok(Finding::warning(

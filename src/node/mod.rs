@@ -8,6 +8,7 @@ mod ceremony;
 mod core;
 mod credential_folder;
 mod doctor;
+mod doctor_light;
 mod engine;
 mod enrol;
 mod erased;

@@ -86,6 +86,7 @@ impl Source {
                 faults.extend(found.map(|fault| (epoch, fault)));
             }
             peers.push(PeerStatus {
+                light: self.home.light.peers.contains(&peer.id),
                 trouble: troubles.remove(&peer.id).unwrap_or_default(),
                 member: peer.id.clone(),
                 role: peer.role,

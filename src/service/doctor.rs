@@ -29,7 +29,7 @@ pub enum Concern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What was looked at, a word: `clock`, `reach`, `chain`, `list`, `rights`, `quota`, `disk`,
-    /// `keys`, `dispute`, `freshness`, `log`, `mirror`, `feed`, `misuse`,
+    /// `keys`, `dispute`, `freshness`, `log`, `mirror`, `light`, `feed`, `misuse`,
     /// `witness`, `fork`, `reveals`, `webhook`.
     pub area: &'static str,
     /// The peer that it is about.

@@ -110,6 +110,8 @@ pub struct PeerStatus {
     pub trouble: String,
     /// What was found wrong with its feeds of the live epochs.
     pub faults: Vec<(Epoch, NotedFault)>,
+    /// Whether it is asked in light mode.
+    pub light: bool,
 }
 
 impl From<NodeStatus> for pb::StatusResponse {
@@ -168,6 +170,7 @@ impl From<PeerStatus> for pb::PeerState {
             role: peer.role.word().to_owned(),
             weight: peer.weight,
             mirror_epoch: epoch.0,
+            light: peer.light,
             mirror_size: size,
             checkpoint_unix_ms: at.unix_ms(),
             trouble: peer.trouble,

@@ -154,11 +154,19 @@ pub struct LightOffer {
 /// How a peer's feeds are cut.
 ///
 /// # Errors
-/// [`Malformed`] where there are too many.
+/// [`Malformed`] where there are too many, or a prefix is too long.
 pub fn light_offers(message: &pb::LightOfferResponse) -> Result<Vec<LightOffer>, Malformed> {
     if message.offers.len() > STATED_FEEDS_MAX {
         let rule = format!("must be at most {STATED_FEEDS_MAX}");
         return Err(Malformed::new("offers", rule));
+    }
+    if message
+        .offers
+        .iter()
+        .any(|offer| offer.bits > LIGHT_BITS_MAX)
+    {
+        let rule = format!("must be 0 to {LIGHT_BITS_MAX}");
+        return Err(Malformed::new("offers.bits", rule));
     }
     let offers = message.offers.iter().map(|offer| LightOffer {
         epoch: Epoch(offer.epoch),

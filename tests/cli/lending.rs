@@ -175,8 +175,6 @@ fn wrong_requests_are_named(alpha: &str) {
 fn what_a_node_that_runs_refuses(alpha: &str) {
     creditmesh(&["node", "serve", "--dir", alpha]).says(4, &["in use by another process", "stop"]);
     creditmesh(&["node", "verify", "--dir", alpha]).says(1, &["a node runs", "stop it"]);
-    let backup = format!("{alpha}.backup");
-    creditmesh(&["node", "backup", "--dir", alpha, &backup]).says(1, &["a node runs", "stop it"]);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! Each replica writes through one task ([`writer`]), which groups what waits into one transaction;
 //! what two replicas do to one row is decided by row locks and revisions, as between two callers in
-//! one process. Each also looks what the others wrote ([`replica`]). Reads go to the primary, over a
-//! pool. Tables and faults: `docs/storage.md`.
+//! one process. Each also looks what the others wrote ([`replica`]). Reads go to the primary, over
+//! a pool. Tables and faults: `docs/storage.md`.
 
 mod connect;
 
