@@ -39,7 +39,7 @@ pub(super) struct JoinArgs {
     /// Address to listen on.
     #[arg(long, default_value = "0.0.0.0:7401")]
     listen: SocketAddr,
-    /// host:port by which peers reach this node; once more for a process that stands by, up to 8.
+    /// host:port by which peers reach this node; once more for each further replica, up to 8.
     /// Without it the address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     endpoint: Vec<String>,

@@ -63,7 +63,7 @@ impl Source {
         let answer = bytes(entries).saturating_mul(LIGHT_ELEMENTS as u64);
         let says = format!(
             "light mode, the weaker one: a question shows it {bits} bits of each identifier (one \
-             of {} buckets) and takes {answer} bytes; no mirror is kept, and nobody is watched there",
+             of {} buckets) and takes {answer} bytes; no mirror is kept, nobody is watched there",
             1_u64 << bits
         );
         Finding::fine("light", says)

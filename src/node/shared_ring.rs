@@ -8,6 +8,7 @@ use super::rekey::{Rekeying, blocking, replace_ring};
 use super::unlock::read_unlock;
 use super::{Folder, NodeError};
 use crate::config::UnlockSource;
+use crate::limits::REPLICA_LOOK;
 use crate::store::{StoreError, Vault};
 
 /// Pause before a ring that could not be taken is tried again.
@@ -59,7 +60,10 @@ impl Rekeying {
             }
             let _turn = self.turn.lock().await;
             match self.caught_up().await {
-                Ok(generation) => taken = generation,
+                Ok(generation) => {
+                    taken = generation;
+                    tokio::time::sleep(REPLICA_LOOK).await;
+                }
                 Err(error) => {
                     tracing::error!(%error, "a newer key ring is not taken; it is tried again");
                     tokio::time::sleep(AGAIN).await;

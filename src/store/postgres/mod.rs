@@ -9,6 +9,8 @@ mod connect;
 
 mod fault;
 
+mod folder;
+
 mod group;
 
 mod layout;
@@ -25,8 +27,7 @@ mod statements;
 
 mod writer;
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ use super::{
 };
 
 use self::fault::Fault;
+use self::folder::Folder;
 pub use self::lease::Holding;
 use self::lease::Lease;
 use self::replica::Replica;
@@ -142,7 +144,7 @@ pub struct PostgresStore {
     lease: Option<Lease>,
     replicas: Replicas,
     keeping: JoinHandle<()>,
-    folder: Mutex<Option<File>>,
+    folder: Mutex<Option<Folder>>,
 }
 
 impl PostgresStore {
@@ -161,7 +163,7 @@ impl PostgresStore {
         writer_id: [u8; 16],
     ) -> Result<Self, StoreError> {
         let digester = Digester::new(digest_key);
-        let folder = options.folder.as_deref().map(locked).transpose()?;
+        let folder = options.folder.as_deref().map(Folder::lock).transpose()?;
         let pool = connect::pool(&options)?;
         let mode = options.mode;
         let settled = retried(|| layout::settle(&pool, mode, &digester)).await;
@@ -177,6 +179,11 @@ impl PostgresStore {
             }
         };
         ring::enter(&pool, writer_id, generation).await?;
+        let mut folder = folder;
+        let earlier = folder.as_mut().and_then(|own| own.note_writer(writer_id));
+        if let Some(earlier) = earlier {
+            ring::leave(&pool, earlier).await?;
+        }
         let (keeping, replicas) = match lease.clone() {
             Some(lease) => (tokio::spawn(lease.keep(pool.clone())), Replicas::alone()),
             None => {
@@ -320,25 +327,6 @@ impl Store for PostgresStore {
         ended.map_err(|_| StoreError::Stopped {
             reason: "its writing task ended".to_owned(),
         })
-    }
-}
-
-/// The file whose lock keeps a folder for this process.
-fn locked(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join("node.lock");
-    let failed = |error: &std::io::Error| StoreError::File {
-        action: "lock",
-        path: path.clone(),
-        reason: error.to_string(),
-    };
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|error| failed(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-            folder: folder.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(failed(&error)),
     }
 }
 

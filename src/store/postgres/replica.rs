@@ -74,7 +74,9 @@ impl Replica {
         for row in rows {
             found.push((row.try_get(0)?, row.try_get(1)?));
         }
+        let all = found.len();
         found.retain(|(writer, _)| writer.as_slice() != self.id);
+        let is_struck_out = found.len() == all;
         found.sort_unstable();
         if others.as_ref().is_some_and(|before| *before != found) {
             self.wrote.send_modify(|count| *count += 1);
@@ -82,6 +84,8 @@ impl Replica {
         *others = Some(found);
         let row = client.query_opt(&generation, &[&SINGLE_SLICE]).await?;
         let generation: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+        // Whoever is struck out takes the ring again, and with it its place.
+        let generation = if is_struck_out { -1 } else { generation };
         self.ring.send_if_modified(|held| {
             let changed = *held != generation.cast_unsigned();
             *held = generation.cast_unsigned();

@@ -15,8 +15,8 @@ use crate::store::{SharedRing, StoreError, Table};
 use super::fault::Fault;
 use super::retried;
 use super::statements::{
-    ENTER_WRITER, FIRST_RING, READ_BEHIND, READ_GENERATION, READ_RING, SINGLE_SLICE, STRIKE_BEHIND,
-    WRITE_RING,
+    ENTER_WRITER, FIRST_RING, FORGET_WRITER, READ_BEHIND, READ_GENERATION, READ_RING, SINGLE_SLICE,
+    STRIKE_BEHIND, WRITE_RING,
 };
 
 /// The ring.
@@ -79,6 +79,17 @@ pub(super) async fn enter(pool: &Pool, id: [u8; 16], generation: u64) -> Result<
         client
             .execute(ENTER_WRITER, &[&SINGLE_SLICE, &id, &generation])
             .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Strikes a writer out that is gone.
+pub(super) async fn leave(pool: &Pool, id: [u8; 16]) -> Result<(), StoreError> {
+    retried(|| async {
+        let client = pool.get().await?;
+        let id: &[u8] = &id;
+        client.execute(FORGET_WRITER, &[&SINGLE_SLICE, &id]).await?;
         Ok(())
     })
     .await
