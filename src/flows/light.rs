@@ -72,7 +72,7 @@ impl Built {
     }
 }
 
-/// The first bytes of the keys of a feed's entries; the key of its head.
+/// The first bytes of all keys of a feed.
 pub(super) fn light_keys(vault: &Vault, feed: &FeedId) -> Vec<u8> {
     let mut key = vault
         .row_key(Table::LightEntry, feed.origin().as_bytes())
@@ -86,7 +86,15 @@ pub(super) fn network_bits(home: &Home) -> u32 {
     bits_max(home.trust.root().document().population)
 }
 
-/// The key of a borrower's entry: feed, bucket of the longest prefix (2), hash of the identifier.
+/// What the keys of a feed's entries begin with, and the key of its head: feed, and the longest
+/// prefix (1), so that entries are built anew where the network's population is another.
+fn cut_key(home: &Home, feed: &FeedId) -> Vec<u8> {
+    let mut key = light_keys(&home.vault, feed);
+    key.push(u8::try_from(network_bits(home)).unwrap_or(u8::MAX));
+    key
+}
+
+/// The key of a borrower's entry: cut, bucket of the longest prefix (2), hash of the identifier.
 fn entry_key(home: &Home, feed: &FeedId, canonical: &str) -> Vec<u8> {
     let prefix = prefix_of(home.network(), canonical.as_bytes());
     let mut key = bucket_key(home, feed, bucket_of(prefix, network_bits(home)));
@@ -97,13 +105,13 @@ fn entry_key(home: &Home, feed: &FeedId, canonical: &str) -> Vec<u8> {
 
 /// What the keys of one bucket of the longest prefix begin with.
 fn bucket_key(home: &Home, feed: &FeedId, bucket: u32) -> Vec<u8> {
-    let mut key = light_keys(&home.vault, feed);
+    let mut key = cut_key(home, feed);
     key.extend(u16::try_from(bucket).unwrap_or(u16::MAX).to_be_bytes());
     key
 }
 
 async fn built(home: &Home, feed: &FeedId) -> Result<(u64, Option<Built>), FlowError> {
-    let key = light_keys(&home.vault, feed);
+    let key = cut_key(home, feed);
     let Some(row) = home.vault.read(Table::LightHead, &key).await? else {
         return Ok((0, None));
     };
@@ -115,7 +123,7 @@ async fn built(home: &Home, feed: &FeedId) -> Result<(u64, Option<Built>), FlowE
 }
 
 fn stage_built(home: &Home, draft: &mut Draft, feed: &FeedId, revision: u64, built: &Built) {
-    let key = light_keys(&home.vault, feed);
+    let key = cut_key(home, feed);
     draft.put(Table::LightHead, &key, revision, built.encode());
 }
 
@@ -161,7 +169,7 @@ impl<'a> Entries<'a> {
         let (revision, held) = built(self.home, self.feed).await?;
         if self.home.light.entries.is_none() {
             if revision > 0 {
-                let key = light_keys(&self.home.vault, self.feed);
+                let key = cut_key(self.home, self.feed);
                 draft.delete(Table::LightHead, &key, revision);
             }
         } else if self.added > 0 {
@@ -352,7 +360,7 @@ impl LightShelf {
         let finer = network_bits(home).saturating_sub(bits);
         let (first, behind) = (bucket << finer, (bucket + 1) << finer);
         let mut scan = Scan {
-            prefix: light_keys(&home.vault, feed),
+            prefix: cut_key(home, feed),
             after: first.checked_sub(1).map(|before| {
                 // Behind every key of the bucket before.
                 let mut key = bucket_key(home, feed, before);
@@ -365,7 +373,7 @@ impl LightShelf {
         loop {
             let page = home.vault.scan(Table::LightEntry, &scan).await?;
             for (key, row) in &page {
-                let of = key.get(16..18).and_then(|bytes| bytes.try_into().ok());
+                let of = key.get(17..19).and_then(|bytes| bytes.try_into().ok());
                 if of.map_or(u32::MAX, |of| u32::from(u16::from_be_bytes(of))) >= behind {
                     return Ok(entries);
                 }

@@ -153,6 +153,12 @@ impl Line {
         }
     }
 
+    fn has_other_endpoints(&self) -> bool {
+        let roster = self.tls.trust().roster();
+        let member = roster.member(&self.member);
+        member.is_some_and(|member| member.endpoints.len() > 1)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Connected>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -256,8 +262,9 @@ impl Service<Request<Body>> for FreshChannel {
     }
 }
 
-/// The answer to one call on a line. Whoever stops waiting for it leaves the channel, so that the
-/// next call begins at another endpoint: a node that hangs keeps its connections open.
+/// The answer to one call on a line. Whoever stops waiting for it leaves the channel where the peer
+/// has several endpoints, so that the next call begins at another: a node that hangs keeps its
+/// connections open.
 #[derive(Debug)]
 struct Calling {
     line: Arc<Line>,
@@ -268,7 +275,9 @@ struct Calling {
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        if let (Ok((serial, _)), false) = (&self.called, self.is_answered) {
+        if let (Ok((serial, _)), false) = (&self.called, self.is_answered)
+            && self.line.has_other_endpoints()
+        {
             self.line.leave(*serial);
         }
     }

@@ -17,10 +17,13 @@ use std::path::{Path, PathBuf};
 
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
+use tokio::time::timeout;
 
 use crate::crypto::labels;
 use crate::domain::Timestamp;
-use crate::limits::{STORE_KEY_BYTES_MAX, STORE_SCAN_ROWS_MAX, STORE_VALUE_BYTES_MAX};
+use crate::limits::{
+    BACKUP_STALL, STORE_KEY_BYTES_MAX, STORE_SCAN_ROWS_MAX, STORE_VALUE_BYTES_MAX,
+};
 
 use super::digest::{Digester, Tally};
 use super::{LAYOUT_VERSION, Row, Scan, Snapshot, StoreError, Table, Vault};
@@ -366,10 +369,10 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     async fn raw(&mut self, bytes: &[u8]) -> Result<(), BackupError> {
-        self.out
-            .write_all(bytes)
-            .await
-            .map_err(|error| not_taken(&error))?;
+        let written = timeout(BACKUP_STALL, self.out.write_all(bytes)).await;
+        let stalled = || std::io::Error::other("nobody took a part of it for ten minutes");
+        let written = written.unwrap_or_else(|_| Err(stalled()));
+        written.map_err(|error| not_taken(&error))?;
         self.bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Ok(())
     }
