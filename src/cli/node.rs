@@ -313,7 +313,7 @@ fn status_text(status: &pb::StatusResponse) -> String {
     lines.extend(trust_lines(status));
     lines.extend(super::node_log::lines(&status.logs));
     if status.replica != "alone" {
-        let (place, others) = (&status.replica, "other processes use the same rows");
+        let (place, others) = (&status.replica, "other processes may use the same rows");
         lines.push(format!("replica      {place}; {others}"));
     }
     lines.push(format!("unpublished  {}", status.unpublished));

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::log_book::LogState;
 use super::status::Source;
 use super::{Folder, NodeError};
-use crate::domain::{Level, MemberId, Purpose, Timestamp};
+use crate::domain::{MemberId, Purpose, Timestamp};
 use crate::flows::{DisputeState, FlowError, Home, dead_letters, late_disputes};
 use crate::limits::{ALERT_PAGE_MAX, CLOCK_SKEW_MAX, FURNISHING_LATE_AFTER, MIRROR_FAULT_SHOWN};
 use crate::membership::{LifeLeft, Member, PeerCertificate, Rights, Roster, Service, Wish};
@@ -322,7 +322,7 @@ impl Source {
         }
         findings.extend(self.looked_up_in(peer, home.clock.now()).await?);
         findings.extend(self.feed_faults(peer, home.clock.now()).await?);
-        findings.push(reveals(home.standing(peer).0));
+        findings.push(self.reveals(peer));
         Ok(findings
             .into_iter()
             .map(|finding| {
@@ -481,20 +481,4 @@ fn list_of(description: &Description, version: u64) -> Option<Finding> {
         std::cmp::Ordering::Greater => "fetch the newest member list",
     };
     Some(Finding::warning("list", says, fix))
-}
-
-/// What this node's configuration lets a peer see.
-fn reveals(level: Level) -> Finding {
-    let told = match level {
-        Level::Full => "the accounts, applications, holds and signals",
-        Level::Defaults => "the default signals",
-    };
-    Finding::fine(
-        "reveals",
-        format!(
-            "it sees when this node asks, how many identifiers, for which purpose, and when and \
-             how much it publishes; within its quota it learns {told} of borrowers whose \
-             identifiers it holds; it never learns whom this node asks about, nor what that finds"
-        ),
-    )
 }

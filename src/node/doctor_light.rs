@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::status::Source;
-use crate::domain::Timestamp;
+use crate::domain::{Level, Timestamp};
 use crate::flows::FlowError;
 use crate::limits::{LEAF_BYTES, LIGHT_ELEMENTS};
 use crate::membership::Member;
@@ -67,6 +67,29 @@ impl Source {
             1_u64 << bits
         );
         Finding::fine("light", says)
+    }
+
+    /// What this node's configuration lets a peer see.
+    pub(super) fn reveals(&self, peer: &Member) -> Finding {
+        let told = match self.home.standing(peer).0 {
+            Level::Full => "the accounts, applications, holds and signals",
+            Level::Defaults => "the default signals",
+        };
+        let is_light = self.home.light.peers.contains(&peer.id);
+        let whom = if is_light {
+            "of whom this node asks about it learns the bits that light mode shows, and nothing of \
+             what that finds"
+        } else {
+            "it never learns whom this node asks about, nor what that finds"
+        };
+        Finding::fine(
+            "reveals",
+            format!(
+                "it sees when this node asks, how many identifiers, for which purpose, and when \
+                 and how much it publishes; within its quota it learns {told} of borrowers whose \
+                 identifiers it holds; {whom}"
+            ),
+        )
     }
 
     /// What members see of this node that ask it without a mirror.
