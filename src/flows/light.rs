@@ -46,8 +46,10 @@ struct Ready {
 /// How far the entries of a feed are built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Built {
+    /// Bits of the longest prefix, by which the rows of these entries are found.
+    longest: u8,
     is_whole: bool,
-    /// Entries that there are.
+    /// Entries that there are, or a few more: those that were published meanwhile count twice.
     count: u64,
     /// Key of the identity that was looked at last.
     after: Vec<u8>,
@@ -55,16 +57,18 @@ struct Built {
 
 impl Built {
     fn encode(&self) -> Vec<u8> {
-        let mut row = vec![FORMAT, u8::from(self.is_whole)];
+        let mut row = vec![FORMAT, self.longest, u8::from(self.is_whole)];
         row.extend_from_slice(&self.count.to_be_bytes());
         row.extend_from_slice(&self.after);
         row
     }
 
     fn decode(row: &[u8]) -> Option<Self> {
-        let (is_whole, row) = row.strip_prefix(&[FORMAT])?.split_first()?;
+        let (longest, row) = row.strip_prefix(&[FORMAT])?.split_first()?;
+        let (is_whole, row) = row.split_first()?;
         let (count, after) = row.split_first_chunk::<8>()?;
         Some(Self {
+            longest: *longest,
             is_whole: *is_whole == 1,
             count: u64::from_be_bytes(*count),
             after: after.to_vec(),
@@ -72,7 +76,7 @@ impl Built {
     }
 }
 
-/// The first bytes of all keys of a feed.
+/// The first bytes of the keys of a feed's entries; the key of its head.
 pub(super) fn light_keys(vault: &Vault, feed: &FeedId) -> Vec<u8> {
     let mut key = vault
         .row_key(Table::LightEntry, feed.origin().as_bytes())
@@ -86,11 +90,16 @@ pub(super) fn network_bits(home: &Home) -> u32 {
     bits_max(home.trust.root().document().population)
 }
 
-/// What the keys of a feed's entries begin with, and the key of its head: feed, and the longest
-/// prefix (1), so that entries are built anew where the network's population is another.
+/// The longest prefix in a byte.
+fn longest(home: &Home) -> u8 {
+    u8::try_from(network_bits(home)).unwrap_or(u8::MAX)
+}
+
+/// What the keys of entries begin with that count now: feed, and the longest prefix (1), so that
+/// those of another population of the network are not found.
 fn cut_key(home: &Home, feed: &FeedId) -> Vec<u8> {
     let mut key = light_keys(&home.vault, feed);
-    key.push(u8::try_from(network_bits(home)).unwrap_or(u8::MAX));
+    key.push(longest(home));
     key
 }
 
@@ -110,20 +119,27 @@ fn bucket_key(home: &Home, feed: &FeedId, bucket: u32) -> Vec<u8> {
     key
 }
 
-async fn built(home: &Home, feed: &FeedId) -> Result<(u64, Option<Built>), FlowError> {
-    let key = cut_key(home, feed);
+/// How far a feed's entries are built, and the revision of the row that says so. What was built
+/// under another longest prefix counts as nothing.
+async fn built(home: &Home, feed: &FeedId) -> Result<(u64, Built), FlowError> {
+    let nothing = Built {
+        longest: longest(home),
+        ..Built::default()
+    };
+    let key = light_keys(&home.vault, feed);
     let Some(row) = home.vault.read(Table::LightHead, &key).await? else {
-        return Ok((0, None));
+        return Ok((0, nothing));
     };
     let unreadable = FlowError::Unreadable {
         what: "light mode's head",
     };
     let built = Built::decode(&row.bytes).ok_or(unreadable)?;
-    Ok((row.revision, Some(built)))
+    let counts = built.longest == nothing.longest;
+    Ok((row.revision, if counts { built } else { nothing }))
 }
 
 fn stage_built(home: &Home, draft: &mut Draft, feed: &FeedId, revision: u64, built: &Built) {
-    let key = cut_key(home, feed);
+    let key = light_keys(&home.vault, feed);
     draft.put(Table::LightHead, &key, revision, built.encode());
 }
 
@@ -166,14 +182,13 @@ impl<'a> Entries<'a> {
     /// Stages how many entries there are. A node that does not serve light mode publishes without
     /// entries, so what was built does not count any more.
     pub(super) async fn close(self, draft: &mut Draft) -> Result<(), FlowError> {
-        let (revision, held) = built(self.home, self.feed).await?;
+        let (revision, mut next) = built(self.home, self.feed).await?;
         if self.home.light.entries.is_none() {
             if revision > 0 {
-                let key = cut_key(self.home, self.feed);
+                let key = light_keys(&self.home.vault, self.feed);
                 draft.delete(Table::LightHead, &key, revision);
             }
         } else if self.added > 0 {
-            let mut next = held.unwrap_or_default();
             next.count += self.added;
             stage_built(self.home, draft, self.feed, revision, &next);
         }
@@ -226,8 +241,7 @@ impl LightShelf {
     /// Builds the entries of some identities; gives whether all are built.
     async fn build_page(&self, feed: &FeedId) -> Result<bool, FlowError> {
         let home = &*self.home;
-        let (revision, held) = built(home, feed).await?;
-        let mut next = held.unwrap_or_default();
+        let (revision, mut next) = built(home, feed).await?;
         if next.is_whole {
             return Ok(true);
         }
@@ -252,7 +266,8 @@ impl LightShelf {
         Ok(next.is_whole)
     }
 
-    /// Stages the entry of an identifier that has a leaf and no entry; gives whether it did.
+    /// Stages the entry of an identifier that has a leaf; gives whether it did. One that is there
+    /// is made anew: it may be of a time before leaves were published without entries.
     async fn build_one(
         &self,
         draft: &mut Draft,
@@ -266,15 +281,14 @@ impl LightShelf {
             return Ok(false);
         };
         let key = entry_key(home, feed, canonical);
-        if home.vault.read(Table::LightEntry, &key).await?.is_some() {
-            return Ok(false);
-        }
+        let held = home.vault.read(Table::LightEntry, &key).await?;
         let unreadable = |_| FlowError::Unreadable { what: "summary" };
         let summary: &[u8; SUMMARY_BYTES] = summary.as_slice().try_into().map_err(unreadable)?;
         let own = self.keys.key(feed.level, feed.epoch).await?;
         let token = own.secret.token_of(canonical.as_bytes());
         let entry = Leaf::seal(&token, ENTRY_NUMBER, summary, home.nonce()?, feed);
-        draft.put(Table::LightEntry, &key, 0, entry.bytes().to_vec());
+        let held = held.map_or(0, |row| row.revision);
+        draft.put(Table::LightEntry, &key, held, entry.bytes().to_vec());
         // Another leaf, which has an entry of its own, makes this commit fail.
         rows.expect_published(draft, canonical, revision);
         Ok(true)
@@ -289,11 +303,10 @@ impl LightShelf {
         let Some(wanted) = self.home.light.entries else {
             return Ok(None);
         };
-        let (_, held) = built(&self.home, feed).await?;
+        let (_, built) = built(&self.home, feed).await?;
         let bits = network_bits(&self.home);
-        let built = held.filter(|built| built.is_whole);
-        let plan = built.map(|built| LightPlan::of(built.count, wanted, bits));
-        Ok(plan.filter(|plan| plan.is_within(bits)))
+        let plan = LightPlan::of(built.count, wanted, bits);
+        Ok(Some(plan).filter(|plan| built.is_whole && plan.is_within(bits)))
     }
 
     /// How the live feeds of a level are cut.

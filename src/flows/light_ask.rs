@@ -174,12 +174,12 @@ impl Asker {
         let checkpoint = Checkpoint::open(&checkpoint, &feed.origin(), &peer.identity_key)?;
         let undated = || Malformed::new("checkpoint", "must say when it was signed");
         let as_of = checkpoint.signed_at().ok_or_else(undated)?;
-        let mut wanted = tokens.into_iter().map(|token| Wanted {
+        let wanted = tokens.into_iter().map(|token| Wanted {
             token,
             left: head.entries,
             found: None,
         });
-        let mut wanted: Vec<Wanted> = wanted.by_ref().collect();
+        let mut wanted: Vec<Wanted> = wanted.collect();
         search(parts, &feed, &mut wanted).await?;
         let rested = wanted.iter().filter(|one| one.found.is_some());
         let rested = rested.filter_map(|one| one.token.as_ref());
