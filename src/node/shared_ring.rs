@@ -25,26 +25,43 @@ impl Folder {
         vault: &Vault,
         source: &UnlockSource,
     ) -> Result<u64, NodeError> {
-        let Some(shared) = vault.store().shared_ring().await? else {
-            return Ok(0);
-        };
-        if shared.text != self.keyring_text()? {
-            let (this, source) = (self.clone(), source.clone());
-            let (ring, text) = (vault.clone(), shared.text.clone());
-            let keys = blocking(move || {
-                let unlock = read_unlock(this.path(), &source)?;
-                Ok(ring.keys().data_keys_of(&text, &unlock)?)
-            });
-            match vault.turn_keys(keys.await?).await {
-                // What was sealed with older keys was refused, then.
-                Ok(()) | Err(StoreError::RingBehind) => {}
+        loop {
+            let Some(shared) = vault.store().shared_ring().await? else {
+                return Ok(0);
+            };
+            if shared.text != self.keyring_text()? {
+                self.turn_to(vault, source, &shared.text).await?;
+            }
+            match vault.store().took_ring(shared.generation).await {
+                Ok(()) => return Ok(shared.generation),
+                // A newer one came meanwhile.
+                Err(StoreError::RingBehind) => {}
                 Err(error) => return Err(error.into()),
             }
-            replace_ring(&self.keyring(), &shared.text)?;
-            tracing::info!("the key ring of another process of this node is taken");
         }
-        vault.store().took_ring(shared.generation).await?;
-        Ok(shared.generation)
+    }
+
+    /// Seals and opens with the keys of another text of the ring from now on.
+    async fn turn_to(
+        &self,
+        vault: &Vault,
+        source: &UnlockSource,
+        text: &str,
+    ) -> Result<(), NodeError> {
+        let (this, source) = (self.clone(), source.clone());
+        let (ring, given) = (vault.clone(), text.to_owned());
+        let keys = blocking(move || {
+            let unlock = read_unlock(this.path(), &source)?;
+            Ok(ring.keys().data_keys_of(&given, &unlock)?)
+        });
+        match vault.turn_keys(keys.await?).await {
+            // What was sealed with older keys was refused, then.
+            Ok(()) | Err(StoreError::RingBehind) => {}
+            Err(error) => return Err(error.into()),
+        }
+        replace_ring(&self.keyring(), text)?;
+        tracing::info!("the key ring of another process of this node is taken");
+        Ok(())
     }
 }
 

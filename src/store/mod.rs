@@ -132,7 +132,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// nothing sealed with an older one is on its way.
     ///
     /// # Errors
-    /// [`StoreError`] where the engine cannot write.
+    /// [`StoreError::RingBehind`] where another generation is there by now, or the engine cannot
+    /// write.
     async fn took_ring(&self, _generation: u64) -> Result<(), StoreError> {
         Ok(())
     }

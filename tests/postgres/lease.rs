@@ -125,6 +125,8 @@ async fn a_key_ring_is_replaced_by_one_writer_and_who_stays_behind_writes_no_mor
     assert_eq!((held.generation, held.text.as_str()), (2, "ring 2"));
     assert_eq!(second.replicas().ring_after(0).await, 2);
 
+    // Whoever was slow enters with no ring but the newest.
+    assert_eq!(first.took_ring(1).await, Err(StoreError::RingBehind));
     first.took_ring(2).await.expect("it takes it");
     let patience = Duration::from_millis(500);
     assert_eq!(

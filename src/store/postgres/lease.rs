@@ -86,7 +86,7 @@ impl Lease {
     /// Takes the lease where nobody shows that it lives.
     pub(super) async fn take(pool: &Pool, id: [u8; 16]) -> Result<Self, StoreError> {
         let holder = [id.as_slice(), &[ALONE]].concat();
-        let seen = retried(|| held(pool)).await?;
+        let mut seen = retried(|| held(pool)).await?;
         let since = Instant::now();
         loop {
             let is_silent = seen.is_none() || since.elapsed() >= LEASE_ALONE_AFTER;
@@ -102,9 +102,7 @@ impl Lease {
             if found != seen && found.is_some() {
                 return Err(StoreError::HeldElsewhere);
             }
-            if found.is_none() {
-                return Box::pin(Self::take(pool, id)).await;
-            }
+            seen = found;
         }
     }
 

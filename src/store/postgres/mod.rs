@@ -163,23 +163,19 @@ impl PostgresStore {
         writer_id: [u8; 16],
     ) -> Result<Self, StoreError> {
         let digester = Digester::new(digest_key);
-        let folder = options.folder.as_deref().map(Folder::lock).transpose()?;
+        let mut folder = options.folder.as_deref().map(Folder::lock).transpose()?;
         let pool = connect::pool(&options)?;
         let mode = options.mode;
         let settled = retried(|| layout::settle(&pool, mode, &digester)).await;
         settled?;
-        let (lease, generation) = match options.holding {
-            Holding::Alone => {
-                let lease = Lease::take(&pool, writer_id).await?;
-                (Some(lease), ring::generation(&pool).await?)
-            }
+        let lease = match options.holding {
+            Holding::Alone => Some(Lease::take(&pool, writer_id).await?),
             Holding::Replica => {
                 lease::wait_for_the_one_alone(&pool).await?;
-                (None, ring::generation(&pool).await?)
+                None
             }
         };
-        ring::enter(&pool, writer_id, generation).await?;
-        let mut folder = folder;
+        let generation = ring::enter(&pool, writer_id, None).await?;
         let earlier = folder.as_mut().and_then(|own| own.note_writer(writer_id));
         if let Some(earlier) = earlier {
             ring::leave(&pool, earlier).await?;
@@ -304,7 +300,8 @@ impl Store for PostgresStore {
     }
 
     async fn took_ring(&self, generation: u64) -> Result<(), StoreError> {
-        ring::enter(&self.pool, self.id, generation).await
+        let entered = ring::enter(&self.pool, self.id, Some(generation)).await;
+        entered.map(drop)
     }
 
     async fn settle_ring(&self, generation: u64, patience: Duration) -> Result<u64, StoreError> {

@@ -15,7 +15,7 @@ use crate::store::{SharedRing, StoreError, Table};
 use super::fault::Fault;
 use super::retried;
 use super::statements::{
-    ENTER_WRITER, FIRST_RING, FORGET_WRITER, READ_BEHIND, READ_GENERATION, READ_RING, SINGLE_SLICE,
+    ENTER_WRITER, FIRST_RING, FORGET_WRITER, LOCK_RING, READ_BEHIND, READ_RING, SINGLE_SLICE,
     STRIKE_BEHIND, WRITE_RING,
 };
 
@@ -32,17 +32,6 @@ pub(super) async fn read(pool: &Pool) -> Result<Option<SharedRing>, StoreError> 
             })
         };
         row.map(read).transpose()
-    })
-    .await
-}
-
-/// The generation of the ring; 0 where there is none.
-pub(super) async fn generation(pool: &Pool) -> Result<u64, StoreError> {
-    retried(|| async {
-        let client = pool.get().await?;
-        let row = client.query_opt(READ_GENERATION, &[&SINGLE_SLICE]).await?;
-        let generation: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
-        Ok(generation.cast_unsigned())
     })
     .await
 }
@@ -71,15 +60,31 @@ pub(super) async fn write(pool: &Pool, text: &str, before: u64) -> Result<u64, S
     Err(StoreError::Conflict { table: Table::Key })
 }
 
-/// Enters a writer under a generation of the ring.
-pub(super) async fn enter(pool: &Pool, id: [u8; 16], generation: u64) -> Result<(), StoreError> {
+/// Enters a writer under the generation of the ring that stands there; gives it. The ring stays as
+/// it is meanwhile, so that whoever writes the next one finds the writer entered.
+///
+/// # Errors
+/// [`StoreError::RingBehind`] where another generation is wanted.
+pub(super) async fn enter(
+    pool: &Pool,
+    id: [u8; 16],
+    wanted: Option<u64>,
+) -> Result<u64, StoreError> {
     retried(|| async {
-        let client = pool.get().await?;
-        let (id, generation): (&[u8], i64) = (&id, generation.cast_signed());
-        client
+        let mut client = pool.get().await?;
+        let transaction = client.transaction().await?;
+        let row = transaction.query_opt(LOCK_RING, &[&SINGLE_SLICE]).await?;
+        let generation: i64 = row.map_or(Ok(0), |row| row.try_get(0))?;
+        let found = generation.cast_unsigned();
+        if wanted.is_some_and(|wanted| wanted != found) {
+            return Err(StoreError::RingBehind.into());
+        }
+        let id: &[u8] = &id;
+        transaction
             .execute(ENTER_WRITER, &[&SINGLE_SLICE, &id, &generation])
             .await?;
-        Ok(())
+        transaction.commit().await?;
+        Ok(found)
     })
     .await
 }

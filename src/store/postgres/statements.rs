@@ -162,6 +162,10 @@ pub(super) const READ_RING: &str = "select generation, ring from creditmesh_ring
 /// How often the wrapped key ring was written.
 pub(super) const READ_GENERATION: &str = "select generation from creditmesh_ring where slice = $1";
 
+/// The same number, which nobody changes until the end of the transaction.
+pub(super) const LOCK_RING: &str =
+    "select generation from creditmesh_ring where slice = $1 for update";
+
 /// Writes the first wrapped key ring.
 pub(super) const FIRST_RING: &str = "insert into creditmesh_ring (slice, ring, generation) \
      values ($1, $2, 1) on conflict (slice) do nothing";
@@ -222,6 +226,7 @@ mod tests {
         FREE_LEASE,
         READ_RING,
         READ_GENERATION,
+        LOCK_RING,
         FIRST_RING,
         WRITE_RING,
     ];
