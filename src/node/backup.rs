@@ -70,19 +70,20 @@ impl Folder {
     /// [`NodeError`]; an unfinished file is removed.
     pub async fn backup(&self, file: &Path, now: Timestamp) -> Result<BackedUp, NodeError> {
         let opened = self.open().await?;
-        let written = match self.papers(self.keyring_text()) {
-            Ok(packed) => Ok(back_up(&opened.vault, &packed, now, file).await?),
-            Err(error) => Err(error),
+        let written = async {
+            let packed = self.papers(self.keyring_text()?)?;
+            Ok(back_up(&opened.vault, &packed, now, file).await?)
         };
+        let written = written.await;
         opened.close().await?;
         written
     }
 
     /// What a backup carries beside the rows, with this key ring.
-    fn papers(&self, keyring: Result<String, NodeError>) -> Result<Vec<u8>, NodeError> {
+    fn papers(&self, keyring: String) -> Result<Vec<u8>, NodeError> {
         let papers = Papers {
             format: FORMAT.to_owned(),
-            keyring: keyring?,
+            keyring,
             config: self.text(&self.path().join("node.toml"))?,
             network: self.text(&self.network())?,
             certificate: self.text(&self.certificate()).ok(),
@@ -249,7 +250,7 @@ impl RunningBackups {
             let snapshot = self.vault.store().snapshot().await?;
             // A ring that did not change meanwhile holds the keys of all these rows.
             if self.ring().await? == ring {
-                return Ok((snapshot, self.folder.papers(Ok(ring))?));
+                return Ok((snapshot, self.folder.papers(ring)?));
             }
         }
     }

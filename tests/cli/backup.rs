@@ -6,31 +6,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::database::{BORROWER, import_a_loan};
-use super::shell::{Run, Served, Town, creditmesh};
-
-fn assess(dir: &str, key: &str) -> Run {
-    creditmesh(&[
-        "assess",
-        "--dir",
-        dir,
-        "--id",
-        BORROWER,
-        "--consent",
-        "C-1",
-        "--soft",
-        "--idempotency-key",
-        key,
-        "--json",
-    ])
-}
+use super::database::{ask_softly, import_a_loan};
+use super::shell::{Served, Town, creditmesh};
 
 /// Asks at a node until told to stop; gives how many answers covered the other member, and what
 /// the others said.
 fn ask_on(dir: &str, stop: &AtomicBool) -> (usize, Vec<String>) {
     let (mut whole, mut failed) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
-        let run = assess(dir, &format!("{dir}-{whole}"));
+        let run = ask_softly(dir, &format!("{dir}-{whole}"));
         let told: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
         if run.code == 0 && told["coverage"]["answered"] == 1 {
             whole += 1;
@@ -110,7 +94,7 @@ fn a_node_is_backed_up_and_rekeyed_under_load_and_then_moves_to_another_folder()
     std::fs::copy(&key, format!("{elsewhere}/unlock.key")).unwrap();
     let _served = Served::start(&elsewhere);
     let answer = loop {
-        let run = assess(&alpha, &format!("moved-{:?}", began.elapsed()));
+        let run = ask_softly(&alpha, &format!("moved-{:?}", began.elapsed()));
         let told: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
         if told["coverage"]["answered"] == 1 {
             break told;

@@ -60,21 +60,15 @@ pub(crate) fn verified(dir: &str) {
     assert_eq!(run.json(0)["clean"], true);
 }
 
-fn question(dir: &str) -> [&str; 8] {
-    [
-        "assess",
-        "--dir",
-        dir,
-        "--id",
-        BORROWER,
-        "--consent",
-        "C-1",
-        "--json",
-    ]
+fn assess(dir: &str) -> Value {
+    let fixed = ["assess", "--dir", dir, "--id", BORROWER];
+    creditmesh(&[&fixed[..], &["--consent", "C-1", "--json"]].concat()).json(0)
 }
 
-fn assess(dir: &str) -> Value {
-    creditmesh(&question(dir)).json(0)
+/// A soft question about the borrower, which a repeat with the same key does not ask twice.
+pub(crate) fn ask_softly(dir: &str, key: &str) -> Run {
+    let fixed = ["assess", "--dir", dir, "--id", BORROWER, "--consent", "C-1"];
+    creditmesh(&[&fixed[..], &["--soft", "--idempotency-key", key, "--json"]].concat())
 }
 
 fn restored(dir: &str, backup: &str, key: &str, more: &[&str]) -> Run {
@@ -131,7 +125,7 @@ fn a_bureau_on_a_database_answers_lenders_on_sled_and_a_second_process_goes_on_a
 
     // A second process runs beside it with a copy of the folder, on another address; the rows are
     // re-keyed meanwhile.
-    let copy = copy_listening_at(&town, (&first, &second));
+    let copy = copy_listening_at(&town, "bureau-beside", (&first, &second));
     let rekeyed = creditmesh(&["node", "rekey", "--dir", &bureau, "--json"]).json(0);
     assert!(rekeyed["resealed"].as_u64() > Some(0));
     let out = town.path("x.jsonl");
@@ -204,8 +198,8 @@ fn a_backup_moves_a_node_between_the_engines() {
 }
 
 /// A copy of the bureau's folder for a process that listens at another address; gives its path.
-fn copy_listening_at(town: &Town, (first, second): (&str, &str)) -> String {
-    let copy = town.path("bureau-standby");
+pub(crate) fn copy_listening_at(town: &Town, name: &str, (first, second): (&str, &str)) -> String {
+    let copy = town.path(name);
     copy_folder(Path::new(&town.path("bureau")), Path::new(&copy));
     let config = Path::new(&copy).join("node.toml");
     let text = std::fs::read_to_string(&config).unwrap();
@@ -217,7 +211,7 @@ fn copy_listening_at(town: &Town, (first, second): (&str, &str)) -> String {
     copy
 }
 
-pub(crate) fn copy_folder(from: &Path, to: &Path) {
+fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

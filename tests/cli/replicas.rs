@@ -1,7 +1,6 @@
 //! A bureau of three replicas over one database, each killed in turn, stopped in turn, and hung in
 //! turn, while lenders ask it and while it asks: no call fails.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
 use std::time::{Duration, Instant};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::database::{BORROWER, copy_folder, database, import_a_loan, verified};
+use super::database::{ask_softly, copy_listening_at, database, import_a_loan, verified};
 use super::shell::{Run, Served, Town, creditmesh, free_address};
 
 const REPLICAS: usize = 3;
@@ -27,35 +26,12 @@ fn replicas(town: &Town) -> Vec<String> {
     }
     town.join_with("bureau", &join);
     import_a_loan(town, "bureau");
-    let first = town.path("bureau");
-    let listen = |address: &str| format!("listen = \"{address}\"");
     let copy = |number: usize| {
-        let copy = town.path(&format!("bureau-{number}"));
-        copy_folder(Path::new(&first), Path::new(&copy));
-        let config = Path::new(&copy).join("node.toml");
-        let text = std::fs::read_to_string(&config).unwrap();
-        let text = text.replacen(&listen(&addresses[0]), &listen(&addresses[number]), 1);
-        std::fs::write(&config, text).unwrap();
-        copy
+        let places = (addresses[0].as_str(), addresses[number].as_str());
+        copy_listening_at(town, &format!("bureau-{number}"), places)
     };
     let copies: Vec<String> = (1..REPLICAS).map(copy).collect();
-    std::iter::once(first).chain(copies).collect()
-}
-
-fn assess(dir: &str, key: &str) -> Run {
-    creditmesh(&[
-        "assess",
-        "--dir",
-        dir,
-        "--id",
-        BORROWER,
-        "--consent",
-        "C-1",
-        "--soft",
-        "--idempotency-key",
-        key,
-        "--json",
-    ])
+    std::iter::once(town.path("bureau")).chain(copies).collect()
 }
 
 /// Whether a call came to its end and both other members answered it.
@@ -83,10 +59,10 @@ fn ask_on(dirs: &[String], name: &str, stop: &AtomicBool) -> Calls {
         }
         let key = format!("{name}-{number}");
         let began = Instant::now();
-        let mut run = assess(&dirs[number % dirs.len()], &key);
+        let mut run = ask_softly(&dirs[number % dirs.len()], &key);
         if !is_whole(&run) && dirs.len() > 1 {
             calls.again += 1;
-            run = assess(&dirs[(number + 1) % dirs.len()], &key);
+            run = ask_softly(&dirs[(number + 1) % dirs.len()], &key);
         }
         calls.longest = calls.longest.max(began.elapsed());
         if is_whole(&run) {
@@ -174,7 +150,7 @@ fn replicas_are_killed_stopped_and_hung_in_turn_and_rekeyed_and_no_call_fails() 
 
     // Whoever answers, the answer is one; and one of them leads.
     let told = |dir: &String| {
-        let told = assess(dir, &format!("last at {dir}")).json(0);
+        let told = ask_softly(dir, &format!("last at {dir}")).json(0);
         json!([told["counts"], told["flags"], told["outcome"]])
     };
     let answers: Vec<Value> = bureau.iter().map(told).collect();
