@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use tonic::transport::Channel;
 
 use super::exit::{CliError, Exit};
 use super::operator::NodeAt;
@@ -12,7 +13,7 @@ use super::output::Output;
 use crate::env::{Clock, SystemClock};
 use crate::node::{Folder, NodeError};
 use crate::store::{BackedUp, BackupError, BackupFile};
-use crate::wire::pb;
+use crate::wire::pb::{self, backups_client::BackupsClient};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  creditmesh node backup --dir alpha alpha.backup\n  \
     creditmesh node verify --backup alpha.backup --dir alpha\n\n\
@@ -35,10 +36,10 @@ pub(super) async fn run(args: &BackupArgs, output: &Output) -> Result<Exit, CliE
     );
     let is_running = running.is_some();
     let done = match running {
-        Some(mut node) => {
-            let stream = node.take_backup(pb::TakeBackupRequest {}).await?;
+        Some(node) => {
+            // Before the node is asked for anything: a file that cannot be made costs it nothing.
             let mut file = BackupFile::create(&args.file).await.map_err(file_error)?;
-            let taken = take(stream.into_inner(), &mut file, |bytes| bar.inc(bytes)).await;
+            let taken = take(node, &mut file, |bytes| bar.inc(bytes)).await;
             if taken.is_err() {
                 file.remove().await;
             }
@@ -62,12 +63,14 @@ fn file_error(error: BackupError) -> CliError {
     NodeError::from(error).into()
 }
 
-/// Takes the parts of a backup into a file, which is on disk when this returns.
+/// Takes a backup of a running node into a file, which is on disk when this returns.
 async fn take(
-    mut parts: tonic::Streaming<pb::TakeBackupResponse>,
+    mut node: BackupsClient<Channel>,
     file: &mut BackupFile,
     told: impl Fn(u64),
 ) -> Result<BackedUp, CliError> {
+    let taken = node.take_backup(pb::TakeBackupRequest {}).await?;
+    let mut parts = taken.into_inner();
     while let Some(part) = parts.message().await? {
         if part.done {
             file.keep().await.map_err(file_error)?;
